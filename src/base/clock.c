@@ -1,0 +1,25 @@
+/* Time: see clock.h. */
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+uint64_t clock_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t clock_wall_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+size_t clock_print(uint64_t wall_us, char text[CLOCK_TEXT]) {
+    time_t seconds = (time_t)(wall_us / 1000000u);
+    struct tm day;
+    gmtime_r(&seconds, &day);
+    size_t n = strftime(text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%S", &day);
+    return n + (size_t)snprintf(text + n, CLOCK_TEXT - n, ".%06uZ", (unsigned)(wall_us % 1000000u));
+}

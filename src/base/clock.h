@@ -1,0 +1,12 @@
+/* Time. Monotonic for durations and deadlines, wall for what people read. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t clock_ns(void);      /* monotonic */
+uint64_t clock_wall_us(void); /* microseconds since 1970 */
+
+enum { CLOCK_TEXT = 32 };
+/* "2026-11-23T14:05:09.123456Z"; returns its length. */
+size_t clock_print(uint64_t wall_us, char text[CLOCK_TEXT]);

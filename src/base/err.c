@@ -1,0 +1,88 @@
+/* Errors as values: see err.h. */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+    const char *name, *text;
+    int http, grpc, exit;
+};
+
+static const struct row rows[ERR_N] = {
+    [OK] = {"OK", "ok", 200, 0, 0},
+#define CODE(name, http, grpc, exit, text) [ERR_##name] = {#name, text, http, grpc, exit},
+#include "base/err.def"
+#undef CODE
+};
+
+static const struct row *row_of(enum code code) {
+    return (unsigned)code < ERR_N ? &rows[code] : &rows[ERR_INTERNAL];
+}
+
+const char *err_name(enum code code) { return row_of(code)->name; }
+const char *err_text(enum code code) { return row_of(code)->text; }
+int err_http(enum code code) { return row_of(code)->http; }
+int err_grpc(enum code code) { return row_of(code)->grpc; }
+int err_exit(enum code code) { return row_of(code)->exit; }
+
+static void put(struct err *e, enum code code, const char *file, int line) {
+    e->code = code;
+    e->file = file;
+    e->line = line;
+}
+
+enum code err_set(struct err *e, enum code code, const char *file, int line, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e->text, sizeof e->text, format, args);
+    va_end(args);
+    put(e, code, file, line);
+    return code;
+}
+
+static enum code code_of_errno(int number) {
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR: return ERR_NOT_FOUND;
+    case ENOMEM: return ERR_NOMEM;
+    case EACCES:
+    case EPERM:
+    case EROFS: return ERR_DENIED;
+    default: return ERR_IO;
+    }
+}
+
+enum code err_set_errno(struct err *e, int number, const char *file, int line, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(e->text, sizeof e->text, format, args);
+    va_end(args);
+    size_t used = n < 0 ? 0 : (size_t)n < sizeof e->text ? (size_t)n : sizeof e->text - 1;
+    char reason[128];
+    const char *text = strerror_r(number, reason, sizeof reason);
+    snprintf(e->text + used, sizeof e->text - used, ": %s", text);
+    put(e, code_of_errno(number), file, line);
+    return e->code;
+}
+
+enum code err_prefix(struct err *e, const char *format, ...) {
+    char old[sizeof e->text];
+    memcpy(old, e->text, sizeof old);
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(e->text, sizeof e->text, format, args);
+    va_end(args);
+    size_t used = n < 0 ? 0 : (size_t)n < sizeof e->text ? (size_t)n : sizeof e->text - 1;
+    snprintf(e->text + used, sizeof e->text - used, ": %s", old);
+    return e->code;
+}
+
+#ifndef NDEBUG
+void err_broken(const char *what, const char *file, int line) {
+    fprintf(stderr, "%s:%d: broken invariant: %s\n", file, line, what);
+    abort();
+}
+#endif

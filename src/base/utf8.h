@@ -1,0 +1,7 @@
+/* UTF-8 (RFC 3629). */
+#pragma once
+
+#include "base/str.h"
+
+bool utf8_valid(struct str text);
+size_t utf8_put(uint32_t code_point, char out[4]); /* bytes written; surrogates and > 0x10ffff give U+FFFD */
