@@ -1,2 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The whole of main: cli decides. */
 int main(void) { return 0; }

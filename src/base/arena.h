@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arena: memory grouped by lifetime, capped, freed at once. Owned by one thread at a time.
  *
  * 1. arena_push never returns memory beyond the cap: it returns NULL, which the caller turns into LIMIT or NOMEM

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Banned by name: each use becomes a compile error (git's banned.h). Forced into every file by the build. */
 #pragma once
 #include <stdio.h>

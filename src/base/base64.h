@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Base64 (RFC 4648 §4, and the URL alphabet §5 when reading). */
 #pragma once
 

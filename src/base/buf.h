@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Growing byte buffer with a ceiling (curl's dynbuf idea). Owned by one thread at a time.
  *
  * Writers never have to check every call: the first failure sticks (`code`), later writes do nothing, and

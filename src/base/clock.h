@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Time. Monotonic for durations and deadlines, wall for what people read. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counters, gauges and histograms: the cells. Registered once with a name, help and label values; updated without locks
  * (per-thread striped cells), summed by the reader (watch/expose.c), which is the only one to print them.
  *

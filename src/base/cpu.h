@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What this CPU can do, read once; lowered by SLIPWAY_CPU=scalar|avx2|avx512|vnni|bf16|amx for tests. */
 #pragma once
 

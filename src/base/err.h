@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Errors as values.
  *
  * A function that can fail returns `enum code`, is marked MUST_USE and takes `struct err *e` last. On failure it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fault injection: the Nth allocation, read, write, ... fails (SQLite's do_faultsim_test idea).
  *
  * Code that can fail for an outside reason asks FAULT(site) first and behaves as if the call had failed. In release

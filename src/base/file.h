@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files: read, map, publish atomically. All take fault injection (open, read, write, fsync, rename, mmap). */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Hashes: SHA-256 (FIPS 180-4, OpenSSL) for identity, CRC-32C for framing, a fast seeded one for tables. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON (RFC 8259): a pull reader over bytes in place and a streaming writer. No tree.
  *
  * 1. The reader never reads outside its span, never recurses deeper than JSON_DEPTH, and accepts strict JSON only,

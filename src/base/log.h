@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Log: one line per event to stderr, as JSON or for people. Lines are built on the stack and written with one write,
  * so threads never mix lines; a level nobody reads costs one comparison. No secret may be passed here. */
 #pragma once

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Hash table from borrowed text to a pointer. Open addressing; memory from an arena, so it never shrinks and has no
  * delete: for tables built once and then read. Owned by one thread, or immutable after build. */
 #pragma once

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Heap memory: see mem.h. */
 #include "base/mem.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Heap memory: the only callers of malloc. Counts allocations (per thread), honours FAULT_ALLOC. */
 #pragma once
 

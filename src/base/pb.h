@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Protocol Buffers wire format (protobuf.dev/programming-guides/encoding): reader in place, writer to a buf.
  *
  * The reader borrows the bytes; it never reads outside them. A message is walked field by field:

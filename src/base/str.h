@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Borrowed text and bytes: a pointer and a length, never NUL-terminated, never owned. */
 #pragma once
 

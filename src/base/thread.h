@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Threads, locks, conditions: pthreads with our errors. */
 #pragma once
 
