@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads: see thread.h. */
+#include "base/thread.h"
+
+#include "base/fault.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 16 }; /* the kernel's limit, NUL included */
+
+struct start {
+    void *(*fn)(void *);
+    void *arg;
+    char name[NAME_MAX_BYTES];
+};
+
+static void *run(void *p) {
+    struct start s = *(struct start *)p;
+    mem_free(p);
+    pthread_setname_np(pthread_self(), s.name);
+    return s.fn(s.arg);
+}
+
+/* New threads start with every signal blocked: signals belong to the thread that waits for them on
+ * purpose. */
+static int create(pthread_t *t, struct start *s) {
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int number = pthread_create(t, NULL, run, s);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return number;
+}
+
+enum code thread_start(pthread_t *t, const char *name, void *(*fn)(void *), void *arg,
+                       struct err *e) {
+    struct start *s = mem_alloc(sizeof *s);
+    if (!s)
+        return fail(e, NOMEM, "thread '%s': out of memory", name);
+    *s = (struct start){.fn = fn, .arg = arg};
+    snprintf(s->name, sizeof s->name, "%s", name);
+    int number = create(t, s);
+    if (number) {
+        mem_free(s);
+        return fail_errno(e, number, "cannot start thread '%s'", name);
+    }
+    return OK;
+}
+
+void thread_cond_init(pthread_cond_t *c) {
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool thread_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t deadline_ns) {
+    struct timespec t = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                         .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    return pthread_cond_timedwait(c, m, &t) != ETIMEDOUT;
+}
