@@ -72,7 +72,8 @@ enum { POST_MAX = 6 };
 struct node {
     struct str name;   /* may be empty; error messages then use the op and the first output */
     struct str op_type, domain; /* as in the file */
-    const struct op *op; /* NULL until resolved (op_resolve) */
+    struct str op_name;  /* ours: "conv"; what the wire carries */
+    const struct op *op; /* of op_name; set by op_resolve (op/op_list.h) */
     int opset;           /* version of its domain in the file: decides semantics */
     value_id *in, *out;  /* borrowed from the arena */
     int n_in, n_out;

@@ -89,10 +89,3 @@ struct op {
 
 /* For OP_DYNAMIC operators: gives output i a shape and memory. */
 MUST_USE enum code op_output(const struct op_call *c, int i, enum dtype dtype, const struct shape *shape, struct err *e);
-
-/* A row of a format's vocabulary, found by (domain, op_type, opset). */
-struct op_row {
-    const char *op_type;
-    int since, until; /* opset versions of the domain, inclusive; until 0: open */
-    const struct op *op;
-};

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Formats in the order they are tried. */
+FORMAT(onnx)
