@@ -43,11 +43,19 @@ struct op_infer {
     struct arena *scratch;     /* reset after the call */
 };
 
+/* Packed weights, made once per session and shared by all its plans. get() answers memory of `bytes` (64-byte aligned, living
+ * as long as the session) for a constant (by its data pointer) under a packing (a hash of what is done to it); *filled tells
+ * whether somebody has written it already. NULL: the limit is reached (report NOMEM). Calls come from one prepare at a time. */
+struct op_packs {
+    void *(*get)(struct op_packs *p, const void *constant, uint64_t packing, size_t bytes, bool *filled);
+};
+
 struct op_prepare {
     const struct graph *graph;
     const struct node *node;
     const struct op_value *in, *out;
-    struct arena *arena;  /* lives as long as the plan: packed weights go here */
+    struct arena *arena;  /* lives as long as the plan */
+    struct op_packs *packs; /* NULL: pack into the arena */
     int threads;          /* team size run() will have */
     void *state;          /* out: handed to run and release; NULL if none */
     size_t scratch_bytes; /* out: 64-byte aligned memory run() will find in call->scratch; contents undefined */
