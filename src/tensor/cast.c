@@ -65,7 +65,7 @@ typedef void loop_fn(void *out, const void *in, size_t count);
     K(to, u16, T, uint16_t)                                                                        \
     K(to, u32, T, uint32_t)                                                                        \
     K(to, u64, T, uint64_t)                                                                        \
-    K(to, bool, T, uint8_t)
+    K(to, flag, T, uint8_t)
 #define PLAIN(to, from, T, F) LOOP(to, from, T, F, (T)x)
 #define TRUTH(to, from, T, F) LOOP(to, from, T, F, x != 0)
 #define TO_INTEGER(to, T)                                                                          \
@@ -83,20 +83,20 @@ TO_INTEGER(u8, uint8_t)
 TO_INTEGER(u16, uint16_t)
 TO_INTEGER(u32, uint32_t)
 TO_INTEGER(u64, uint64_t)
-TRUTH(bool, f32, uint8_t, float)
-TRUTH(bool, f64, uint8_t, double)
-INTEGERS(TRUTH, bool, uint8_t)
+TRUTH(flag, f32, uint8_t, float)
+TRUTH(flag, f64, uint8_t, double)
+INTEGERS(TRUTH, flag, uint8_t)
 
 #define ROW(t)                                                                                     \
     {                                                                                              \
         [DT_F32] = t##_of_f32, [DT_F64] = t##_of_f64, [DT_I8] = t##_of_i8, [DT_I16] = t##_of_i16,  \
         [DT_I32] = t##_of_i32, [DT_I64] = t##_of_i64, [DT_U8] = t##_of_u8, [DT_U16] = t##_of_u16,  \
-        [DT_U32] = t##_of_u32, [DT_U64] = t##_of_u64, [DT_BOOL] = t##_of_bool                      \
+        [DT_U32] = t##_of_u32, [DT_U64] = t##_of_u64, [DT_BOOL] = t##_of_flag                      \
     }
 static loop_fn *const loops[DT_BOOL + 1][DT_BOOL + 1] = {
     [DT_F32] = ROW(f32), [DT_F64] = ROW(f64), [DT_I8] = ROW(i8),     [DT_I16] = ROW(i16),
     [DT_I32] = ROW(i32), [DT_I64] = ROW(i64), [DT_U8] = ROW(u8),     [DT_U16] = ROW(u16),
-    [DT_U32] = ROW(u32), [DT_U64] = ROW(u64), [DT_BOOL] = ROW(bool),
+    [DT_U32] = ROW(u32), [DT_U64] = ROW(u64), [DT_BOOL] = ROW(flag),
 };
 
 static bool is_wide(enum dtype t) { return t <= DT_BOOL && loops[DT_F32][t]; }

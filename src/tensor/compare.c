@@ -28,7 +28,7 @@ static double integer_distance(const struct tensor *x, const struct tensor *y, s
 }
 
 static void add_element(struct compare *c, struct sums *s, size_t index, const struct tensor *x,
-                        const struct tensor *y, double rtol, double atol) {
+                        const struct tensor *y, double relative, double absolute) {
     double a = tensor_f64(x, index), b = tensor_f64(y, index), d = fabs(a - b);
     bool wide = x->dtype == DT_I64 || x->dtype == DT_U64;
     if (wide)
@@ -38,7 +38,7 @@ static void add_element(struct compare *c, struct sums *s, size_t index, const s
         return;
     if (!isfinite(d)) /* one of them is infinite or NaN: as wrong as can be */
         d = DBL_MAX;
-    c->different += !(d <= atol + rtol * fabs(b));
+    c->different += !(d <= absolute + relative * fabs(b));
     double size = fmax(fmax(fabs(a), fabs(b)), 1e-12);
     double rel = isfinite(size) && d < DBL_MAX ? d / size : DBL_MAX;
     if (d > c->max_abs) {
@@ -71,8 +71,8 @@ static struct tensor as_reals(const struct tensor *t, size_t *count) {
     return r;
 }
 
-enum code compare_tensors(const struct tensor *a, const struct tensor *b, double rtol, double atol,
-                          struct compare *out, struct err *e) {
+enum code compare_tensors(const struct tensor *a, const struct tensor *b, double relative,
+                          double absolute, struct compare *out, struct err *e) {
     char ta[SHAPE_TEXT], tb[SHAPE_TEXT];
     if (a->dtype != b->dtype || a->layout != b->layout || !shape_eq(&a->shape, &b->shape))
         return fail(e, INVALID, "%s %s cannot be compared with %s %s", dtype_name(a->dtype),
@@ -88,7 +88,7 @@ enum code compare_tensors(const struct tensor *a, const struct tensor *b, double
         size_t n = c.count, again = n;
         struct tensor x = as_reals(a, &n), y = as_reals(b, &again);
         for (size_t i = 0; i < n; i++)
-            add_element(&c, &s, i, &x, &y, rtol, atol);
+            add_element(&c, &s, i, &x, &y, relative, absolute);
         c.worst /= x.dtype == a->dtype ? 1 : 2;
         c.rms = n ? sqrt(s.square / (double)n) : 0;
         c.cosine = s.aa > 0 && s.bb > 0 ? s.ab / sqrt(s.aa * s.bb) : (s.aa == s.bb);

@@ -10,5 +10,6 @@ struct compare {
     double rms, cosine;
     size_t worst; /* index of max_abs */
 };
-/* within: |a-b| <= atol + rtol*|b|; NaN equals NaN. INVALID when type or shape differ. */
-MUST_USE enum code compare_tensors(const struct tensor *a, const struct tensor *b, double rtol, double atol, struct compare *out, struct err *e);
+/* within: |a-b| <= absolute + relative*|b|; NaN equals NaN. INVALID when type or shape differ. */
+MUST_USE enum code compare_tensors(const struct tensor *a, const struct tensor *b, double relative,
+                                   double absolute, struct compare *out, struct err *e);

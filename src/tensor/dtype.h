@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Element types. Names as clients write them: "f32" (ours), "FP32" (OIP), "DT_FLOAT" (TF), 1 (ONNX) live in the leaves. */
+/* Element types. Names as clients write them: "f32" (ours), "FP32" (OIP), "DT_FLOAT" (TF), 1 (ONNX)
+ * live in the leaves. */
 #pragma once
 
 #include "base/str.h"
@@ -27,20 +28,22 @@ enum dtype {
     DT_F8E5M2,
     DT_F8E5M2FNUZ,
     DT_F8E8M0,
-    DT_I4, /* 4- and 2-bit types are unpacked on import: one element per byte, sign- or zero-extended */
+    DT_I4, /* 4- and 2-bit types are unpacked on import: one element per byte, sign- or
+              zero-extended */
     DT_U4,
     DT_I2,
     DT_U2,
     DT_F4E2M1,
-    DT_SEQUENCE, /* rank 0; data is a struct sequence: values of the sequence and optional operators */
+    DT_SEQUENCE, /* rank 0; data is a struct sequence: values of the sequence and optional operators
+                  */
     DT_N
 };
 
 size_t dtype_size(enum dtype t);      /* bytes of one element; 0 for DT_NONE */
 const char *dtype_name(enum dtype t); /* "f32", "i64", "bool", "string", ... */
 bool dtype_from_name(struct str name, enum dtype *out);
-bool dtype_is_float(enum dtype t);  /* f16, bf16, f32, f64 */
-bool dtype_is_signed(enum dtype t); /* signed integers */
+bool dtype_is_float(enum dtype t);   /* f16, bf16, f32, f64 */
+bool dtype_is_signed(enum dtype t);  /* signed integers */
 bool dtype_is_integer(enum dtype t); /* 8 to 64 bits, not bool */
 
 float dtype_f16_to_f32(uint16_t bits);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tensor view: type, shape, layout and borrowed data. Always dense.
  *
- * 1. shape is the *logical* shape (N, C, spatial...). layout says how the elements lie: PLAIN is row-major in that order;
- *    NHWC (rank >= 3) is row-major in the order N, spatial..., C. Only the executor makes NHWC tensors; inputs and
- *    outputs of a model are always PLAIN.
- * 2. data is 64-byte aligned when the executor made it; constants mapped from a file may be less aligned. */
+ * 1. shape is the *logical* shape (N, C, spatial...). layout says how the elements lie: PLAIN is
+ * row-major in that order; NHWC (rank >= 3) is row-major in the order N, spatial..., C. Only the
+ * executor makes NHWC tensors; inputs and outputs of a model are always PLAIN.
+ * 2. data is 64-byte aligned when the executor made it; constants mapped from a file may be less
+ * aligned. */
 #pragma once
 
 #include "base/arena.h"
@@ -34,7 +35,8 @@ void tensor_physical_shape(const struct tensor *t, struct shape *out);
 /* Physical position of a logical axis. */
 int tensor_physical_axis(const struct tensor *t, int axis);
 /* Fresh zeroed tensor in an arena, 64-byte aligned. */
-MUST_USE enum code tensor_new(struct arena *a, enum dtype dtype, const struct shape *shape, struct tensor *out, struct err *e);
+MUST_USE enum code tensor_new(struct arena *a, enum dtype dtype, const struct shape *shape,
+                              struct tensor *out, struct err *e);
 /* Element as a number (numeric types and bool). */
 double tensor_f64(const struct tensor *t, size_t index);
 int64_t tensor_i64(const struct tensor *t, size_t index);
