@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Live models: load, warm, route, batch, drain. The floor where computing, keeping and watching meet; it knows no protocol.
+/* Live models: load, warm, route, batch, drain. The floor where computing, keeping and watching
+ * meet; it knows no protocol.
  *
- * 1. A `live` is one loaded version: session, mapped version, queue, counters. It is reference counted: every ask holds one
- *    reference from route to answer, so a version is never unmapped under a request.
- * 2. An alias or "newest" is resolved per request against an immutable routing table that is swapped atomically; moving an alias
- *    under load fails no request.
- * 3. Loading, warming and unloading happen on a low-priority thread; the loop never waits. A new version takes traffic only after
- *    its warm-up ran. A version that fails to load keeps its reason and does not take the old one down.
- * 4. The store is polled (store_generation): what another process adds, aliases or removes is seen without restart.
- * 5. Queues are bounded: a full one answers OVERLOAD at once. An ask whose client left (cancel) before it ran is dropped. */
+ * 1. A `live` is one loaded version: session, mapped version, queue, counters. It is reference
+ * counted: every ask holds one reference from route to answer, so a version is never unmapped under
+ * a request.
+ * 2. An alias or "newest" is resolved per request against an immutable routing table that is
+ * swapped atomically; moving an alias under load fails no request.
+ * 3. Loading, warming and unloading happen on a low-priority thread; the loop never waits. A new
+ * version takes traffic only after its warm-up ran. A version that fails to load keeps its reason
+ * and does not take the old one down.
+ * 4. The store is polled (store_generation): what another process adds, aliases or removes is seen
+ * without restart.
+ * 5. Queues are bounded: a full one answers OVERLOAD at once. An ask whose client left (cancel)
+ * before it ran is dropped. */
 #pragma once
 
 #include "graph/model.h"
@@ -18,21 +23,25 @@ struct host; /* opaque */
 struct live; /* opaque */
 
 struct host_options {
-    struct store *store; /* borrowed */
-    int threads;         /* cores for compute; 0: cpu_cores() */
-    size_t queue;        /* waiting asks per version; 0: 256 */
-    size_t batch;        /* most rows joined in one run; 0: 32, 1: never */
-    uint64_t batch_delay_us; /* how long a first ask waits for company while cores are busy; default 0: join only what already waits */
-    size_t memory_bytes; /* per run */
+    struct store *store;     /* borrowed */
+    int threads;             /* cores for compute; 0: cpu_cores() */
+    size_t queue;            /* waiting asks per version; 0: 256 */
+    size_t batch;            /* most rows joined in one run; 0: 32, 1: never */
+    uint64_t batch_delay_us; /* how long a first ask waits for company while cores are busy; default
+                                0: join only what already waits */
+    size_t memory_bytes;     /* per run */
     const struct str *models; /* MODEL[@...] to serve; none: every model of the store */
     size_t n_models;
-    bool explicit_only;  /* load nothing but by host_load */
-    uint64_t poll_ms;    /* store polling; 0: 500 */
+    bool explicit_only; /* load nothing but by host_load */
+    uint64_t poll_ms;   /* store polling; 0: 500 */
 };
-MUST_USE enum code host_open(const struct host_options *o, struct host **out, struct err *e); /* starts loading; returns at once */
-void host_drain(struct host *h); /* refuses new asks with UNAVAILABLE; returns when the queue is empty */
+MUST_USE enum code host_open(const struct host_options *o, struct host **out,
+                             struct err *e); /* starts loading; returns at once */
+void host_drain(
+    struct host *h); /* refuses new asks with UNAVAILABLE; returns when the queue is empty */
 void host_close(struct host *h);
-bool host_ready(struct host *h); /* everything asked for at start is loaded or has failed with a reason */
+bool host_ready(
+    struct host *h); /* everything asked for at start is loaded or has failed with a reason */
 
 /* --- asking --- */
 struct ask_tensor {
@@ -43,34 +52,44 @@ struct ask_tensor {
 struct ask {
     /* who: filled by the protocol */
     struct str model;
-    uint64_t version;   /* 0: by alias, or the model's default */
-    struct str alias;   /* .n == 0: none */
+    uint64_t version; /* 0: by alias, or the model's default */
+    struct str alias; /* .n == 0: none */
     /* what */
     struct ask_tensor *inputs;
     size_t n_inputs;
     const struct str *want; /* output names; n_want 0: all */
     size_t n_want;
-    uint64_t deadline_ns;   /* monotonic; 0: none */
-    struct arena *arena;    /* the request's: output tensors are copied there. Used by one thread at a time: the caller must not
-                               touch it between host_submit and done */
-    volatile bool cancel;   /* set by the loop when the client leaves */
+    uint64_t deadline_ns; /* monotonic; 0: none */
+    struct arena *arena;  /* the request's: output tensors are copied there. Used by one thread at a
+                             time: the caller must not  touch it between host_submit and done */
+    volatile bool cancel; /* set by the loop when the client leaves */
     /* answer: called once, on a worker thread (or inside host_submit when refused at once) */
     void (*done)(struct ask *a);
     void *user;
-    struct loop_link { void *p[4]; } link; /* room for the caller's own queueing (loop_job) */
+    struct loop_link {
+        void *p[4];
+    } link; /* room for the caller's own queueing (loop_job) */
     /* filled before done: */
     enum code code;
     struct err err;
-    struct live *live;      /* reference held until ask_end; NULL when routing failed */
+    struct live *live; /* reference held until ask_end; NULL when routing failed */
     struct ask_tensor *outputs;
     size_t n_outputs;
     uint64_t queue_ns, compute_ns;
-    size_t batch_rows;      /* of the run it was part of */
+    size_t batch_rows; /* of the run it was part of */
     /* private to host: */
     struct ask *next;
     uint64_t queued_ns;
-    int64_t rows;
+    struct tensor *bound; /* inputs in the model's order, dtype DT_NONE: default; in arena */
+    bool *wanted;         /* per output; NULL: all; in arena */
+    int64_t rows;         /* first dim of the inputs when the model batches, else 1 */
 };
+/* Resolves who (model, version, alias) and sets a->live, a reference let go by ask_end. NOT_FOUND,
+ * or UNAVAILABLE with the reason when that version is not READY. For a caller that needs the
+ * signature to decode; host_submit then takes a->live instead of resolving again (and runs it
+ * though it began draining meanwhile), so that what was decoded for a version runs on that version
+ * though an alias moved. Any thread; never blocks. */
+MUST_USE enum code host_route(struct host *h, struct ask *a, struct err *e);
 void host_submit(struct host *h, struct ask *a); /* any thread; never blocks; a lives until done */
 void ask_end(struct ask *a);                     /* lets go of a->live */
 
@@ -78,19 +97,21 @@ void ask_end(struct ask *a);                     /* lets go of a->live */
 enum live_state { LIVE_UNLOADED, LIVE_LOADING, LIVE_READY, LIVE_DRAINING, LIVE_FAILED };
 const char *live_state_name(enum live_state s); /* "ready" */
 
-struct live_info { /* strings live in the arena given */
+struct live_info {                           /* strings live in the arena given */
     struct str model, format, digest, error; /* error: why LIVE_FAILED */
     uint64_t version;
     enum live_state state;
-    bool is_default;       /* what MODEL without a selector means */
+    bool is_default; /* what MODEL without a selector means */
     struct str *aliases;
     size_t n_aliases;
     const struct live *live; /* reference held by the arena; NULL when not loaded */
     uint64_t created_us;
 };
-MUST_USE enum code host_list(struct host *h, struct arena *a, struct live_info **out, size_t *n, struct err *e); /* all versions of all models known */
+MUST_USE enum code host_list(struct host *h, struct arena *a, struct live_info **out, size_t *n,
+                             struct err *e); /* all versions of all models known */
 /* One version, by the same rules as an ask. NOT_FOUND / UNAVAILABLE with a clear text. */
-MUST_USE enum code host_find(struct host *h, struct str model, uint64_t version, struct str alias, struct arena *a, struct live_info *out, struct err *e);
+MUST_USE enum code host_find(struct host *h, struct str model, uint64_t version, struct str alias,
+                             struct arena *a, struct live_info *out, struct err *e);
 
 struct live_io {
     struct str name;
@@ -104,10 +125,11 @@ size_t live_outputs(const struct live *l, const struct live_io **out);
 struct str live_model(const struct live *l);
 uint64_t live_version(const struct live *l);
 bool live_batches(const struct live *l);
-struct span live_part(const struct live *l, const char *name); /* "preprocess": JSON; .n == 0 when absent */
+struct span live_part(const struct live *l,
+                      const char *name); /* "preprocess": JSON; .n == 0 when absent */
 
 struct live_stats {
-    uint64_t success, failed, rejected, cancelled;     /* asks */
+    uint64_t success, failed, rejected, cancelled;         /* asks */
     uint64_t success_ns, queue_ns, compute_ns, rows, runs; /* sums */
     uint64_t last_us;
     size_t waiting;
@@ -115,7 +137,10 @@ struct live_stats {
 };
 void live_stats(const struct live *l, struct live_stats *out);
 
-/* --- changing --- asynchronous; done (may be NULL) is called on the loading thread with the outcome. */
+/* --- changing --- asynchronous; done (may be NULL) is called on the loading thread with the
+ * outcome. */
 typedef void host_done_fn(void *ctx, enum code code, const struct err *e);
-void host_load(struct host *h, struct str model, uint64_t version, host_done_fn *done, void *ctx); /* 0: what the default would be */
-void host_unload(struct host *h, struct str model, host_done_fn *done, void *ctx);                 /* drains, then frees */
+void host_load(struct host *h, struct str model, uint64_t version, host_done_fn *done,
+               void *ctx); /* 0: what the default would be */
+void host_unload(struct host *h, struct str model, host_done_fn *done,
+                 void *ctx); /* drains, then frees */

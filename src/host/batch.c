@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joins waiting asks into one run, runs it, gives each asker its rows.
+ *
+ * 1. Only asks whose inputs agree in everything but the first dim, and that want the same outputs,
+ * are joined.
+ * 2. Only what already waits is joined: nobody waits for company. A run's rows are a power of two
+ * when rows come one by one, so that a session needs a handful of plans, not one per count.
+ * 3. Joining has to pay: the cost per row is measured per class (1, 2, 4, ... rows) and the
+ * cheapest class is taken; a model that gains nothing from a batch is run one by one.
+ * 4. If a joined run fails, its asks are run one by one, so that one asker's data cannot fail
+ * another's request. */
+#include "host/in.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "plan/cores.h"
+
+#include <string.h>
+
+enum { EXPLORE_RUNS = 3 };
+#define SMALL_RUN_NS                                                                               \
+    300000.0 /* a run shorter than this gets one core: the others serve other requests */
+
+static int class_of(int64_t rows) {
+    int k = 0;
+    while (k + 1 < BATCH_CLASSES && ((int64_t)2 << k) <= rows)
+        k++;
+    return k;
+}
+
+static bool same_tail(const struct tensor *a, const struct tensor *b) {
+    if (a->dtype != b->dtype || a->shape.rank != b->shape.rank)
+        return false;
+    for (int d = 1; d < a->shape.rank; d++)
+        if (a->shape.dims[d] != b->shape.dims[d])
+            return false;
+    return true;
+}
+
+static bool joins(const struct live *l, const struct ask *a, const struct ask *b) {
+    for (size_t i = 0; i < l->n_inputs; i++)
+        if (!same_tail(&a->bound[i], &b->bound[i]) || a->bound[i].dtype == DT_STRING)
+            return false;
+    if (!a->wanted != !b->wanted)
+        return false;
+    return !a->wanted || memcmp(a->wanted, b->wanted, l->n_outputs * sizeof *a->wanted) == 0;
+}
+
+/* The class with the lowest measured cost per row among those `rows` allow; one not measured yet
+ * goes first. */
+static int64_t best_rows(const struct live *l, int64_t rows) {
+    int best = 0, top = class_of(rows);
+    for (int k = 0; k <= top; k++) {
+        if (l->row_runs[k] < EXPLORE_RUNS)
+            return (int64_t)1 << k;
+        if (l->row_ns[k] < l->row_ns[best] * 0.97)
+            best = k;
+    }
+    return (int64_t)1 << best;
+}
+
+static struct ask *pop(struct live *l) {
+    struct ask *a = l->first;
+    l->first = a->next;
+    if (!l->first)
+        l->last = NULL;
+    a->next = NULL;
+    l->waiting--;
+    return a;
+}
+
+static void drop_dead(struct live *l, struct batch *out) {
+    uint64_t now = clock_ns();
+    while (l->first &&
+           (l->first->cancel || (l->first->deadline_ns && l->first->deadline_ns <= now))) {
+        struct ask *a = pop(l);
+        a->next = out->dropped;
+        out->dropped = a;
+    }
+}
+
+void batch_take(struct live *l, size_t most_rows, struct batch *out) {
+    *out = (struct batch){0};
+    drop_dead(l, out);
+    if (!l->first)
+        return;
+    struct ask *head = l->first;
+    int64_t rows = head->rows, most = (int64_t)most_rows;
+    if (l->batches)
+        for (const struct ask *a = head->next; a && rows + a->rows <= most && joins(l, head, a);
+             a = a->next)
+            rows += a->rows;
+    int64_t target = l->batches ? best_rows(l, rows) : 1;
+    struct ask **tail = &out->first;
+    do {
+        struct ask *a = pop(l);
+        out->rows += a->rows;
+        out->n_asks++;
+        *tail = a;
+        tail = &a->next;
+    } while (l->first && out->rows + l->first->rows <= target && joins(l, head, l->first));
+}
+
+void batch_learn(struct live *l, int64_t rows, uint64_t ns) {
+    int k = class_of(rows);
+    double per_row = (double)ns / (double)(rows > 0 ? rows : 1);
+    l->row_ns[k] = l->row_runs[k] < 1 ? per_row : l->row_ns[k] * 0.9 + per_row * 0.1;
+    if (l->row_runs[k] < 1000000)
+        l->row_runs[k]++;
+}
+
+int batch_cores(const struct live *l, int total) {
+    return l->row_runs[0] >= EXPLORE_RUNS && l->row_ns[0] < SMALL_RUN_NS ? 1 : total;
+}
+
+void ask_finish(struct live *l, struct ask *a, enum code code) {
+    a->code = code;
+    switch (code) {
+    case OK: atomic_fetch_add_explicit(&l->success, 1, memory_order_relaxed); break;
+    case ERR_OVERLOAD:
+    case ERR_UNAVAILABLE: atomic_fetch_add_explicit(&l->rejected, 1, memory_order_relaxed); break;
+    case ERR_CANCELLED: atomic_fetch_add_explicit(&l->cancelled, 1, memory_order_relaxed); break;
+    default: atomic_fetch_add_explicit(&l->failed, 1, memory_order_relaxed); break;
+    }
+    if (code == OK)
+        atomic_fetch_add_explicit(&l->success_ns, clock_ns() - a->queued_ns, memory_order_relaxed);
+    a->done(a);
+}
+
+static bool grow(struct batch_memory *m, size_t bytes) {
+    if (bytes <= m->room)
+        return true;
+    mem_free(m->bytes);
+    m->bytes = mem_alloc_aligned(bytes, MEM_LINE);
+    m->room = m->bytes ? bytes : 0;
+    return m->bytes != NULL;
+}
+
+/* Concatenates input `at` of every ask along the first dim. */
+static char *join_input(const struct batch *b, size_t at, char *p, struct tensor *out) {
+    *out = b->first->bound[at];
+    if (out->dtype == DT_NONE)
+        return p;
+    out->data = p;
+    out->shape.dims[0] = b->rows;
+    for (const struct ask *a = b->first; a; a = a->next) {
+        size_t n = tensor_bytes(&a->bound[at]);
+        if (n)
+            memcpy(p, a->bound[at].data, n);
+        p += n;
+    }
+    return (char *)mem_round_up((uintptr_t)p, MEM_LINE);
+}
+
+static enum code join_inputs(const struct live *l, const struct batch *b, struct batch_memory *m,
+                             struct tensor *out, struct err *e) {
+    size_t bytes = MEM_LINE;
+    for (size_t i = 0; i < l->n_inputs; i++) {
+        for (const struct ask *a = b->first; a; a = a->next)
+            bytes += tensor_bytes(&a->bound[i]);
+        bytes += MEM_LINE;
+    }
+    if (!grow(m, bytes))
+        return fail(e, NOMEM, "batch of %lld rows: out of memory (%zu bytes)", (long long)b->rows,
+                    bytes);
+    char *p = m->bytes;
+    for (size_t i = 0; i < l->n_inputs; i++)
+        p = join_input(b, i, p, &out[i]);
+    return OK;
+}
+
+/* Strings point into the run's memory: each text is copied too. */
+static enum code copy_strings(struct arena *arena, struct tensor *t, struct err *e) {
+    struct str *s = t->data;
+    for (size_t i = 0; i < tensor_count(t); i++) {
+        struct str text = arena_str(arena, s[i]);
+        if (!text.p && s[i].n)
+            return arena_fail(arena, s[i].n, "output text", e);
+        s[i] = text;
+    }
+    return OK;
+}
+
+static enum code copy_output(struct ask *a, const struct tensor *from, int64_t row, bool split,
+                             struct tensor *out, struct err *e) {
+    struct shape shape = from->shape;
+    size_t offset = 0;
+    if (from->dtype == DT_SEQUENCE)
+        return fail(e, UNSUPPORTED, "a sequence output cannot be sent over this protocol");
+    if (split) {
+        shape.dims[0] = a->rows;
+        size_t row_bytes =
+            from->shape.dims[0] ? tensor_bytes(from) / (size_t)from->shape.dims[0] : 0;
+        offset = row_bytes * (size_t)row;
+    }
+    TRY(tensor_new(a->arena, from->dtype, &shape, out, e));
+    size_t n = tensor_bytes(out);
+    if (n)
+        memcpy(out->data, (const char *)from->data + offset, n);
+    return from->dtype == DT_STRING ? copy_strings(a->arena, out, e) : OK;
+}
+
+/* The rows [row, row + a->rows) of every wanted output, into the asker's arena. */
+static enum code give(const struct live *l, const struct session_run *run, struct ask *a,
+                      int64_t row, bool split, struct err *e) {
+    a->outputs = ARENA_ARRAY(a->arena, l->n_outputs + 1, struct ask_tensor);
+    a->n_outputs = 0;
+    if (!a->outputs)
+        return arena_fail(a->arena, l->n_outputs * sizeof *a->outputs, "outputs", e);
+    for (size_t i = 0; i < l->n_outputs; i++) {
+        if (run->outputs[i].dtype == DT_NONE || (a->wanted && !a->wanted[i]))
+            continue;
+        struct ask_tensor *out = &a->outputs[a->n_outputs];
+        out->name = l->outputs[i].name;
+        TRY(copy_output(a, &run->outputs[i], row, split, &out->tensor, e));
+        a->n_outputs++;
+    }
+    return OK;
+}
+
+static void observe(struct live *l, const struct batch *b, uint64_t compute_ns) {
+    counter_observe(l->c_compute, (double)compute_ns * 1e-9);
+    counter_observe(l->c_batch_rows, (double)b->rows);
+    atomic_fetch_add_explicit(&l->runs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->rows, (uint64_t)b->rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->compute_ns, compute_ns, memory_order_relaxed);
+    atomic_store_explicit(&l->last_us, clock_wall_us(), memory_order_relaxed);
+}
+
+static enum code compute(struct live *l, struct batch *b, int threads, struct batch_memory *m,
+                         struct session_run *run, struct err *e) {
+    struct tensor joined[64];
+    const struct tensor *inputs = b->first->bound;
+    if (b->n_asks > 1) {
+        if (l->n_inputs > sizeof joined / sizeof *joined)
+            return fail(e, LIMIT, "%zu inputs cannot be joined", l->n_inputs);
+        TRY(join_inputs(l, b, m, joined, e));
+        inputs = joined;
+    }
+    struct session_ask ask = {
+        .inputs = inputs,
+        .want = b->first->wanted,
+        .threads = threads,
+        .deadline_ns = b->n_asks == 1 ? b->first->deadline_ns : 0,
+        .cancel = b->n_asks == 1 ? (const bool *)&b->first->cancel : NULL,
+        .seed = b->first->queued_ns,
+    };
+    return session_begin(l->loaded.session, &ask, run, e);
+}
+
+static void finish_all(struct live *l, struct batch *b, const struct session_run *run) {
+    int64_t row = 0;
+    for (struct ask *a = b->first, *next; a; a = next) {
+        next = a->next;
+        a->batch_rows = (size_t)b->rows;
+        a->compute_ns = run->compute_ns;
+        enum code code = give(l, run, a, row, b->n_asks > 1, &a->err);
+        row += a->rows;
+        ask_finish(l, a, code);
+    }
+}
+
+static void run_one_by_one(struct host *h, struct live *l, struct batch *b, int threads,
+                           struct batch_memory *m) {
+    for (struct ask *a = b->first, *next; a; a = next) {
+        next = a->next;
+        a->next = NULL;
+        batch_run(h, l, &(struct batch){.first = a, .n_asks = 1, .rows = a->rows}, threads, m);
+    }
+}
+
+void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
+               struct batch_memory *memory) {
+    struct session_run run;
+    struct err e;
+    uint64_t began = clock_ns();
+    for (struct ask *a = b->first; a; a = a->next) {
+        a->queue_ns = began - a->queued_ns;
+        counter_observe(l->c_queue_wait, (double)a->queue_ns * 1e-9);
+        atomic_fetch_add_explicit(&l->queue_ns, a->queue_ns, memory_order_relaxed);
+    }
+    enum code code = compute(l, b, threads, memory, &run, &e);
+    if (code != OK && b->n_asks > 1) {
+        run_one_by_one(h, l, b, threads, memory);
+    } else if (code != OK) {
+        b->first->err = e;
+        ask_finish(l, b->first, code);
+    } else {
+        observe(l, b, run.compute_ns);
+        finish_all(l, b, &run);
+        session_end(l->loaded.session, &run);
+    }
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A live version: reference counted from route to answer, so that nothing is unmapped under a
+ * request.
+ *
+ * 1. Created UNLOADED by the loader, which alone changes its state; readers see it through an
+ * atomic.
+ * 2. loaded, inputs and outputs are written before the state becomes READY and never after. */
+#include "host/in.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "plan/cores.h"
+
+#include <string.h>
+
+static const struct counter_family queue_wait = {
+    .name = "slipway_queue_wait_seconds",
+    .help = "Time a request waited before its run began.",
+    .kind = COUNTER_HISTOGRAM,
+    .n_labels = 2,
+    .labels = {"model", "version"},
+    .n_buckets = 12,
+    .buckets = {0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5},
+};
+static const struct counter_family compute = {
+    .name = "slipway_compute_seconds",
+    .help = "Time of one run of the model, whatever its batch.",
+    .kind = COUNTER_HISTOGRAM,
+    .n_labels = 2,
+    .labels = {"model", "version"},
+    .n_buckets = 13,
+    .buckets = {0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5,
+                1},
+};
+static const struct counter_family batch_rows = {
+    .name = "slipway_batch_rows",
+    .help = "Rows joined in one run.",
+    .kind = COUNTER_HISTOGRAM,
+    .n_labels = 2,
+    .labels = {"model", "version"},
+    .n_buckets = 8,
+    .buckets = {1, 2, 4, 8, 16, 32, 64, 128},
+};
+static const struct counter_family queue_depth = {
+    .name = "slipway_queue_depth",
+    .help = "Requests waiting for a run.",
+    .kind = COUNTER_GAUGE,
+    .n_labels = 2,
+    .labels = {"model", "version"},
+};
+static const struct counter_family load_time = {
+    .name = "slipway_model_load_milliseconds",
+    .help = "Time the last load took, warm-up included.",
+    .kind = COUNTER_GAUGE,
+    .n_labels = 2,
+    .labels = {"model", "version"},
+};
+static const struct counter_family model_bytes = {
+    .name = "slipway_model_bytes",
+    .help = "Weights mapped from the store plus copies packed for kernels.",
+    .kind = COUNTER_GAUGE,
+    .n_labels = 2,
+    .labels = {"model", "version"},
+};
+static const struct counter_family model_state = {
+    .name = "slipway_model_ready",
+    .help = "1 when the version answers requests, 0 while it loads or after it failed.",
+    .kind = COUNTER_GAUGE,
+    .n_labels = 2,
+    .labels = {"model", "version"},
+};
+
+const char *live_state_name(enum live_state s) {
+    switch (s) {
+    case LIVE_UNLOADED: return "unloaded";
+    case LIVE_LOADING: return "loading";
+    case LIVE_READY: return "ready";
+    case LIVE_DRAINING: return "draining";
+    case LIVE_FAILED: return "failed";
+    }
+    return "unknown";
+}
+
+static char *copy(struct str text) {
+    char *p = mem_alloc(text.n + 1);
+    if (p) {
+        if (text.n)
+            memcpy(p, text.p, text.n);
+        p[text.n] = '\0';
+    }
+    return p;
+}
+
+struct live *live_new(struct str model, const struct store_info *info) {
+    struct live *l = mem_zalloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    atomic_init(&l->refs, 1);
+    l->model = copy(model);
+    l->format = copy(info->format);
+    l->version = info->version;
+    l->created_us = info->created_us;
+    size_t n = info->digest.n < SHA256_HEX ? info->digest.n : SHA256_HEX;
+    if (n)
+        memcpy(l->digest, info->digest.p, n);
+    if (!l->model || !l->format) {
+        live_unref(l);
+        return NULL;
+    }
+    return l;
+}
+
+struct live *live_ref(struct live *l) {
+    atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+    return l;
+}
+
+static void drop_counters(struct live *l) {
+    struct counter *all[] = {l->c_queue_wait, l->c_compute, l->c_batch_rows, l->c_queue_depth,
+                             l->c_load,       l->c_bytes,   l->c_state};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i])
+            counter_drop(all[i]);
+}
+
+void live_unref(struct live *l) {
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    drop_counters(l);
+    loaded_close(&l->loaded);
+    mem_free(l->model);
+    mem_free(l->format);
+    mem_free(l->error);
+    mem_free(l);
+}
+
+static void make_counters(struct live *l) {
+    char text[24];
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)l->version);
+    const struct str labels[2] = {str_of(l->model), {text, (size_t)n}};
+    l->c_queue_wait = counter_get(&queue_wait, labels);
+    l->c_compute = counter_get(&compute, labels);
+    l->c_batch_rows = counter_get(&batch_rows, labels);
+    l->c_queue_depth = counter_get(&queue_depth, labels);
+    l->c_load = counter_get(&load_time, labels);
+    l->c_bytes = counter_get(&model_bytes, labels);
+    l->c_state = counter_get(&model_state, labels);
+}
+
+void live_fail(struct live *l, const struct err *e) {
+    mem_free(l->error);
+    l->error = mem_strdup(e->text);
+    atomic_store(&l->state, LIVE_FAILED);
+}
+
+static enum code copy_io(struct live *l, const struct session_io *from, size_t n,
+                         struct live_io **out, struct err *e) {
+    struct live_io *io = ARENA_ARRAY(&l->loaded.arena, n ? n : 1, struct live_io);
+    if (!io)
+        return arena_fail(&l->loaded.arena, n * sizeof *io, "signature", e);
+    for (size_t i = 0; i < n; i++) {
+        io[i] =
+            (struct live_io){from[i].name, from[i].dtype, from[i].shape, {{0}}, from[i].optional};
+        memcpy(io[i].dim_names, from[i].dim_names, sizeof io[i].dim_names);
+    }
+    *out = io;
+    return OK;
+}
+
+enum code live_open(struct live *l, struct store *s, size_t memory_bytes, struct err *e) {
+    struct session_options o = {.memory_bytes = memory_bytes, .plans = 64};
+    TRY(loaded_open(s, str_of(l->model), l->version, &o, &l->loaded, e));
+    const struct session_io *io;
+    l->n_inputs = session_inputs(l->loaded.session, &io);
+    TRY(copy_io(l, io, l->n_inputs, &l->inputs, e));
+    l->n_outputs = session_outputs(l->loaded.session, &io);
+    TRY(copy_io(l, io, l->n_outputs, &l->outputs, e));
+    l->batches = session_batches(l->loaded.session);
+    make_counters(l);
+    return OK;
+}
+
+/* Warm-up input: declared dims, free ones 1 (the batch) or GUESS. *guessed: a dim other than the
+ * batch was free. */
+static enum code warm_input(const struct live_io *io, struct arena *a, struct tensor *out,
+                            bool *guessed, struct err *e) {
+    enum { GUESS = 32 };
+    struct shape shape = io->shape;
+    for (int d = 0; d < shape.rank; d++)
+        if (shape.dims[d] < 0) {
+            shape.dims[d] = d == 0 ? 1 : GUESS;
+            *guessed = *guessed || d > 0;
+        }
+    return tensor_new(a, io->dtype, &shape, out, e);
+}
+
+static enum code warm_once(struct live *l, int threads, bool *guessed, struct err *e) {
+    struct arena a;
+    arena_init(&a, (size_t)1 << 30);
+    struct tensor *inputs = ARENA_ARRAY(&a, l->n_inputs + 1, struct tensor);
+    enum code code = inputs ? OK : arena_fail(&a, sizeof *inputs, "warm-up", e);
+    for (size_t i = 0; code == OK && i < l->n_inputs; i++)
+        if (!l->inputs[i].optional)
+            code = warm_input(&l->inputs[i], &a, &inputs[i], guessed, e);
+    if (code == OK) {
+        int granted = cores_take(threads);
+        struct session_ask ask = {.inputs = inputs, .threads = granted};
+        struct session_run run;
+        code = session_begin(l->loaded.session, &ask, &run, e);
+        if (code == OK)
+            session_end(l->loaded.session, &run);
+        cores_give(granted);
+    }
+    arena_deinit(&a);
+    return code;
+}
+
+/* Once per team size a request may get, so that no request pays for making a plan. A guessed dim
+ * may be a wrong guess: then the first request of a real shape pays, and the version is no less
+ * ready. */
+enum code live_warm(struct live *l, int threads, struct err *e) {
+    bool guessed = false;
+    enum code code = warm_once(l, threads, &guessed, e);
+    if (code == OK && threads > 1)
+        code = warm_once(l, 1, &guessed, e);
+    if (guessed || code == ERR_INVALID)
+        code = OK;
+    return code == OK ? OK : err_prefix(e, "warm-up");
+}
+
+/* --- looking (host.h) --- */
+size_t live_inputs(const struct live *l, const struct live_io **out) {
+    *out = l->inputs;
+    return l->n_inputs;
+}
+
+size_t live_outputs(const struct live *l, const struct live_io **out) {
+    *out = l->outputs;
+    return l->n_outputs;
+}
+
+struct str live_model(const struct live *l) {
+    return str_of(l->model);
+}
+uint64_t live_version(const struct live *l) { return l->version; }
+bool live_batches(const struct live *l) { return l->batches; }
+
+struct span live_part(const struct live *l, const char *name) {
+    struct span part = {0};
+    struct err ignored;
+    if (!l->loaded.version || store_version_part(l->loaded.version, name, &part, &ignored) != OK)
+        return (struct span){0};
+    return part;
+}
+
+void live_stats(const struct live *l, struct live_stats *out) {
+    *out = (struct live_stats){
+        .success = atomic_load(&l->success),
+        .failed = atomic_load(&l->failed),
+        .rejected = atomic_load(&l->rejected),
+        .cancelled = atomic_load(&l->cancelled),
+        .success_ns = atomic_load(&l->success_ns),
+        .queue_ns = atomic_load(&l->queue_ns),
+        .compute_ns = atomic_load(&l->compute_ns),
+        .rows = atomic_load(&l->rows),
+        .runs = atomic_load(&l->runs),
+        .last_us = atomic_load(&l->last_us),
+        .waiting = l->waiting,
+        .load_ns = l->loaded.load_ns,
+    };
+    if (l->loaded.session) {
+        struct session_memory m;
+        session_memory(l->loaded.session, &m);
+        out->mapped_bytes = m.constant_bytes;
+        out->packed_bytes = m.packed_bytes + m.slab_bytes;
+    }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A version of the store turned into a session: see loaded.h. */
+#include "host/loaded.h"
+
+#include "base/clock.h"
+#include "op/op_list.h"
+
+enum { MODEL_ARENA_BYTES = 1 << 30 }; /* structure only: constants stay in the map */
+
+static enum code resolve(void *ctx, int file, uint64_t offset, uint64_t length, struct span *out,
+                         struct err *e) {
+    struct store_version *v = ctx;
+    if (file < 0 || (size_t)file >= store_version_files(v))
+        return fail(e, CORRUPT, "the stored graph names file %d, the version has %zu", file,
+                    store_version_files(v));
+    return store_version_bytes(v, (size_t)file, offset, length, out, e);
+}
+
+static enum code read_model(struct loaded *l, struct err *e) {
+    struct span graph;
+    TRY(store_version_part(l->version, "graph", &graph, e));
+    TRY(wire_take(graph, &l->arena, resolve, l->version, &l->model, e));
+    TRY(graph_verify(l->model, e));
+    return op_resolve(l->model, e);
+}
+
+enum code loaded_open_model(struct store *s, struct str model, uint64_t version, struct loaded *out,
+                            struct err *e) {
+    uint64_t began = clock_ns();
+    *out = (struct loaded){0};
+    TRY(store_version_open(s, model, version, &out->version, e));
+    arena_init(&out->arena, MODEL_ARENA_BYTES); /* in place: the model keeps a pointer to it */
+    enum code code = read_model(out, e);
+    if (code != OK) {
+        loaded_close(out);
+        return err_prefix(e, "%.*s@%llu", STR(model), (unsigned long long)version);
+    }
+    out->load_ns = clock_ns() - began;
+    return OK;
+}
+
+enum code loaded_open(struct store *s, struct str model, uint64_t version,
+                      const struct session_options *o, struct loaded *out, struct err *e) {
+    uint64_t began = clock_ns();
+    TRY(loaded_open_model(s, model, version, out, e));
+    enum code code =
+        session_open(out->model, o ? o : &(struct session_options){0}, &out->session, e);
+    if (code != OK) {
+        loaded_close(out);
+        return err_prefix(e, "%.*s@%llu", STR(model), (unsigned long long)version);
+    }
+    out->load_ns = clock_ns() - began;
+    return OK;
+}
+
+void loaded_close(struct loaded *l) {
+    if (l->session)
+        session_close(l->session);
+    arena_deinit(&l->arena);
+    if (l->version)
+        store_version_unref(l->version);
+    *l = (struct loaded){0};
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A version of the store turned into a session: what a live wraps, and what the command line uses
+ * directly. */
+#pragma once
+
+#include "plan/session.h"
+#include "store/store.h"
+
+struct loaded {
+    struct store_version *version; /* reference held; the constants' bytes */
+    struct arena arena;            /* the model */
+    struct model *model;
+    struct session *session;
+    uint64_t load_ns;
+};
+
+/* Reads the "graph" part into *out (which must stay where it is until loaded_close; zeroed on
+ * failure), points its constants into the mapped blobs, verifies, opens a session. o may be NULL.
+ */
+MUST_USE enum code loaded_open(struct store *s, struct str model, uint64_t version,
+                               const struct session_options *o, struct loaded *out, struct err *e);
+/* The model without a session: for facts. loaded_close ends both. */
+MUST_USE enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
+                                     struct loaded *out, struct err *e);
+void loaded_close(struct loaded *l); /* idempotent */
