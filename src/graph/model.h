@@ -37,6 +37,7 @@ struct value {
     struct origin origin;    /* of the constant */
     value_id capture;        /* in graph->parent, or VALUE_NONE */
     node_id producer;        /* NODE_NONE: input, constant or capture */
+    enum layout layout;      /* PLAIN but in a plan, where the layout pass may choose NHWC */
 };
 
 enum attr_kind { ATTR_NONE, ATTR_INT, ATTR_FLOAT, ATTR_STR, ATTR_INTS, ATTR_FLOATS, ATTR_STRS, ATTR_TENSOR, ATTR_TENSORS, ATTR_GRAPH, ATTR_GRAPHS };
