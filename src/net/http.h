@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP server: what the floors above see. Protocol versions (http1.c now, http2.c later) meet them only here.
+/* HTTP server: what the floors above see. Protocol versions (http1.c now, http2.c later) meet them
+ * only here.
  *
- * A listener accepts on its loop; each request becomes one `struct http_exchange` with a capped arena of its own that
- * lives from the first header byte until the response is written and the owner has let go (http_end).
+ * A listener accepts on its loop; each request becomes one `struct http_exchange` with a capped
+ * arena of its own that lives from the first header byte until the response is written and the
+ * owner has let go (http_end).
  *
- * Walk: head complete -> handler->on_head (may refuse, sets the body limit) -> body complete -> handler->on_request
- * (once; loop thread) -> somebody calls http_respond on the loop's thread (others go through loop_post) -> bytes written
+ * Walk: head complete -> handler->on_head (may refuse, sets the body limit) -> body complete ->
+ * handler->on_request (once; loop thread) -> somebody calls http_respond on the loop's thread
+ * (others go through loop_post) -> bytes written
  * -> handler->on_done -> arena freed.
  *
- * 1. on_request is called exactly once per accepted request, on_done exactly once per exchange for which on_head was called.
- * 2. If the client goes away first, `gone` is set and handler->on_gone is called once; http_respond is then a no-op that
- *    still ends the exchange. The exchange stays valid until http_respond (or http_end for a refused one).
- * 3. Pipelined requests are answered in order; at most HTTP_PIPELINE of one connection are in flight.
- * 4. Anything ambiguous is refused with 400 and the connection closed (RFC 9112 §6.1, §11.2): CL+TE, duplicate or
- *    non-digit Content-Length, bare LF or CR, obs-fold, white space before ':', TE other than chunked, missing Host.  */
+ * 1. on_request is called exactly once per accepted request, on_done exactly once per exchange for
+ * which on_head was called.
+ * 2. If the client goes away first, `gone` is set and handler->on_gone is called once; http_respond
+ * is then a no-op that still ends the exchange. The exchange stays valid until http_respond (or
+ * http_end for a refused one).
+ * 3. Pipelined requests are answered in order; at most HTTP_PIPELINE of one connection are in
+ * flight.
+ * 4. Anything ambiguous is refused with 400 and the connection closed (RFC 9112 §6.1, §11.2):
+ * CL+TE, duplicate or non-digit Content-Length, bare LF or CR, obs-fold, white space before ':', TE
+ * other than chunked, missing Host.  */
 #pragma once
 
 #include "base/arena.h"
@@ -33,38 +40,44 @@ struct http_request { /* everything borrowed from the exchange */
     struct str query;  /* raw, without '?' */
     struct http_header headers[HTTP_HEADERS];
     int n_headers;
-    struct span body;       /* complete, de-chunked, contiguous; 64-byte aligned start */
+    struct span body;        /* complete, de-chunked, contiguous; 64-byte aligned start */
     uint64_t content_length; /* 0 when chunked or absent; valid at on_head */
     bool keep_alive;
 };
-struct str http_header_get(const struct http_request *r, const char *name); /* first one; .n == 0 when absent */
-bool http_query_get(const struct http_request *r, const char *name, struct arena *a, struct str *out); /* decoded */
+struct str http_header_get(const struct http_request *r,
+                           const char *name); /* first one; .n == 0 when absent */
+bool http_query_get(const struct http_request *r, const char *name, struct arena *a,
+                    struct str *out); /* decoded */
 
 struct http_exchange {
     struct http_request request;
-    struct arena arena;     /* of the request; capped */
-    struct loop *loop;      /* the thread that owns it */
-    void *user;             /* the handler's */
-    uint64_t started_ns;    /* first byte */
+    struct arena arena;  /* of the request; capped */
+    struct loop *loop;   /* the thread that owns it */
+    void *user;          /* the handler's */
+    uint64_t started_ns; /* first byte */
     uint64_t bytes_in, bytes_out;
-    int status;             /* sent */
-    bool gone;              /* the client left */
-    char peer[64];          /* "127.0.0.1:40000" */
+    int status;    /* sent */
+    bool gone;     /* the client left */
+    char peer[64]; /* "127.0.0.1:40000" */
 };
 
 struct http_handler {
     void *ctx;
-    /* Head parsed. Sets *body_limit (bytes) from the default; return OK to read the body, or an error to answer with
-     * that error at once (the body is then drained or the connection closed). MUST */
+    /* Head parsed. Sets *body_limit (bytes) from the default; return OK to read the body, or an
+     * error to answer with that error at once (the body is then drained or the connection closed).
+     * MUST */
     enum code (*on_head)(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e);
     /* Whole request there. MUST; must lead to exactly one http_respond, now or later. */
     void (*on_request)(void *ctx, struct http_exchange *x);
     /* Client left before the response. MAY be NULL. */
     void (*on_gone)(void *ctx, struct http_exchange *x);
-    /* Response handed to the kernel or the exchange failed; last look at x (access log). MAY be NULL. */
+    /* Response handed to the kernel or the exchange failed; last look at x (access log). MAY be
+     * NULL. */
     void (*on_done)(void *ctx, struct http_exchange *x);
-    /* Writes the body of an error response that net itself makes (400, 408, 413, 431, ...). MAY be NULL: plain JSON {"error": text}. */
-    void (*error_body)(void *ctx, const struct http_exchange *x, const struct err *e, struct str *content_type, struct str *body);
+    /* Writes the body of an error response that net itself makes (400, 408, 413, 431, ...). MAY be
+     * NULL: plain JSON {"error": text}. */
+    void (*error_body)(void *ctx, const struct http_exchange *x, const struct err *e,
+                       struct str *content_type, struct str *body);
 };
 
 struct http_response {
@@ -72,7 +85,8 @@ struct http_response {
     struct str content_type;
     const struct http_header *headers; /* extra; copied */
     int n_headers;
-    struct span parts[4]; /* body, written in order without copying; must stay valid until on_done: live in x->arena */
+    struct span parts[4]; /* body, written in order without copying; must stay valid until on_done:
+                             live in x->arena */
     int n_parts;
     bool close; /* close the connection afterwards */
 };
@@ -80,24 +94,28 @@ struct http_response {
 void http_respond(struct http_exchange *x, const struct http_response *r);
 
 struct http_limits {
-    size_t header_bytes;       /* request line + headers, default 16 KiB */
-    size_t body_bytes;         /* default 64 MiB; on_head may change it per request */
-    size_t arena_bytes;        /* per exchange, beyond the body; default 64 MiB */
-    unsigned connections;      /* default 20,000; further ones get 503 and are closed */
-    uint64_t header_ms;        /* from first byte to end of head, default 10,000 (slow-loris) */
-    uint64_t body_ms;          /* without progress of at least body_rate, default 30,000 */
-    size_t body_rate;          /* bytes per second below which a body is too slow, default 256 */
-    uint64_t idle_ms;          /* keep-alive, default 75,000 */
+    size_t header_bytes;  /* request line + headers, default 16 KiB */
+    size_t body_bytes;    /* default 64 MiB; on_head may change it per request */
+    size_t arena_bytes;   /* per exchange, beyond the body; default 64 MiB */
+    unsigned connections; /* default 20,000; further ones get 503 and are closed */
+    uint64_t header_ms;   /* from first byte to end of head, default 10,000 (slow-loris) */
+    uint64_t body_ms;     /* without progress of at least body_rate, default 30,000 */
+    size_t body_rate;     /* bytes per second below which a body is too slow, default 256 */
+    uint64_t idle_ms;     /* keep-alive, default 75,000 */
 };
 void http_limits_default(struct http_limits *l);
 
 struct http_listener; /* opaque */
-/* address "127.0.0.1:8080", "[::1]:0", "0.0.0.0:80"; several listeners may share a port across loops (SO_REUSEPORT when shared). */
-MUST_USE enum code http_listen(struct loop *l, const char *address, bool shared, const struct http_handler *h,
-                               const struct http_limits *limits, struct http_listener **out, struct err *e);
-void http_listener_address(const struct http_listener *s, char text[64]); /* with the port really bound */
-/* Graceful: stops accepting, answers what is in flight with Connection: close, closes idle connections at once, calls
- * done(ctx) when the last connection ended or after deadline_ms (then the rest is cut). */
+/* address "127.0.0.1:8080", "[::1]:0", "0.0.0.0:80"; several listeners may share a port across
+ * loops (SO_REUSEPORT when shared). */
+MUST_USE enum code http_listen(struct loop *l, const char *address, bool shared,
+                               const struct http_handler *h, const struct http_limits *limits,
+                               struct http_listener **out, struct err *e);
+void http_listener_address(const struct http_listener *s,
+                           char text[64]); /* with the port really bound */
+/* Graceful: stops accepting, answers what is in flight with Connection: close, closes idle
+ * connections at once, calls done(ctx) when the last connection ended or after deadline_ms (then
+ * the rest is cut). */
 void http_drain(struct http_listener *s, uint64_t deadline_ms, void (*done)(void *ctx), void *ctx);
 void http_listener_close(struct http_listener *s); /* frees; after drain's done */
 
