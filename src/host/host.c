@@ -160,11 +160,22 @@ static enum code enqueue(struct host *h, struct live *l, struct ask *a, struct e
     return OK;
 }
 
+enum code host_route(struct host *h, struct ask *a, struct err *e) {
+    struct live *l;
+    TRY(route_ask(h, a->model, a->version, a->alias, &l, e));
+    if (atomic_load_explicit(&l->state, memory_order_acquire) != LIVE_READY) {
+        enum code code = state_error(h, l, a->version != 0, e);
+        live_unref(l);
+        return code;
+    }
+    a->live = l;
+    return OK;
+}
+
 static enum code submit(struct host *h, struct ask *a, struct err *e) {
-    TRY(route_ask(h, a->model, a->version, a->alias, &a->live, e));
+    if (!a->live)
+        TRY(host_route(h, a, e));
     struct live *l = a->live;
-    if (atomic_load_explicit(&l->state, memory_order_acquire) != LIVE_READY)
-        return state_error(h, l, a->version != 0, e);
     TRY(bind_ask(l, a, e));
     pthread_mutex_lock(&h->queue_lock);
     enum code code = enqueue(h, l, a, e);
@@ -173,7 +184,6 @@ static enum code submit(struct host *h, struct ask *a, struct err *e) {
 }
 
 void host_submit(struct host *h, struct ask *a) {
-    a->live = NULL;
     a->outputs = NULL;
     a->n_outputs = 0;
     a->queue_ns = a->compute_ns = 0;

@@ -72,7 +72,8 @@ struct ask {
     /* filled before done: */
     enum code code;
     struct err err;
-    struct live *live; /* reference held until ask_end; NULL when routing failed */
+    struct live *live; /* reference held until ask_end; NULL when routing failed. Before
+                          host_submit: NULL, or from host_route */
     struct ask_tensor *outputs;
     size_t n_outputs;
     uint64_t queue_ns, compute_ns;
