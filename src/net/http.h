@@ -3,8 +3,7 @@
  * only here.
  *
  * A listener accepts on its loop; each request becomes one `struct http_exchange` with a capped
- * arena of its own that lives from the first header byte until the response is written and the
- * owner has let go (http_end).
+ * arena of its own that lives from the first header byte until the response is written.
  *
  * Walk: head complete -> handler->on_head (may refuse, sets the body limit) -> body complete ->
  * handler->on_request (once; loop thread) -> somebody calls http_respond on the loop's thread
@@ -13,21 +12,28 @@
  *
  * 1. on_request is called exactly once per accepted request, on_done exactly once per exchange for
  * which on_head was called.
- * 2. If the client goes away first, `gone` is set and handler->on_gone is called once; http_respond
- * is then a no-op that still ends the exchange. The exchange stays valid until http_respond (or
- * http_end for a refused one).
+ * 2. If the client goes away while the request is with the handler, `gone` is set and
+ * handler->on_gone is called once; http_respond then sends nothing but still ends the exchange. The
+ * exchange stays valid until http_respond. A client that leaves earlier or later shows in on_done
+ * only (`gone` set, `status` 0 when nothing was answered).
  * 3. Pipelined requests are answered in order; at most HTTP_PIPELINE of one connection are in
  * flight.
  * 4. Anything ambiguous is refused with 400 and the connection closed (RFC 9112 §6.1, §11.2):
  * CL+TE, duplicate or non-digit Content-Length, bare LF or CR, obs-fold, white space before ':', TE
- * other than chunked, missing Host.  */
+ * other than chunked, missing Host.
+ * 5. A client that shut down only its sending side still gets its answers. Whether it did that or
+ * left is found out by an interim response (100), which only a client that left answers with a
+ * reset. HTTP/1.0 knows no interim responses: there a client that left is noticed when its answer
+ * is written.
+ * 6. No byte given to http_respond can start a new header line: field values with control
+ * characters are refused and answered with 500, as are the fields that the server writes itself. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/str.h"
 #include "net/loop.h"
 
-enum { HTTP_HEADERS = 64, HTTP_PIPELINE = 32 };
+enum { HTTP_HEADERS = 64, HTTP_PIPELINE = 32, HTTP_PARTS = 4 };
 
 struct http_header {
     struct str name, value; /* name as sent; compare without case */
@@ -36,27 +42,29 @@ struct http_header {
 struct http_request { /* everything borrowed from the exchange */
     struct str method;
     struct str target; /* as sent: "/v2/models/a%20b/infer?x=1" */
-    struct str path;   /* percent-decoded, NUL bytes refused */
+    struct str path;   /* percent-decoded, control characters refused; "*" for OPTIONS * */
     struct str query;  /* raw, without '?' */
     struct http_header headers[HTTP_HEADERS];
     int n_headers;
-    struct span body;        /* complete, de-chunked, contiguous; 64-byte aligned start */
+    struct span
+        body; /* complete, de-chunked, contiguous; 64-byte aligned start; may be written over */
     uint64_t content_length; /* 0 when chunked or absent; valid at on_head */
     bool keep_alive;
 };
 struct str http_header_get(const struct http_request *r,
                            const char *name); /* first one; .n == 0 when absent */
+/* Decoded; false when absent, malformed or without memory. */
 bool http_query_get(const struct http_request *r, const char *name, struct arena *a,
-                    struct str *out); /* decoded */
+                    struct str *out);
 
 struct http_exchange {
     struct http_request request;
     struct arena arena;  /* of the request; capped */
     struct loop *loop;   /* the thread that owns it */
-    void *user;          /* the handler's */
+    void *user;          /* the handler's; NULL at on_head */
     uint64_t started_ns; /* first byte */
     uint64_t bytes_in, bytes_out;
-    int status;    /* sent */
+    int status;    /* sent, or being sent; 0 when no answer was made */
     bool gone;     /* the client left */
     char peer[64]; /* "127.0.0.1:40000" */
 };
@@ -64,50 +72,57 @@ struct http_exchange {
 struct http_handler {
     void *ctx;
     /* Head parsed. Sets *body_limit (bytes) from the default; return OK to read the body, or an
-     * error to answer with that error at once (the body is then drained or the connection closed).
-     * MUST */
+     * error to answer with that error's HTTP status (the body is then drained or the connection
+     * closed). MUST */
     enum code (*on_head)(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e);
     /* Whole request there. MUST; must lead to exactly one http_respond, now or later. */
     void (*on_request)(void *ctx, struct http_exchange *x);
-    /* Client left before the response. MAY be NULL. */
+    /* Client left after on_request and before http_respond. MAY be NULL. */
     void (*on_gone)(void *ctx, struct http_exchange *x);
     /* Response handed to the kernel or the exchange failed; last look at x (access log). MAY be
      * NULL. */
     void (*on_done)(void *ctx, struct http_exchange *x);
-    /* Writes the body of an error response that net itself makes (400, 408, 413, 431, ...). MAY be
-     * NULL: plain JSON {"error": text}. */
-    void (*error_body)(void *ctx, const struct http_exchange *x, const struct err *e,
+    /* Writes the body of an error response that net itself makes (400, 408, 413, 431, ...) and of
+     * on_head's refusals; x->status holds the status, x->request is empty when the head could not
+     * be read. Borrowed, valid until on_done or the arena's end. MAY be NULL: plain JSON {"error":
+     * text}. */
+    void (*error_body)(void *ctx, struct http_exchange *x, const struct err *e,
                        struct str *content_type, struct str *body);
 };
 
 struct http_response {
-    int status;
-    struct str content_type;
-    const struct http_header *headers; /* extra; copied */
+    int status;              /* 200..599 */
+    struct str content_type; /* may be empty */
+    const struct http_header
+        *headers; /* extra; copied. Not Content-Length, Transfer-Encoding, Connection, Date */
     int n_headers;
-    struct span parts[4]; /* body, written in order without copying; must stay valid until on_done:
-                             live in x->arena */
+    struct span parts[HTTP_PARTS]; /* body, written in order without copying; must stay valid until
+                                      on_done: live in x->arena */
     int n_parts;
     bool close; /* close the connection afterwards */
 };
-/* Loop thread only. Ends the exchange. HEAD requests get the headers only. */
+/* Loop thread only, once per exchange. Ends the exchange. HEAD requests get the headers only. */
 void http_respond(struct http_exchange *x, const struct http_response *r);
 
 struct http_limits {
-    size_t header_bytes;  /* request line + headers, default 16 KiB */
-    size_t body_bytes;    /* default 64 MiB; on_head may change it per request */
-    size_t arena_bytes;   /* per exchange, beyond the body; default 64 MiB */
-    unsigned connections; /* default 20,000; further ones get 503 and are closed */
+    size_t header_bytes; /* request line + headers, default 16 KiB */
+    size_t body_bytes;   /* default 64 MiB; on_head may change it per request */
+    size_t bodies_bytes; /* all bodies of a listener at one time, as far as received; default 1 GiB;
+                            over it: 503 */
+    size_t arena_bytes;  /* per exchange, beyond the body; default 64 MiB */
+    unsigned connections; /* per listener; default 20,000; further ones get 503 and are closed */
     uint64_t header_ms;   /* from first byte to end of head, default 10,000 (slow-loris) */
     uint64_t body_ms;     /* without progress of at least body_rate, default 30,000 */
     size_t body_rate;     /* bytes per second below which a body is too slow, default 256 */
-    uint64_t idle_ms;     /* keep-alive, default 75,000 */
+    uint64_t send_ms;     /* without the client taking any byte of an answer, default 30,000 */
+    uint64_t idle_ms;     /* keep-alive, and before the first byte, default 75,000 */
 };
 void http_limits_default(struct http_limits *l);
 
 struct http_listener; /* opaque */
 /* address "127.0.0.1:8080", "[::1]:0", "0.0.0.0:80"; several listeners may share a port across
- * loops (SO_REUSEPORT when shared). */
+ * loops (SO_REUSEPORT when shared). The handler is copied; its ctx must outlive every exchange.
+ * Call before loop_run or on the loop's thread. */
 MUST_USE enum code http_listen(struct loop *l, const char *address, bool shared,
                                const struct http_handler *h, const struct http_limits *limits,
                                struct http_listener **out, struct err *e);
@@ -115,11 +130,18 @@ void http_listener_address(const struct http_listener *s,
                            char text[64]); /* with the port really bound */
 /* Graceful: stops accepting, answers what is in flight with Connection: close, closes idle
  * connections at once, calls done(ctx) when the last connection ended or after deadline_ms (then
- * the rest is cut). */
+ * the rest is cut). Once; loop thread. */
 void http_drain(struct http_listener *s, uint64_t deadline_ms, void (*done)(void *ctx), void *ctx);
-void http_listener_close(struct http_listener *s); /* frees; after drain's done */
+/* Cuts what is still open; after drain's done, that is nothing, or exchanges whose client left but
+ * whose handler has not responded: these end as ever, and the listener is freed with the last of
+ * them. Loop thread, or after loop_run. */
+void http_listener_close(struct http_listener *s);
 
 struct http_stats {
-    uint64_t accepted, open, idle, requests, refused, bytes_in, bytes_out;
+    uint64_t accepted, open, idle; /* connections; idle: without an exchange */
+    uint64_t requests;             /* complete heads */
+    uint64_t refused; /* connections over the limit, and requests that net itself answered with an
+                         error */
+    uint64_t bytes_in, bytes_out;
 };
 void http_listener_stats(const struct http_listener *s, struct http_stats *out); /* loop thread */
