@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-enum code operand_fail_at(const struct operand_at *at, struct err *e, enum code code, const char *where,
-                          const char *format, ...) {
+enum code operand_fail_at(const struct operand_at *at, struct err *e, enum code code,
+                          const char *where, const char *format, ...) {
     char text[sizeof e->text], label[160];
     va_list args;
     va_start(args, format);
@@ -31,14 +31,16 @@ bool operand_known(const struct op_infer *c) {
     return true;
 }
 
-enum code operand_out(struct op_infer *c, int i, enum dtype dtype, const struct shape *shape, struct err *e) {
+enum code operand_out(struct op_infer *c, int i, enum dtype dtype, const struct shape *shape,
+                      struct err *e) {
     if (i >= c->node->n_out)
         return OK;
     char text[SHAPE_TEXT];
     size_t bytes;
     for (int axis = 0; axis < shape->rank; axis++)
         if (shape->dims[axis] < 0)
-            return operand_fail(c, e, INVALID, "output %d would have the shape %s", i, shape_print(shape, text));
+            return operand_fail(c, e, INVALID, "output %d would have the shape %s", i,
+                                shape_print(shape, text));
     if (!shape_bytes(shape, dtype_size(dtype), &bytes))
         return operand_fail(c, e, LIMIT, "output %d would have the shape %s, which is too large", i,
                             shape_print(shape, text));
@@ -63,28 +65,32 @@ enum code operand_infer_same(struct op_infer *c, struct err *e) {
     return OK;
 }
 
-static enum code check_list(const struct operand_at *at, const struct tensor *t, const char *what, struct err *e) {
+static enum code check_list(const struct operand_at *at, const struct tensor *t, const char *what,
+                            struct err *e) {
     if (t->dtype != DT_BOOL && !dtype_is_integer(t->dtype))
-        return operand_fail(at, e, INVALID, "%s is %s, an integer type was expected", what, dtype_name(t->dtype));
+        return operand_fail(at, e, INVALID, "%s is %s, an integer type was expected", what,
+                            dtype_name(t->dtype));
     if (t->shape.rank > 1)
-        return operand_fail(at, e, INVALID, "%s has rank %d, a list was expected", what, t->shape.rank);
+        return operand_fail(at, e, INVALID, "%s has rank %d, a list was expected", what,
+                            t->shape.rank);
     return OK;
 }
 
-enum code operand_ints(const struct operand_at *at, const struct tensor *t, const char *what, struct operand_ints *out,
-                       struct err *e) {
+enum code operand_ints(const struct operand_at *at, const struct tensor *t, const char *what,
+                       struct operand_ints *out, struct err *e) {
     TRY(check_list(at, t, what, e));
     size_t n = tensor_count(t);
     if (n > sizeof out->v / sizeof out->v[0])
-        return operand_fail(at, e, LIMIT, "%s has %zu elements; tensors here have at most %d dims", what, n, SHAPE_MAX);
+        return operand_fail(at, e, LIMIT, "%s has %zu elements; tensors here have at most %d dims",
+                            what, n, SHAPE_MAX);
     for (size_t k = 0; k < n; k++)
         out->v[k] = tensor_i64(t, k);
     out->n = (int)n;
     return OK;
 }
 
-enum code operand_attr_ints(const struct operand_at *at, const char *name, struct operand_ints *out, bool *present,
-                            struct err *e) {
+enum code operand_attr_ints(const struct operand_at *at, const char *name, struct operand_ints *out,
+                            bool *present, struct err *e) {
     const int64_t *ints;
     size_t n = 0;
     *present = attr_ints(at->node, name, &ints, &n);
@@ -92,40 +98,47 @@ enum code operand_attr_ints(const struct operand_at *at, const char *name, struc
     if (!*present)
         return OK;
     if (n > sizeof out->v / sizeof out->v[0])
-        return operand_fail(at, e, LIMIT, "attribute '%s' has %zu elements; tensors here have at most %d dims", name, n,
-                            SHAPE_MAX);
+        return operand_fail(at, e, LIMIT,
+                            "attribute '%s' has %zu elements; tensors here have at most %d dims",
+                            name, n, SHAPE_MAX);
     for (size_t k = 0; k < n; k++)
         out->v[k] = ints[k];
     out->n = (int)n;
     return OK;
 }
 
-enum code operand_int(const struct operand_at *at, const struct tensor *t, const char *what, int64_t *out,
-                      struct err *e) {
+enum code operand_int(const struct operand_at *at, const struct tensor *t, const char *what,
+                      int64_t *out, struct err *e) {
     TRY(check_list(at, t, what, e));
     if (tensor_count(t) != 1)
-        return operand_fail(at, e, INVALID, "%s has %zu elements, one was expected", what, tensor_count(t));
+        return operand_fail(at, e, INVALID, "%s has %zu elements, one was expected", what,
+                            tensor_count(t));
     *out = tensor_i64(t, 0);
     return OK;
 }
 
-enum code operand_number(const struct operand_at *at, const struct tensor *t, const char *what, double *out,
-                         struct err *e) {
+enum code operand_number(const struct operand_at *at, const struct tensor *t, const char *what,
+                         double *out, struct err *e) {
     if (t->dtype != DT_BOOL && !dtype_is_integer(t->dtype) && !dtype_is_float(t->dtype))
-        return operand_fail(at, e, INVALID, "%s is %s, a number was expected", what, dtype_name(t->dtype));
+        return operand_fail(at, e, INVALID, "%s is %s, a number was expected", what,
+                            dtype_name(t->dtype));
     if (tensor_count(t) != 1)
-        return operand_fail(at, e, INVALID, "%s has %zu elements, one was expected", what, tensor_count(t));
+        return operand_fail(at, e, INVALID, "%s has %zu elements, one was expected", what,
+                            tensor_count(t));
     *out = tensor_f64(t, 0);
     return OK;
 }
 
-enum code operand_axis(const struct operand_at *at, int64_t axis, int rank, int *out, struct err *e) {
+enum code operand_axis(const struct operand_at *at, int64_t axis, int rank, int *out,
+                       struct err *e) {
     if (!shape_axis(axis, rank, out))
-        return operand_fail(at, e, INVALID, "axis %lld is outside a tensor of rank %d", (long long)axis, rank);
+        return operand_fail(at, e, INVALID, "axis %lld is outside a tensor of rank %d",
+                            (long long)axis, rank);
     return OK;
 }
 
-enum code operand_axes(const struct operand_at *at, struct operand_ints *axes, int rank, struct err *e) {
+enum code operand_axes(const struct operand_at *at, struct operand_ints *axes, int rank,
+                       struct err *e) {
     unsigned seen = 0;
     for (int k = 0; k < axes->n; k++) {
         int axis;
@@ -138,11 +151,14 @@ enum code operand_axes(const struct operand_at *at, struct operand_ints *axes, i
     return OK;
 }
 
-enum code operand_alloc(const struct op_call *c, size_t count, size_t bytes, void **out, struct err *e) {
+enum code operand_alloc(const struct op_call *c, size_t count, size_t bytes, void **out,
+                        struct err *e) {
     size_t total;
     void *p = mul_size(count, bytes, &total) ? c->host->alloc(c->host, total ? total : 1) : NULL;
     if (!p)
-        return operand_fail(c, e, LIMIT, "%zu elements of %zu bytes are over the memory limit of the run", count, bytes);
+        return operand_fail(c, e, LIMIT,
+                            "%zu elements of %zu bytes are over the memory limit of the run", count,
+                            bytes);
     memset(p, 0, total);
     *out = p;
     return OK;

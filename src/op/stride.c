@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strided copies. A copy is first simplified (dims of 1 dropped, neighbours that continue each other joined), then one
- * of four inner loops runs over what remains:
- *   run        the innermost dim is dense on both sides            memcpy
- *   repeat     the innermost dim repeats one element               fill
- *   transpose  dense in `to`, while another dim is dense in `from` blocks of 4x4 in registers, 16x16 in cache
- *   gather     anything else                                       element by element */
+/* Strided copies. A copy is first simplified (dims of 1 dropped, neighbours that continue each
+ * other joined), then one of four inner loops runs over what remains: run        the innermost dim
+ * is dense on both sides            memcpy repeat     the innermost dim repeats one element fill
+ *   transpose  dense in `to`, while another dim is dense in `from` blocks of 4x4 in registers,
+ * 16x16 in cache gather     anything else                                       element by element
+ */
 #include "op/stride.h"
 
 #include <string.h>
@@ -41,7 +41,8 @@ static bool simplify(const struct stride *s, struct stride *out) {
         if (s->dims[k] == 1)
             continue;
         int last = out->rank - 1;
-        if (last >= 0 && out->to[last] == s->to[k] * s->dims[k] && out->from[last] == s->from[k] * s->dims[k]) {
+        if (last >= 0 && out->to[last] == s->to[k] * s->dims[k] &&
+            out->from[last] == s->from[k] * s->dims[k]) {
             out->dims[last] *= s->dims[k];
             out->to[last] = s->to[k];
             out->from[last] = s->from[k];
@@ -70,19 +71,21 @@ void stride_fill(void *to, const void *element, size_t element_bytes, size_t cou
     }
 }
 
-#define GATHER_ROW(name, type)                                                                                         \
-    static void gather_row_##name(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n) {         \
-        type *d = (type *)to;                                                                                          \
-        const type *s = (const type *)from;                                                                            \
-        for (int64_t k = 0; k < n; k++)                                                                                \
-            d[k * to_step] = s[k * from_step];                                                                         \
+#define GATHER_ROW(name, type)                                                                     \
+    static void gather_row_##name(char *to, int64_t to_step, const char *from, int64_t from_step,  \
+                                  int64_t n) {                                                     \
+        type *d = (type *)to;                                                                      \
+        const type *s = (const type *)from;                                                        \
+        for (int64_t k = 0; k < n; k++)                                                            \
+            d[k * to_step] = s[k * from_step];                                                     \
     }
 GATHER_ROW(8, any8)
 GATHER_ROW(16, any16)
 GATHER_ROW(32, any32)
 GATHER_ROW(64, any64)
 
-static void copy_row(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n, size_t bytes) {
+static void copy_row(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n,
+                     size_t bytes) {
     if (to_step == 1 && from_step == 1) {
         memcpy(to, from, (size_t)n * bytes);
         return;
@@ -109,13 +112,14 @@ struct turn {
     int64_t rows, columns, to_row, from_column;
 };
 
-#define TURN_BLOCK(name, type)                                                                                         \
-    static void turn_block_##name(const struct turn *t, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {              \
-        type *d = (type *)t->to;                                                                                       \
-        const type *s = (const type *)t->from;                                                                         \
-        for (int64_t i = i0; i < i1; i++)                                                                              \
-            for (int64_t j = j0; j < j1; j++)                                                                          \
-                d[i * t->to_row + j] = s[i + j * t->from_column];                                                      \
+#define TURN_BLOCK(name, type)                                                                     \
+    static void turn_block_##name(const struct turn *t, int64_t i0, int64_t i1, int64_t j0,        \
+                                  int64_t j1) {                                                    \
+        type *d = (type *)t->to;                                                                   \
+        const type *s = (const type *)t->from;                                                     \
+        for (int64_t i = i0; i < i1; i++)                                                          \
+            for (int64_t j = j0; j < j1; j++)                                                      \
+                d[i * t->to_row + j] = s[i + j * t->from_column];                                  \
     }
 TURN_BLOCK(8, any8)
 TURN_BLOCK(16, any16)
@@ -126,8 +130,10 @@ TURN_BLOCK(64, any64)
 static void turn_4x4(any32 *d, int64_t to_row, const any32 *s, int64_t from_column) {
     vec4 a = *(const vec4 *)s, b = *(const vec4 *)(s + from_column);
     vec4 c = *(const vec4 *)(s + 2 * from_column), e = *(const vec4 *)(s + 3 * from_column);
-    vec4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    vec4 ce_low = __builtin_shufflevector(c, e, 0, 4, 1, 5), ce_high = __builtin_shufflevector(c, e, 2, 6, 3, 7);
+    vec4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+         ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    vec4 ce_low = __builtin_shufflevector(c, e, 0, 4, 1, 5),
+         ce_high = __builtin_shufflevector(c, e, 2, 6, 3, 7);
     *(vec4 *)d = __builtin_shufflevector(ab_low, ce_low, 0, 1, 4, 5);
     *(vec4 *)(d + to_row) = __builtin_shufflevector(ab_low, ce_low, 2, 3, 6, 7);
     *(vec4 *)(d + 2 * to_row) = __builtin_shufflevector(ab_high, ce_high, 0, 1, 4, 5);
@@ -164,8 +170,8 @@ static void turn_matrix(const struct turn *t, size_t bytes) {
 
 /* What one step of the outer loop does: a row, or a matrix turned over. */
 struct inner {
-    int row;     /* the dim that is dense in `to` */
-    int turned;  /* the dim that is dense in `from`, -1: no turning */
+    int row;    /* the dim that is dense in `to` */
+    int turned; /* the dim that is dense in `from`, -1: no turning */
     size_t bytes;
 };
 
@@ -197,7 +203,8 @@ static void move_last(struct stride *s, int at) {
 static struct inner choose_inner(struct stride *s, size_t bytes) {
     struct inner in = {.row = s->rank - 1, .turned = -1, .bytes = bytes};
     bool movable = bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
-    if (!movable || s->to[s->rank - 1] != 1 || s->from[s->rank - 1] == 1 || s->from[s->rank - 1] == 0)
+    if (!movable || s->to[s->rank - 1] != 1 || s->from[s->rank - 1] == 1 ||
+        s->from[s->rank - 1] == 0)
         return in;
     for (int k = 0; k < s->rank - 1; k++) {
         if (s->from[k] != 1)
@@ -211,8 +218,8 @@ static struct inner choose_inner(struct stride *s, size_t bytes) {
 }
 
 /* Steps [first, last) of the outer loop over dims [0, outer). */
-static void copy_steps(const struct stride *s, int outer, const struct inner *in, int64_t first, int64_t last, char *to,
-                       const char *from) {
+static void copy_steps(const struct stride *s, int outer, const struct inner *in, int64_t first,
+                       int64_t last, char *to, const char *from) {
     int64_t at[STRIDE_MAX] = {0}, rest = first, b = (int64_t)in->bytes;
     for (int k = outer - 1; k >= 0; k--) {
         at[k] = rest % s->dims[k];
@@ -234,7 +241,8 @@ static void copy_steps(const struct stride *s, int outer, const struct inner *in
     }
 }
 
-void stride_copy(const struct stride *whole, void *to, const void *from, size_t element_bytes, int threads) {
+void stride_copy(const struct stride *whole, void *to, const void *from, size_t element_bytes,
+                 int threads) {
     struct stride s;
     if (element_bytes == 0 || !simplify(whole, &s))
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One case of an operator's test: a node built by hand, its inputs, what must come out. A test file of this folder holds
- * cases only:
+/* One case of an operator's test: a node built by hand, its inputs, what must come out. A test file
+ * of this folder holds cases only:
  *
  *     struct op_case c = op_case("transpose", 13);
  *     op_case_ints(&c, "perm", 2, (int64_t[]){1, 0});
@@ -8,12 +8,13 @@
  *     op_case_out(&c, T_F32(DIMS(3, 2), 1, 4, 2, 5, 3, 6));
  *     op_case_check(&c);
  *
- * op_case_check runs the node as the executor would, in every way its flags allow, and compares each time:
- *   infer without data (must not be wrong about shapes it claims to know), infer with data, prepare, run
- *   with 1 and 2 threads; in place when OP_INPLACE; in NHWC when OP_NHWC or OP_NHWC_ALL and the rank is 3 or more.
- * op_case_run only runs (PLAIN, 1 thread) and leaves the results in c.got for a test with its own judgement.
- * op_case_refuse expects infer or run to fail with a code and a text.
- * Every input and output buffer is exactly as large as its tensor and made by malloc: ASan sees each step outside. */
+ * op_case_check runs the node as the executor would, in every way its flags allow, and compares
+ * each time: infer without data (must not be wrong about shapes it claims to know), infer with
+ * data, prepare, run with 1 and 2 threads; in place when OP_INPLACE; in NHWC when OP_NHWC or
+ * OP_NHWC_ALL and the rank is 3 or more. op_case_run only runs (PLAIN, 1 thread) and leaves the
+ * results in c.got for a test with its own judgement. op_case_refuse expects infer or run to fail
+ * with a code and a text. Every input and output buffer is exactly as large as its tensor and made
+ * by malloc: ASan sees each step outside. */
 #pragma once
 
 #include <setjmp.h>
@@ -39,15 +40,17 @@ struct op_case {
     struct attr attrs[OP_CASE_ATTRS];
     struct post post[POST_MAX];
     int n_post;
-    struct graph *graph;                 /* of the node; NULL: an empty one */
-    struct arena arena;                  /* results of op_case_run, and whatever a test wants to keep */
+    struct graph *graph; /* of the node; NULL: an empty one */
+    struct arena arena;  /* results of op_case_run, and whatever a test wants to keep */
     struct tensor got[OP_CASE_OPERANDS]; /* after op_case_run */
 };
 
-#define DIMS(...)                                                                                                      \
-    ((struct shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dims = {__VA_ARGS__}})
+#define DIMS(...)                                                                                  \
+    ((struct shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),             \
+                    .dims = {__VA_ARGS__}})
 #define SCALAR ((struct shape){.rank = 0})
-#define T_OF(dt, type, dims, ...) ((struct tensor){.dtype = (dt), .shape = dims, .data = (type[]){__VA_ARGS__}})
+#define T_OF(dt, type, dims, ...)                                                                  \
+    ((struct tensor){.dtype = (dt), .shape = dims, .data = (type[]){__VA_ARGS__}})
 #define T_F32(dims, ...) T_OF(DT_F32, float, dims, __VA_ARGS__)
 #define T_F64(dims, ...) T_OF(DT_F64, double, dims, __VA_ARGS__)
 #define T_F16(dims, ...) T_OF(DT_F16, uint16_t, dims, __VA_ARGS__)
@@ -76,7 +79,9 @@ static inline struct attr *op_case_attr(struct op_case *c, const char *name, enu
     a->origin.file = -1;
     return a;
 }
-static inline void op_case_int(struct op_case *c, const char *name, int64_t v) { op_case_attr(c, name, ATTR_INT)->i = v; }
+static inline void op_case_int(struct op_case *c, const char *name, int64_t v) {
+    op_case_attr(c, name, ATTR_INT)->i = v;
+}
 static inline void op_case_float(struct op_case *c, const char *name, float v) {
     op_case_attr(c, name, ATTR_FLOAT)->f = v;
 }
@@ -93,7 +98,8 @@ static inline void op_case_floats(struct op_case *c, const char *name, size_t n,
     a->n = n;
     a->floats = v;
 }
-static inline void op_case_strs(struct op_case *c, const char *name, size_t n, const struct str *v) {
+static inline void op_case_strs(struct op_case *c, const char *name, size_t n,
+                                const struct str *v) {
     struct attr *a = op_case_attr(c, name, ATTR_STRS);
     a->n = n;
     a->strs = v;
@@ -102,8 +108,10 @@ static inline void op_case_graph(struct op_case *c, const char *name, struct gra
     op_case_attr(c, name, ATTR_GRAPH)->graph = g;
 }
 
-/* A dense tensor of small, exactly representable numbers in [-2, 2], the same for the same seed; in c->arena. */
-static inline struct tensor op_case_random(struct op_case *c, enum dtype dtype, struct shape shape, uint64_t seed) {
+/* A dense tensor of small, exactly representable numbers in [-2, 2], the same for the same seed; in
+ * c->arena. */
+static inline struct tensor op_case_random(struct op_case *c, enum dtype dtype, struct shape shape,
+                                           uint64_t seed) {
     struct tensor t;
     struct err e;
     if (tensor_new(&c->arena, dtype, &shape, &t, &e) != OK)
@@ -141,8 +149,8 @@ struct op_case_host {
     struct op_host host;
     struct arena *arena;
     uint64_t seed;
-    enum code (*run_graph)(struct op_case_host *h, const struct graph *g, const struct tensor *const *in,
-                           struct tensor *out, struct err *e);
+    enum code (*run_graph)(struct op_case_host *h, const struct graph *g,
+                           const struct tensor *const *in, struct tensor *out, struct err *e);
 };
 
 static inline void *op_case_alloc(struct op_host *h, size_t bytes) {
@@ -187,11 +195,13 @@ static inline void op_case_build(struct op_case_stage *s, struct op_case *c) {
     *s = (struct op_case_stage){.c = c, .op = op_find(str_of(c->op_name))};
     if (!s->op)
         fail_msg("no operator '%s'", c->op_name);
-    s->host = (struct op_case_host){.host = {.alloc = op_case_alloc, .check = op_case_go_on, .random = op_case_chance},
-                                    .arena = &c->arena,
-                                    .seed = 1};
+    s->host = (struct op_case_host){
+        .host = {.alloc = op_case_alloc, .check = op_case_go_on, .random = op_case_chance},
+        .arena = &c->arena,
+        .seed = 1};
     s->model = (struct model){.arena = &c->arena, .main = &s->graph, .opset = c->opset};
-    s->graph = (struct graph){.model = &s->model, .values = s->values, .n_values = c->n_in + c->n_out};
+    s->graph =
+        (struct graph){.model = &s->model, .values = s->values, .n_values = c->n_in + c->n_out};
     s->node = (struct node){.name = LIT("case"),
                             .op_type = str_of(c->op_name),
                             .op_name = str_of(c->op_name),
@@ -222,12 +232,17 @@ static inline const struct graph *op_case_graph_of(const struct op_case_stage *s
 static inline enum code op_case_infer(struct op_case_stage *s, bool with_data, struct err *e) {
     struct op_case *c = s->c;
     for (int i = 0; i < c->n_in; i++)
-        s->in[i] = (struct op_value){.dtype = c->in[i].dtype,
-                                     .known = true,
-                                     .shape = c->in[i].shape,
-                                     .data = with_data && c->in[i].dtype != DT_NONE ? &c->in[i] : NULL};
+        s->in[i] =
+            (struct op_value){.dtype = c->in[i].dtype,
+                              .known = true,
+                              .shape = c->in[i].shape,
+                              .data = with_data && c->in[i].dtype != DT_NONE ? &c->in[i] : NULL};
     memset(s->out, 0, sizeof s->out);
-    struct op_infer call = {.graph = op_case_graph_of(s), .node = &s->node, .in = s->in, .out = s->out, .scratch = &c->arena};
+    struct op_infer call = {.graph = op_case_graph_of(s),
+                            .node = &s->node,
+                            .in = s->in,
+                            .out = s->out,
+                            .scratch = &c->arena};
     return s->op->infer(&call, e);
 }
 
@@ -239,9 +254,10 @@ static inline void op_case_claims(struct op_case_stage *s, bool all) {
             continue;
         if (all && !(s->op->flags & OP_DYNAMIC) && !s->out[i].known)
             fail_msg("%s: output %d not known though all data was there", s->c->op_name, i);
-        if (s->out[i].dtype != want->dtype && !(s->op->flags & OP_DYNAMIC && s->out[i].dtype == DT_NONE))
-            fail_msg("%s: output %d inferred as %s, expected %s", s->c->op_name, i, dtype_name(s->out[i].dtype),
-                     dtype_name(want->dtype));
+        if (s->out[i].dtype != want->dtype &&
+            !(s->op->flags & OP_DYNAMIC && s->out[i].dtype == DT_NONE))
+            fail_msg("%s: output %d inferred as %s, expected %s", s->c->op_name, i,
+                     dtype_name(s->out[i].dtype), dtype_name(want->dtype));
         char got[SHAPE_TEXT], text[SHAPE_TEXT];
         if (s->out[i].known && !shape_eq(&s->out[i].shape, &want->shape))
             fail_msg("%s: output %d inferred as %s, expected %s", s->c->op_name, i,
@@ -302,7 +318,8 @@ static inline void op_case_load(struct op_case_stage *s, const struct op_case_wa
         if (c->out[i].dtype == DT_NONE || (s->op->flags & OP_DYNAMIC))
             continue;
         struct tensor like = {.dtype = s->out[i].dtype, .shape = s->out[i].shape};
-        s->out_tensor[i] = i == 0 && way->in_place ? s->in_tensor[0] : op_case_exact(&like, s->out[i].layout);
+        s->out_tensor[i] =
+            i == 0 && way->in_place ? s->in_tensor[0] : op_case_exact(&like, s->out[i].layout);
     }
 }
 
@@ -322,7 +339,8 @@ static inline bool op_case_same_strings(const struct tensor *a, const struct ten
     return true;
 }
 
-static inline void op_case_compare(const struct op_case *c, int i, const struct tensor *got, const struct tensor *want) {
+static inline void op_case_compare(const struct op_case *c, int i, const struct tensor *got,
+                                   const struct tensor *want) {
     struct compare cmp;
     struct err e;
     if (want->dtype == DT_SEQUENCE && got->dtype == DT_SEQUENCE) {
@@ -341,8 +359,9 @@ static inline void op_case_compare(const struct op_case *c, int i, const struct 
     if (compare_tensors(got, want, c->rtol, c->atol, &cmp, &e) != OK)
         fail_msg("%s: output %d: %s", c->op_name, i, e.text);
     if (cmp.different)
-        fail_msg("%s: output %d: %zu of %zu elements differ; at %zu got %.9g, expected %.9g", c->op_name, i,
-                 cmp.different, cmp.count, cmp.worst, tensor_f64(got, cmp.worst), tensor_f64(want, cmp.worst));
+        fail_msg("%s: output %d: %zu of %zu elements differ; at %zu got %.9g, expected %.9g",
+                 c->op_name, i, cmp.different, cmp.count, cmp.worst, tensor_f64(got, cmp.worst),
+                 tensor_f64(want, cmp.worst));
 }
 
 static inline void op_case_judge(struct op_case_stage *s) {
@@ -362,9 +381,14 @@ static inline void op_case_judge(struct op_case_stage *s) {
 }
 
 /* prepare and run over tensors made by op_case_load. */
-static inline enum code op_case_execute(struct op_case_stage *s, const struct op_case_way *way, struct err *e) {
+static inline enum code op_case_execute(struct op_case_stage *s, const struct op_case_way *way,
+                                        struct err *e) {
     struct op_case *c = s->c;
-    struct op_prepare p = {.graph = op_case_graph_of(s), .node = &s->node, .in = s->in, .out = s->out, .arena = &c->arena,
+    struct op_prepare p = {.graph = op_case_graph_of(s),
+                           .node = &s->node,
+                           .in = s->in,
+                           .out = s->out,
+                           .arena = &c->arena,
                            .threads = way->threads};
     if (s->op->prepare)
         TRY(s->op->prepare(&p, e));
@@ -377,8 +401,14 @@ static inline enum code op_case_execute(struct op_case_stage *s, const struct op
     void *scratch = p.scratch_bytes ? aligned_alloc(64, (p.scratch_bytes + 63) / 64 * 64) : NULL;
     if (scratch)
         memset(scratch, 0xA5, p.scratch_bytes);
-    struct op_call call = {.graph = p.graph, .node = &s->node, .state = p.state, .in = in, .out = out, .scratch = scratch,
-                           .threads = way->threads, .host = &s->host.host};
+    struct op_call call = {.graph = p.graph,
+                           .node = &s->node,
+                           .state = p.state,
+                           .in = in,
+                           .out = out,
+                           .scratch = scratch,
+                           .threads = way->threads,
+                           .host = &s->host.host};
     enum code code = s->op->run(&call, e);
     free(scratch);
     if (s->op->release)
@@ -410,17 +440,19 @@ static inline void op_case_check(struct op_case *c) {
     const struct op *op = op_find(str_of(c->op_name));
     op_case_one_way(c, (struct op_case_way){.threads = 1});
     op_case_one_way(c, (struct op_case_way){.threads = 2});
-    bool alike = c->n_in > 0 && c->in[0].dtype == c->out[0].dtype && shape_eq(&c->in[0].shape, &c->out[0].shape);
+    bool alike = c->n_in > 0 && c->in[0].dtype == c->out[0].dtype &&
+                 shape_eq(&c->in[0].shape, &c->out[0].shape);
     if (op->flags & OP_INPLACE && alike && tensor_count(&c->in[0]))
         op_case_one_way(c, (struct op_case_way){.threads = 1, .in_place = true});
-    if (op->flags & (OP_NHWC | OP_NHWC_ALL) && c->in[0].shape.rank >= 3 && c->out[0].shape.rank >= 3)
+    if (op->flags & (OP_NHWC | OP_NHWC_ALL) && c->in[0].shape.rank >= 3 &&
+        c->out[0].shape.rank >= 3)
         for (int threads = 1; threads <= 2; threads++)
             op_case_one_way(c, (struct op_case_way){.threads = threads, .layout = LAYOUT_NHWC});
     arena_deinit(&c->arena);
 }
 
-/* Runs once; c->got[i] then holds output i, until arena_deinit(&c->arena). Expected tensors give only types (and for the
- * absent ones, absence). */
+/* Runs once; c->got[i] then holds output i, until arena_deinit(&c->arena). Expected tensors give
+ * only types (and for the absent ones, absence). */
 static inline void op_case_run(struct op_case *c) {
     struct op_case_stage *s = calloc(1, sizeof *s);
     struct op_case_way way = {.threads = 1};

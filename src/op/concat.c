@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* concat and split along one axis: runs of memcpy. In NHWC the axis is another one, the runs are
+ * the same.
+ *
+ * Opsets: concat's axis may be absent (1) before 4; split takes its sizes as an attribute before 13
+ * and num_outputs since 18 (the last part may be smaller). */
+#include "op/operand.h"
+
+enum { CONCAT_PARALLEL_BYTES = 1 << 20 };
+
+/* The tensor seen as (outer, run) with run = bytes from the axis inwards. */
+static void runs_of(const struct tensor *t, int axis, size_t *outer, size_t *run) {
+    struct shape physical;
+    tensor_physical_shape(t, &physical);
+    int at = tensor_physical_axis(t, axis);
+    *outer = 1;
+    *run = dtype_size(t->dtype);
+    for (int k = 0; k < physical.rank; k++)
+        *(k < at ? outer : run) *= (size_t)physical.dims[k];
+}
+
+/* `outer` runs of `bytes`, each side with its own distance between runs. */
+struct run_copy {
+    char *to;
+    const char *from;
+    size_t to_step, from_step, bytes, outer;
+};
+
+static void copy_runs(const struct run_copy *r, int threads) {
+    bool parallel =
+        threads > 1 && r->bytes * r->outer > CONCAT_PARALLEL_BYTES && r->outer >= (size_t)threads;
+#pragma omp parallel for num_threads(threads) schedule(static) if (parallel)
+    for (size_t k = 0; k < r->outer; k++)
+        memcpy(r->to + k * r->to_step, r->from + k * r->from_step, r->bytes);
+}
+
+/* --- concat --- */
+
+static enum code concat_axis(const struct operand_at *at, int rank, int *axis, struct err *e) {
+    if (at->node->opset >= 4 && !attr_find(at->node, "axis"))
+        return operand_fail(at, e, FORMAT, "attribute 'axis' is missing");
+    return operand_axis(at, attr_int(at->node, "axis", 1), rank, axis, e);
+}
+
+/* Adds input i along the axis. */
+static enum code concat_add(struct op_infer *c, int i, int axis, struct shape *out, struct err *e) {
+    const struct op_value *in = &c->in[i];
+    char first[SHAPE_TEXT], other[SHAPE_TEXT];
+    if (in->dtype != c->in[0].dtype)
+        return operand_fail(c, e, INVALID, "input %d is %s, input 0 is %s", i,
+                            dtype_name(in->dtype), dtype_name(c->in[0].dtype));
+    bool fits = in->shape.rank == out->rank;
+    for (int k = 0; fits && k < out->rank; k++)
+        fits = k == axis || in->shape.dims[k] == out->dims[k];
+    if (!fits)
+        return operand_fail(c, e, INVALID, "input %d of shape %s does not join %s along axis %d", i,
+                            shape_print(&in->shape, other), shape_print(&c->in[0].shape, first),
+                            axis);
+    if (__builtin_add_overflow(out->dims[axis], in->shape.dims[axis], &out->dims[axis]))
+        return operand_fail(c, e, LIMIT, "the joined axis is too long");
+    return OK;
+}
+
+static enum code infer_concat(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, c->node->n_in > 0 ? c->node->n_in : 1, e));
+    operand_out_later(c, 0, c->in[0].dtype);
+    if (!operand_known(c))
+        return OK;
+    struct shape out = c->in[0].shape;
+    int axis;
+    TRY(concat_axis(OPERAND_AT(c), out.rank, &axis, e));
+    for (int i = 1; i < c->node->n_in; i++)
+        TRY(concat_add(c, i, axis, &out, e));
+    return operand_out(c, 0, c->in[0].dtype, &out, e);
+}
+
+static enum code run_concat(const struct op_call *c, struct err *e) {
+    struct tensor *out = c->out[0];
+    int axis;
+    size_t outer, out_run, at = 0;
+    TRY(concat_axis(OPERAND_AT(c), out->shape.rank, &axis, e));
+    runs_of(out, axis, &outer, &out_run);
+    for (int i = 0; i < c->node->n_in; i++) {
+        size_t same, run;
+        runs_of(c->in[i], axis, &same, &run);
+        if (run == 0 || outer == 0)
+            continue;
+        copy_runs(&(struct run_copy){.to = (char *)out->data + at,
+                                     .to_step = out_run,
+                                     .from = c->in[i]->data,
+                                     .from_step = run,
+                                     .bytes = run,
+                                     .outer = outer},
+                  c->threads);
+        at += run;
+    }
+    return OK;
+}
+
+/* --- split --- */
+
+/* Sizes named by the node, if any; *known false when only data will tell. */
+static enum code split_named(struct op_infer *c, int64_t *sizes, bool *present, bool *known,
+                             struct err *e) {
+    const int64_t *ints = NULL;
+    size_t n = 0;
+    const struct tensor *t = operand_data(c, 1);
+    *known = true;
+    if (c->node->opset < 13) {
+        *present = attr_ints(c->node, "split", &ints, &n);
+    } else {
+        *present = operand_given(c, 1);
+        *known = !*present || t;
+        n = t ? tensor_count(t) : 0;
+        if (t && t->dtype != DT_I64)
+            return operand_fail(c, e, INVALID, "split is %s, i64 was expected",
+                                dtype_name(t->dtype));
+    }
+    if (!*present || !*known)
+        return OK;
+    if (n != (size_t)c->node->n_out)
+        return operand_fail(c, e, INVALID, "%zu sizes for %d outputs", n, c->node->n_out);
+    for (size_t k = 0; k < n; k++)
+        sizes[k] = ints ? ints[k] : tensor_i64(t, k);
+    return OK;
+}
+
+static enum code split_sizes(struct op_infer *c, int64_t dim, int64_t *sizes, bool *known,
+                             struct err *e) {
+    bool present;
+    int n = c->node->n_out;
+    TRY(split_named(c, sizes, &present, known, e));
+    if (!*known)
+        return OK;
+    if (!present) {
+        int64_t asked = attr_int(c->node, "num_outputs", n);
+        if (asked != n)
+            return operand_fail(c, e, INVALID, "num_outputs is %lld, the node has %d outputs",
+                                (long long)asked, n);
+        int64_t part = c->node->opset >= 18 ? (dim + n - 1) / n : dim / n;
+        if (c->node->opset < 18 && part * n != dim)
+            return operand_fail(c, e, INVALID, "%lld elements do not split into %d equal parts",
+                                (long long)dim, n);
+        for (int64_t k = 0, left = dim; k < n; k++, left -= sizes[k - 1])
+            sizes[k] = part < left ? part : left;
+    }
+    int64_t left = dim;
+    for (int k = 0; k < n; k++) {
+        if (sizes[k] < 0 || sizes[k] > left)
+            return operand_fail(c, e, INVALID, "size %d of the split is %lld", k,
+                                (long long)sizes[k]);
+        left -= sizes[k];
+    }
+    if (left)
+        return operand_fail(c, e, INVALID, "the sizes of the split leave %lld of %lld elements",
+                            (long long)left, (long long)dim);
+    return OK;
+}
+
+static enum code infer_split(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 1, e));
+    for (int k = 0; k < c->node->n_out; k++)
+        operand_out_later(c, k, c->in[0].dtype);
+    if (!c->in[0].known)
+        return OK;
+    int axis;
+    bool known;
+    int64_t *sizes = ARENA_ARRAY(c->scratch, (size_t)c->node->n_out, int64_t);
+    if (!sizes)
+        return arena_fail(c->scratch, (size_t)c->node->n_out * sizeof *sizes, "sizes of a split",
+                          e);
+    TRY(operand_axis(OPERAND_AT(c), attr_int(c->node, "axis", 0), c->in[0].shape.rank, &axis, e));
+    TRY(split_sizes(c, c->in[0].shape.dims[axis], sizes, &known, e));
+    for (int k = 0; known && k < c->node->n_out; k++) {
+        struct shape out = c->in[0].shape;
+        out.dims[axis] = sizes[k];
+        TRY(operand_out(c, k, c->in[0].dtype, &out, e));
+    }
+    return OK;
+}
+
+/* Where a part begins; infer checked that the sizes add up. */
+static int64_t split_start(const struct op_call *c, int part, int64_t dim) {
+    const int64_t *ints = NULL;
+    size_t n = 0;
+    const struct tensor *t = c->node->opset < 13 ? NULL : operand_in(c, 1);
+    int64_t start = 0, parts = c->node->n_out;
+    if (c->node->opset < 13)
+        attr_ints(c->node, "split", &ints, &n);
+    for (int k = 0; k < part; k++)
+        start += ints ? ints[k] : t ? tensor_i64(t, (size_t)k) : (dim + parts - 1) / parts;
+    return start;
+}
+
+static enum code run_split(const struct op_call *c, struct err *e) {
+    const struct tensor *in = c->in[0];
+    int axis;
+    size_t outer, in_run;
+    TRY(operand_axis(OPERAND_AT(c), attr_int(c->node, "axis", 0), in->shape.rank, &axis, e));
+    runs_of(in, axis, &outer, &in_run);
+    int64_t dim = in->shape.dims[axis];
+    size_t one = dim ? in_run / (size_t)dim : 0; /* bytes of one position of the axis */
+    for (int k = 0; k < c->node->n_out; k++) {
+        struct tensor *out = c->out[k];
+        if (!out || !tensor_bytes(out))
+            continue;
+        int64_t start = split_start(c, k, dim);
+        size_t run = (size_t)out->shape.dims[axis] * one;
+        copy_runs(&(struct run_copy){.to = out->data,
+                                     .to_step = run,
+                                     .from = (const char *)in->data + (size_t)start * one,
+                                     .from_step = in_run,
+                                     .bytes = run,
+                                     .outer = outer},
+                  c->threads);
+    }
+    return OK;
+}
+
+const struct op op_concat = {.name = "concat",
+                             .flags = OP_PURE | OP_NHWC | OP_NHWC_ALL,
+                             .infer = infer_concat,
+                             .run = run_concat};
+const struct op op_split = {
+    .name = "split", .flags = OP_PURE, .infer = infer_split, .run = run_split};
