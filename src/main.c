@@ -1,3 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole of main: cli decides. */
-int main(void) { return 0; }
+/* Slipway: a trained model file becomes a running service. cli decides everything. */
+#include "cli/cli.h"
+
+int main(int argc, char **argv) { return cli_main(argc, argv); }

@@ -1,0 +1,70 @@
+# For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
+#   make          release build: build/slipway        make test   everything that proves it works
+#   make demo     real model, served, asked, answered  make bench  side by side with the peers
+.PHONY: all demo test quick asan tsan fuzz bench bench-graph bench-serve install clean format tidy deps
+
+PREFIX ?= /usr
+DESTDIR ?=
+NINJA = ninja
+
+all: build/build.ninja
+	@$(NINJA) -C build slipway
+
+build/build.ninja:
+	@tools/deps build
+	@meson setup build --buildtype=release -Db_lto=true -Db_lto_mode=default --prefix=$(PREFIX) >/dev/null
+
+build/asan/build.ninja:
+	@tools/deps build
+	@meson setup build/asan --buildtype=debugoptimized -Dfault=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+build/tsan/build.ninja:
+	@tools/deps build
+	@meson setup build/tsan --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false >/dev/null
+
+demo: all
+	@tools/deps demo
+	@tools/demo
+
+test: all build/asan/build.ninja
+	@tools/deps test
+	@tools/run-tests
+
+quick: build/asan/build.ninja
+	@$(NINJA) -C build/asan
+	@meson test -C build/asan --no-rebuild --print-errorlogs --suite tidy --suite unit
+
+asan: build/asan/build.ninja
+	@$(NINJA) -C build/asan
+	@tools/sanitized build/asan
+
+tsan: build/tsan/build.ninja
+	@$(NINJA) -C build/tsan
+	@tools/sanitized build/tsan
+
+fuzz:
+	@tools/deps fuzz
+	@CC=clang-14 meson setup build/fuzz --buildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null 2>&1 || true
+	@tools/fuzz build/fuzz
+
+bench: bench-graph bench-serve
+
+bench-graph: all
+	@tools/deps test
+	@.venv/bin/python tests/bench/bench_graph.py
+
+bench-serve: all
+	@tools/deps bench
+	@.venv/bin/python tests/bench/bench_serve.py
+
+install: all
+	@DESTDIR="$(DESTDIR)" meson install -C build --no-rebuild
+
+tidy:
+	@tools/tidy --format
+
+format:
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | grep -v '/list\.h$$' | xargs clang-format-14 -i
+
+clean:
+	@rm -rf build

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands in the order `slipway help` shows them: import, keep, use, serve, look after. */
+COMMAND(add)
+COMMAND(list)
+COMMAND(show)
+COMMAND(log)
+COMMAND(alias)
+COMMAND(rollback)
+COMMAND(remove)
+COMMAND(export)
+COMMAND(predict)
+COMMAND(bench)
+COMMAND(serve)
+COMMAND(verify)
+COMMAND(gc)
+COMMAND(doctor)
+COMMAND(help)

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slipway serve: every API on one port, until SIGTERM or Ctrl-C. */
+#include "base/cpu.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "plan/cores.h"
+#include "serve/server.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct options {
+    const char *listen, *log, *key_file;
+    int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms, connections;
+    uint64_t body, header, run_memory;
+    bool access_log, explicit_only, control;
+};
+
+static enum code at_least(const char *flag, int64_t v, struct err *e) {
+    return v < 0 ? fail(e, USAGE, "--%s: %lld is negative", flag, (long long)v) : OK;
+}
+
+static enum code check(const struct options *o, struct err *e) {
+    TRY(at_least("threads", o->threads, e));
+    TRY(at_least("loops", o->loops, e));
+    TRY(at_least("queue", o->queue, e));
+    TRY(at_least("batch", o->batch, e));
+    TRY(at_least("timeout-ms", o->timeout_ms, e));
+    TRY(at_least("slow-ms", o->slow_ms, e));
+    TRY(at_least("drain-ms", o->drain_ms, e));
+    TRY(at_least("connections", o->connections, e));
+    return OK;
+}
+
+static enum code log_level(const char *text, enum log_level *out, struct err *e) {
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    *out = LOG_INFO;
+    if (!text)
+        return OK;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(names[i], text) == 0) {
+            *out = (enum log_level)i;
+            return OK;
+        }
+    return fail(e, USAGE, "--log: '%s' is not one of error, warn, info, debug", text);
+}
+
+static void on_ready(void *ctx, const char *address) {
+    const struct cli *c = ctx;
+    printf("listening on http://%s\n", address);
+    fflush(stdout);
+    if (!c->quiet && isatty(STDOUT_FILENO))
+        fprintf(stderr, "  try it: http://%s/docs   metrics: http://%s/metrics   Ctrl-C stops\n", address, address);
+}
+
+static void fill(struct server_options *s, const struct options *o, struct cli *c) {
+    server_options_default(s);
+    s->listen = o->listen ? o->listen : "127.0.0.1:8080";
+    s->loops = (int)o->loops;
+    if (o->body)
+        s->http.body_bytes = o->body;
+    if (o->header)
+        s->http.header_bytes = o->header;
+    if (o->connections)
+        s->http.connections = (unsigned)o->connections;
+    if (o->timeout_ms)
+        s->timeout_ms = (uint64_t)o->timeout_ms;
+    if (o->drain_ms)
+        s->drain_ms = (uint64_t)o->drain_ms;
+    s->lame_ms = (uint64_t)o->lame_ms;
+    s->slow_ms = (uint64_t)o->slow_ms;
+    s->access_log = o->access_log;
+    s->key_file = o->key_file;
+    s->allow_control = o->control || o->explicit_only;
+    s->batch = (size_t)o->batch;
+    s->on_ready = on_ready;
+    s->on_ready_ctx = c;
+}
+
+/* Takes h. */
+static enum code serve(struct cli *c, struct host *h, const struct options *o, struct err *e) {
+    struct server_options s;
+    struct server *server;
+    fill(&s, o, c);
+    enum code code = server_open(h, c->store, &s, &server, e);
+    if (code != OK) {
+        host_close(h);
+        return code;
+    }
+    code = server_run(server, e);
+    host_drain(h);
+    host_close(h);
+    server_close(server);
+    return code;
+}
+
+static enum code run(struct cli *c, struct err *e) {
+    const struct options *o = c->options;
+    enum log_level level;
+    struct host *h;
+    TRY(check(o, e));
+    TRY(log_level(o->log, &level, e));
+    log_setup(level, isatty(STDERR_FILENO) ? LOG_HUMAN : LOG_JSON, STDERR_FILENO);
+    struct str *models = ARENA_ARRAY(&c->arena, (size_t)c->n_args + 1, struct str);
+    if (!models)
+        return fail(e, NOMEM, "out of memory");
+    for (int i = 0; i < c->n_args; i++)
+        models[i] = str_of(c->args[i]);
+    struct host_options options = {
+        .store = c->store,
+        .threads = o->threads ? (int)o->threads : cpu_cores(),
+        .queue = (size_t)o->queue,
+        .batch = (size_t)o->batch,
+        .memory_bytes = o->run_memory,
+        .models = models,
+        .n_models = (size_t)c->n_args,
+        .explicit_only = o->explicit_only,
+        .poll_ms = (uint64_t)o->poll_ms,
+    };
+    cores_setup(options.threads);
+    TRY(host_open(&options, &h, e));
+    return serve(c, h, o, e);
+}
+
+#define AT(field) offsetof(struct options, field)
+static const struct option options[] = {
+    {"listen", 'l', OPTION_TEXT, AT(listen), "ADDR:PORT", "where to (127.0.0.1:8080); port 0 picks one",
+     "SLIPWAY_LISTEN"},
+    {"threads", 't', OPTION_INT, AT(threads), "N", "cores for compute (all)", "SLIPWAY_THREADS"},
+    {"loops", 0, OPTION_INT, AT(loops), "N", "event loops", NULL},
+    {"queue", 0, OPTION_INT, AT(queue), "N", "requests that may wait per version (256); more get 429", NULL},
+    {"batch", 0, OPTION_INT, AT(batch), "N", "most rows joined in one run (32); 1 never joins", NULL},
+    {"timeout-ms", 0, OPTION_INT, AT(timeout_ms), "N", "of one request (30000)", NULL},
+    {"max-body", 0, OPTION_SIZE, AT(body), "SIZE", "of one request (64M)", NULL},
+    {"max-header", 0, OPTION_SIZE, AT(header), "SIZE", "of one request's head (16k)", NULL},
+    {"max-connections", 0, OPTION_INT, AT(connections), "N", "open at one time (20000)", NULL},
+    {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},
+    {"explicit", 0, OPTION_FLAG, AT(explicit_only), NULL, "load models only when asked to over HTTP", NULL},
+    {"allow-control", 0, OPTION_FLAG, AT(control), NULL, "let clients load and unload models", NULL},
+    {"key-file", 0, OPTION_TEXT, AT(key_file), "FILE", "API keys, one a line; asked for on every request", NULL},
+    {"poll-ms", 0, OPTION_INT, AT(poll_ms), "N", "how often the store is looked at (500)", NULL},
+    {"access-log", 0, OPTION_FLAG, AT(access_log), NULL, "one JSON line per request on standard error", NULL},
+    {"slow-ms", 0, OPTION_INT, AT(slow_ms), "N", "log requests slower than this", NULL},
+    {"lame-ms", 0, OPTION_INT, AT(lame_ms), "N", "after SIGTERM: unready but still accepting", NULL},
+    {"drain-ms", 0, OPTION_INT, AT(drain_ms), "N", "after that, most time for what is in flight (30000)", NULL},
+    {"log", 0, OPTION_TEXT, AT(log), "LEVEL", "error, warn, info or debug", "SLIPWAY_LOG"},
+    {0},
+};
+
+const struct command command_serve = {
+    .name = "serve",
+    .synopsis = "[MODEL[@VERSION|@ALIAS]...]",
+    .about = "Answer requests: TF Serving REST, Open Inference Protocol, plain /predict.",
+    .help = "Without models, every model of the store: the version its alias `prod` names, else the newest.\n"
+            "Versions added and aliases moved by other processes are followed without a restart.\n\n"
+            "  slipway serve\n"
+            "  slipway serve ocr@prod --listen 0.0.0.0:8501 --threads 4\n"
+            "  curl localhost:8080/predict/ocr -H 'content-type: image/png' --data-binary @line.png",
+    .flags = COMMAND_STORE_CREATE,
+    .max_args = -1,
+    .options_bytes = sizeof(struct options),
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Import: see import.h. Only job touches both the formats and the store. */
+#include "job/import.h"
+
+#include "base/mem.h"
+#include "plan/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIRE_CAP_BYTES = 1 << 30 };
+
+struct pieces { /* of one file, in an arena */
+    struct store_piece *p;
+    size_t n, room;
+};
+
+struct collector {
+    struct arena arena;
+    struct pieces *files; /* (n_files) */
+    int n_files;
+    struct err *e;
+};
+
+static enum code add_piece(struct collector *c, const struct origin *o) {
+    if (o->file < 0 || o->file >= c->n_files || o->length < STORE_PIECE_MIN / 64)
+        return OK;
+    struct pieces *f = &c->files[o->file];
+    if (f->n == f->room) {
+        size_t room = f->room ? f->room * 2 : 64;
+        struct store_piece *grown = ARENA_ARRAY(&c->arena, room, struct store_piece);
+        if (!grown)
+            return arena_fail(&c->arena, room * sizeof *grown, "list of tensors", c->e);
+        if (f->n)
+            memcpy(grown, f->p, f->n * sizeof *grown);
+        f->p = grown;
+        f->room = room;
+    }
+    f->p[f->n++] = (struct store_piece){o->offset, o->length};
+    return OK;
+}
+
+static enum code collect_graph(struct collector *c, const struct graph *g);
+
+static enum code collect_attr(struct collector *c, const struct attr *a) {
+    if (a->kind == ATTR_TENSOR)
+        return add_piece(c, &a->origin);
+    if (a->kind == ATTR_GRAPH)
+        return collect_graph(c, a->graph);
+    for (size_t i = 0; a->kind == ATTR_GRAPHS && i < a->n; i++)
+        if (collect_graph(c, a->graphs[i]) != OK)
+            return c->e->code;
+    return OK;
+}
+
+static enum code collect_graph(struct collector *c, const struct graph *g) {
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i].constant)
+            TRY(add_piece(c, &g->values[i].origin));
+    for (int n = 0; n < g->n_nodes; n++)
+        for (int k = 0; k < g->nodes[n].n_attrs; k++)
+            TRY(collect_attr(c, &g->nodes[n].attrs[k]));
+    return OK;
+}
+
+static int by_offset(const void *a, const void *b) {
+    const struct store_piece *x = a, *y = b;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return x->length > y->length ? -1 : x->length < y->length;
+}
+
+/* Sorted and disjoint: what overlaps an earlier piece is dropped (two constants may name the same bytes; the store
+ * finds any range that lies within one segment). */
+static void tidy_pieces(struct pieces *f) {
+    size_t kept = 0;
+    if (f->n)
+        qsort(f->p, f->n, sizeof *f->p, by_offset);
+    for (size_t i = 0; i < f->n; i++) {
+        const struct store_piece *last = kept ? &f->p[kept - 1] : NULL;
+        if (!last || f->p[i].offset >= last->offset + last->length)
+            f->p[kept++] = f->p[i];
+    }
+    f->n = kept;
+}
+
+static enum code collect(struct collector *c, const struct import *in) {
+    c->n_files = in->n_files;
+    c->files = ARENA_ARRAY(&c->arena, (size_t)in->n_files, struct pieces);
+    if (!c->files)
+        return arena_fail(&c->arena, (size_t)in->n_files * sizeof *c->files, "list of files", c->e);
+    TRY(collect_graph(c, in->model->main));
+    for (int i = 0; i < c->n_files; i++)
+        tidy_pieces(&c->files[i]);
+    return OK;
+}
+
+static enum code check_runs(const struct model *m, struct err *e) {
+    struct session *session;
+    TRY(session_open(m, &(struct session_options){0}, &session, e));
+    session_close(session);
+    return OK;
+}
+
+struct tick {
+    const struct job_import *j;
+};
+
+static void store_progress(void *ctx, uint64_t done, uint64_t total) {
+    const struct job_import *j = ((struct tick *)ctx)->j;
+    j->progress(j->progress_ctx, "storing", done, total);
+}
+
+static enum code put(struct store *s, const struct job_import *j, const struct import *in, const struct collector *c,
+                     struct span graph, struct store_added *out, struct err *e) {
+    struct store_source *sources = mem_zalloc((size_t)in->n_files, sizeof *sources);
+    if (!sources)
+        return fail(e, NOMEM, "out of memory");
+    for (int i = 0; i < in->n_files; i++)
+        sources[i] = (struct store_source){in->files[i].name, in->files[i].bytes, c->files[i].p, c->files[i].n};
+    struct store_part parts[2] = {{LIT("graph"), graph}, {LIT("preprocess"), j->preprocess}};
+    struct tick tick = {j};
+    struct store_new n = {
+        .model = j->model,
+        .format = str_of(in->format->name),
+        .origin = j->origin,
+        .parent = j->parent,
+        .sources = sources,
+        .n_sources = (size_t)in->n_files,
+        .parts = parts,
+        .n_parts = j->preprocess.n ? 2 : 1,
+        .progress = j->progress ? store_progress : NULL,
+        .progress_ctx = &tick,
+    };
+    enum code code = store_add(s, &n, out, e);
+    mem_free(sources);
+    return code;
+}
+
+static enum code store_import(struct store *s, const struct job_import *j, const struct import *in,
+                              struct job_imported *out, struct err *e) {
+    struct collector c = {.e = e};
+    struct buf wire;
+    arena_init(&c.arena, (size_t)256 << 20);
+    buf_init(&wire, WIRE_CAP_BYTES);
+    enum code code = collect(&c, in);
+    if (code == OK)
+        code = wire_put(in->model, &wire, e);
+    if (code == OK)
+        code = put(s, j, in, &c, (struct span){(const uint8_t *)wire.p, wire.n}, &out->added, e);
+    buf_deinit(&wire);
+    arena_deinit(&c.arena);
+    return code;
+}
+
+enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out, struct err *e) {
+    struct import in;
+    if (j->progress)
+        j->progress(j->progress_ctx, "reading", 0, 0);
+    TRY(import_open(j->path, &j->limits, &in, e));
+    if (j->progress)
+        j->progress(j->progress_ctx, "checking", 0, 0);
+    enum code code = check_runs(in.model, e);
+    if (code == OK)
+        code = store_import(s, j, &in, out, e);
+    if (code == OK)
+        out->format = in.format->name;
+    import_close(&in);
+    return code;
+}
+
+bool job_import_name(const char *path, char out[STORE_NAME_MAX + 1]) {
+    size_t end = strlen(path), n = 0;
+    while (end && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin && path[begin - 1] != '/')
+        begin--;
+    for (size_t dot = end; dot > begin + 1; dot--)
+        if (path[dot - 1] == '.') {
+            end = dot - 1;
+            break;
+        }
+    for (size_t i = begin; i < end && n < STORE_NAME_MAX; i++) {
+        char c = path[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (letter || (n && (c == '.' || c == '_' || c == '-')))
+            out[n++] = c;
+        else if (n)
+            out[n++] = '_';
+    }
+    out[n] = '\0';
+    return n > 0;
+}
