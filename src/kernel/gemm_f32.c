@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scalar twins of the matrix tile and the depthwise convolution: the definition of what the packed
+ * layouts mean. */
+#include "kernel/kernel.h"
+
+enum { TILE_M = 4, TILE_N = 8 };
+
+void gemm_tile_f32_scalar(struct gemm_tile *out) { *out = (struct gemm_tile){TILE_M, TILE_N}; }
+
+void gemm_f32_scalar(const struct gemm_f32 *g) {
+    for (size_t row = 0; row < g->m; row++)
+        for (size_t col = 0; col < g->n; col++) {
+            float *c = &g->c[row * g->ldc + col], sum = g->add ? *c : g->bias ? g->bias[col] : 0;
+            for (size_t tap = 0; tap < g->taps; tap++)
+                for (size_t k = 0; k < g->k; k++)
+                    sum += g->a[tap * g->m + row][k] * g->b[(tap * g->k + k) * TILE_N + col];
+            *c = sum;
+        }
+}
+
+void depthwise_f32_scalar(const struct depthwise_f32 *c) {
+    for (size_t pixel = 0; pixel < c->pixels; pixel++)
+        for (size_t i = 0; i < c->n; i++) {
+            float sum = c->bias ? c->bias[i] : 0;
+            for (size_t tap = 0; tap < c->taps; tap++)
+                sum += c->x[tap * c->pixels + pixel][i] * c->w[tap * c->n + i];
+            c->y[pixel * c->y_row + i] = sum;
+        }
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Raw loops over pointers, chosen once per process by what the CPU can do. list.h is the table of
+ * contents: each slot has a readable scalar twin, which is the reference of the tests, and faster
+ * rows for instruction sets.
+ *
+ * 1. Kernels know no tensor, no operator, no thread: the caller splits the work.
+ * 2. No alignment is assumed; nothing outside the given lengths is read or written; y may be
+ * exactly x, never overlap else.
+ * 3. Nothing allocates, nothing fails. */
+#pragma once
+
+#include "base/cpu.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* y[i] = f(x[i]); alpha and beta mean what the function says (clip: low, high; elu: slope; linear:
+ * alpha * x + beta). */
+typedef void unary_f32_fn(size_t n, const float *x, float *y, float alpha, float beta);
+
+/* y[row][i] = a[row][i] op b[row][i]. A step of 0 repeats one element along the row, a row stride
+ * of 0 repeats the row. */
+struct binary_f32 {
+    size_t rows, n;
+    const float *a, *b;
+    float *y;
+    ptrdiff_t a_row, b_row, y_row; /* elements from one row to the next */
+    bool a_one, b_one;             /* step 0 */
+};
+typedef void binary_f32_fn(const struct binary_f32 *c);
+
+typedef float fold_f32_fn(size_t n, const float *x); /* n elements to one; n >= 1 */
+typedef void row_f32_fn(size_t n, const float *x, float *y);
+
+/* y = (x - mean) * rsqrt(var + epsilon) * gamma + beta over one row; RMS: mean is not taken off. */
+struct norm_f32 {
+    size_t n;
+    const float *x, *gamma, *beta; /* gamma, beta: (n) or NULL */
+    float *y;
+    float epsilon;
+    bool rms;
+};
+typedef void norm_f32_fn(const struct norm_f32 *c);
+/* Sum of (x - shift)^2: second pass of a variance. */
+typedef float spread_f32_fn(size_t n, const float *x, float shift);
+
+/* y[r][c] = x[r][c] * scale[c] + shift[c] */
+typedef void scale_f32_fn(size_t rows, size_t n, const float *x, const float *scale,
+                          const float *shift, float *y);
+
+/* Weighted sum of n_taps rows of n elements: y[i] = sum over t of weight[t] * x[t][i]. */
+typedef void blend_f32_fn(size_t n_taps, const float *const *x, const float *weight, size_t n,
+                          float *y);
+/* y[i] = max over t of x[t][i]; NaN wins. */
+typedef void tops_f32_fn(size_t n_taps, const float *const *x, size_t n, float *y);
+typedef void tops_u8_fn(size_t n_taps, const uint8_t *const *x, size_t n, uint8_t *y);
+typedef void tops_i8_fn(size_t n_taps, const int8_t *const *x, size_t n, int8_t *y);
+
+/* saturate(round_half_even(x / scale) + zero) */
+typedef void quantize_u8_fn(size_t n, const float *x, float scale, int32_t zero, uint8_t *y);
+typedef void quantize_i8_fn(size_t n, const float *x, float scale, int32_t zero, int8_t *y);
+/* (x - zero) * scale */
+typedef void dequantize_u8_fn(size_t n, const uint8_t *x, float scale, int32_t zero, float *y);
+typedef void dequantize_i8_fn(size_t n, const int8_t *x, float scale, int32_t zero, float *y);
+/* y = quantize(dequantize(a) + dequantize(b)), with a_scale and b_scale already divided by y's
+ * scale. */
+struct qadd {
+    size_t n;
+    const void *a, *b;
+    void *y;
+    float a_scale, b_scale;
+    int32_t a_zero, b_zero, y_zero;
+    bool b_one;  /* b is one element */
+    int32_t low; /* 0 or -128, or y_zero where a ReLU follows */
+};
+typedef void qadd_fn(const struct qadd *c);
+/* y[i] = saturate(round(sums[i] * scale[i]) + zero); scale[0] for all when one. */
+struct requant {
+    size_t n;
+    const int32_t *sums;
+    const float *scale;
+    bool one;
+    int32_t zero, low, high;
+    void *y; /* bytes, signed or not: low and high say */
+};
+typedef void requant_fn(const struct requant *c);
+
+typedef void widen_16_fn(size_t n, const uint16_t *x, float *y); /* f16 or bf16 to f32 */
+typedef void narrow_16_fn(size_t n, const float *x,
+                          uint16_t *y); /* f32 to f16 or bf16, to nearest even */
+
+/* y (cols, rows) = transpose of x (rows, cols); ldx, ldy in elements. */
+typedef void transpose_fn(size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy);
+
+/* One tile of C (m <= mr, n <= nr) = init + A * B, where row i of A is `taps` pieces of k elements,
+ * piece t at a[t * m + i], and B is a packed panel: (taps * k, nr), zero-filled beyond n. A
+ * convolution is a GEMM whose pieces are the pixels under the kernel window. */
+struct gemm_f32 {
+    size_t m, n, k, taps;
+    const float *const *a; /* (taps, m) */
+    const float *b;        /* (taps * k, nr) */
+    const float *bias;     /* (n) or NULL: starts from 0 */
+    float *c;
+    size_t ldc;
+    bool add; /* starts from C instead */
+};
+typedef void gemm_f32_fn(const struct gemm_f32 *c);
+struct gemm_tile {
+    size_t mr, nr;
+};
+typedef void gemm_tile_fn(
+    struct gemm_tile *out); /* the tile of the gemm_f32 row of the same name */
+
+/* Depthwise, channels last: `pixels` outputs of n channels; output p sums the taps x[t * pixels +
+ * p], each of n channels, with w (taps, n). A tap outside the picture points to a row of zeros. */
+struct depthwise_f32 {
+    size_t pixels, taps, n;
+    const float *const *x; /* (taps, pixels) */
+    const float *w;        /* (taps, n) */
+    const float *bias;     /* (n) or NULL */
+    float *y;              /* (pixels, n) */
+    size_t y_row;          /* elements between pixels of y */
+};
+typedef void depthwise_f32_fn(const struct depthwise_f32 *c);
+
+/* int32 sums of products: the GEMM tile with bytes. B is packed (taps * k / 4 groups rounded up,
+ * nr, 4). */
+struct gemm_q8 {
+    size_t m, n, k, taps;
+    const void *const *a; /* (taps, m): u8 or i8 */
+    const int8_t *b;
+    bool a_signed;
+    int32_t *c;
+    size_t ldc;
+};
+typedef void gemm_q8_fn(const struct gemm_q8 *c);
+
+struct kernel_set {
+#define SLOT(type, name, ulp, small) type##_fn *name;
+#define KERNEL(name, isa, flags, score)
+#include "kernel/list.h"
+#undef SLOT
+#undef KERNEL
+};
+
+/* The best rows for cpu_flags(), found once. */
+const struct kernel_set *kernel_set(void);
+
+/* For tests and `doctor`: every row, with what it needs. */
+struct kernel_row {
+    const char *name, *isa;
+    size_t slot; /* byte offset in kernel_set */
+    unsigned flags;
+    int score;
+    void (*fn)(void);
+};
+size_t kernel_rows(const struct kernel_row **out);
+/* The row's set: scalar everywhere but for rows whose flags are within `flags`. */
+void kernel_choose(unsigned flags, struct kernel_set *out);
+
+/* Prototypes of every row. */
+#define SLOT(type, name, ulp, small) type##_fn name##_scalar;
+#define KERNEL(name, isa, flags, score) __typeof__(name##_scalar) name##_##isa;
+#include "kernel/list.h"
+#undef SLOT
+#undef KERNEL

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies of the matrix tile and the depthwise convolution. The tile keeps MR x 2 accumulators in
+ * registers: 12 x 32 on AVX-512, 6 x 16 on AVX2; fewer rows are instances of the same body with a
+ * smaller constant. */
+#pragma once
+
+#include "kernel/kernel.h"
+
+#include <string.h>
+
+enum { MR = SIMD_ROWS, NR = 2 * VL };
+
+void ISA(gemm_tile_f32)(struct gemm_tile *out) { *out = (struct gemm_tile){MR, NR}; }
+
+/* Column `half` of the tile: all of it, or its first n elements. */
+SIMD vf columns_load(const float *p, size_t n) { return n >= VL ? vf_load(p) : vf_load_n(p, n); }
+SIMD void columns_store(float *p, vf v, size_t n) {
+    if (n >= VL)
+        vf_store(p, v);
+    else
+        vf_store_n(p, v, n);
+}
+
+/* m rows and v vectors of columns: both constant after inlining. */
+SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
+    vf acc[MR][2];
+    const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
+#pragma GCC unroll 2
+    for (size_t col = 0; col < v; col++) {
+        vf start = g->bias ? columns_load(g->bias + col * VL, left[col]) : vf_zero();
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++)
+            acc[row][col] =
+                g->add ? columns_load(g->c + row * g->ldc + col * VL, left[col]) : start;
+    }
+    const float *b = g->b;
+    for (size_t tap = 0; tap < g->taps; tap++) {
+        const float *a[MR];
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++)
+            a[row] = g->a[tap * m + row];
+        for (size_t k = 0; k < g->k; k++, b += NR) {
+            vf b0 = vf_load(b), b1 = v > 1 ? vf_load(b + VL) : b0;
+#pragma GCC unroll 12
+            for (size_t row = 0; row < m; row++) {
+                vf x = vf_set(a[row][k]);
+                acc[row][0] = vf_fma(x, b0, acc[row][0]);
+                if (v > 1)
+                    acc[row][1] = vf_fma(x, b1, acc[row][1]);
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (size_t col = 0; col < v; col++)
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++)
+            columns_store(g->c + row * g->ldc + col * VL, acc[row][col], left[col]);
+}
+
+/* One row: four steps of k side by side, since two accumulators alone would wait for each other. */
+SIMD void single(const struct gemm_f32 *g, const size_t v) {
+    vf acc[4][2];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+        acc[i][0] = acc[i][1] = vf_zero();
+    const float *b = g->b;
+    for (size_t tap = 0; tap < g->taps; tap++) {
+        const float *a = g->a[tap];
+        size_t k = 0;
+        for (; k + 4 <= g->k; k += 4, b += 4 * NR)
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 4; i++) {
+                vf x = vf_set(a[k + i]);
+                acc[i][0] = vf_fma(x, vf_load(b + i * NR), acc[i][0]);
+                if (v > 1)
+                    acc[i][1] = vf_fma(x, vf_load(b + i * NR + VL), acc[i][1]);
+            }
+        for (; k < g->k; k++, b += NR) {
+            vf x = vf_set(a[k]);
+            acc[0][0] = vf_fma(x, vf_load(b), acc[0][0]);
+            if (v > 1)
+                acc[0][1] = vf_fma(x, vf_load(b + VL), acc[0][1]);
+        }
+    }
+    for (size_t col = 0; col < v; col++) {
+        size_t left = g->n - col * VL;
+        vf sum = vf_add(vf_add(acc[0][col], acc[1][col]), vf_add(acc[2][col], acc[3][col]));
+        if (g->add)
+            sum = vf_add(sum, columns_load(g->c + col * VL, left));
+        else if (g->bias)
+            sum = vf_add(sum, columns_load(g->bias + col * VL, left));
+        columns_store(g->c + col * VL, sum, left);
+    }
+}
+
+#define TILE(m)                                                                                    \
+    case m:                                                                                        \
+        if (wide)                                                                                  \
+            tile(g, m, 2);                                                                         \
+        else                                                                                       \
+            tile(g, m, 1);                                                                         \
+        break;
+
+void ISA(gemm_f32)(const struct gemm_f32 *g) {
+    const bool wide = g->n > VL;
+    switch (g->m) {
+    case 1:
+        if (wide)
+            single(g, 2);
+        else
+            single(g, 1);
+        break;
+        TILE(2)
+        TILE(3)
+        TILE(4)
+        TILE(5)
+        TILE(6)
+#if SIMD_ROWS == 12
+        TILE(7)
+        TILE(8)
+        TILE(9)
+        TILE(10)
+        TILE(11)
+        TILE(12)
+#endif
+    default: break;
+    }
+}
+
+/* A window of a fixed number of taps: the weights of VL channels stay in registers over all pixels.
+ */
+#define WINDOW(taps)                                                                               \
+    SIMD void window_##taps(const struct depthwise_f32 *c, size_t i, const size_t some) {          \
+        vf w[taps];                                                                                \
+        _Pragma("GCC unroll 25") for (size_t tap = 0; tap < (taps); tap++) w[tap] =                \
+            columns_load(c->w + tap * c->n + i, some);                                             \
+        const vf start = c->bias ? columns_load(c->bias + i, some) : vf_zero();                    \
+        for (size_t pixel = 0; pixel < c->pixels; pixel++) {                                       \
+            vf s = start;                                                                          \
+            _Pragma("GCC unroll 25") for (size_t tap = 0; tap < (taps); tap++) s =                 \
+                vf_fma(columns_load(c->x[tap * c->pixels + pixel] + i, some), w[tap], s);          \
+            columns_store(c->y + pixel * c->y_row + i, s, some);                                   \
+        }                                                                                          \
+    }
+WINDOW(9)
+WINDOW(25)
+
+SIMD void window_any(const struct depthwise_f32 *c, size_t i, const size_t some) {
+    const vf start = c->bias ? columns_load(c->bias + i, some) : vf_zero();
+    for (size_t pixel = 0; pixel < c->pixels; pixel++) {
+        vf s = start;
+        for (size_t tap = 0; tap < c->taps; tap++)
+            s = vf_fma(columns_load(c->x[tap * c->pixels + pixel] + i, some),
+                       columns_load(c->w + tap * c->n + i, some), s);
+        columns_store(c->y + pixel * c->y_row + i, s, some);
+    }
+}
+
+SIMD void window(const struct depthwise_f32 *c, size_t i, const size_t some) {
+    if (c->taps == 9)
+        window_9(c, i, some);
+    else if (c->taps == 25 && VREGS == 32)
+        window_25(c, i, some);
+    else
+        window_any(c, i, some);
+}
+
+void ISA(depthwise_f32)(const struct depthwise_f32 *c) {
+    size_t i = 0;
+    for (; i + VL <= c->n; i += VL)
+        window(c, i, VL);
+    if (i < c->n)
+        window(c, i, c->n - i);
+}

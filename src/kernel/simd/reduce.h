@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies of the reductions, row normalisations, and of several rows folded to one. Sums run in four
+ * vectors side by side, so a long row loses about as little as pairwise summation would. */
+#pragma once
+
+#include "kernel/kernel.h"
+#include "kernel/simd/math.h"
+
+#include <math.h>
+
+#define FOLD4(name, start, step, join)                                                             \
+    SIMD vf name##_step(vf s, vf v, vf shift) {                                                    \
+        (void)shift;                                                                               \
+        return (step);                                                                             \
+    }                                                                                              \
+    SIMD vf name##_join(vf s, vf v) { return (join); }                                             \
+    SIMD vf name##_fold(size_t n, const float *x, vf shift) {                                      \
+        vf s0 = (start), s1 = s0, s2 = s0, s3 = s0;                                                \
+        size_t i = 0;                                                                              \
+        for (; i + 4 * VL <= n; i += 4 * VL) {                                                     \
+            s0 = name##_step(s0, vf_load(x + i), shift);                                           \
+            s1 = name##_step(s1, vf_load(x + i + VL), shift);                                      \
+            s2 = name##_step(s2, vf_load(x + i + 2 * VL), shift);                                  \
+            s3 = name##_step(s3, vf_load(x + i + 3 * VL), shift);                                  \
+        }                                                                                          \
+        for (; i + VL <= n; i += VL)                                                               \
+            s0 = name##_step(s0, vf_load(x + i), shift);                                           \
+        s0 = name##_join(name##_join(s0, s1), name##_join(s2, s3));                                \
+        if (i < n) { /* the lanes beyond the end keep what they have */                            \
+            float rest[VL];                                                                        \
+            vf_store(rest, s0);                                                                    \
+            vf last = name##_step(s0, vf_load_n(x + i, n - i), shift);                             \
+            vf_store_n(rest, last, n - i);                                                         \
+            s0 = vf_load(rest);                                                                    \
+        }                                                                                          \
+        return s0;                                                                                 \
+    }
+
+FOLD4(sum, vf_zero(), vf_add(s, v), vf_add(s, v))
+FOLD4(sum_abs, vf_zero(), vf_add(s, vf_abs(v)), vf_add(s, v))
+FOLD4(sum_sq, vf_zero(), vf_fma(v, v, s), vf_add(s, v))
+FOLD4(spread, vf_zero(), vf_fma(vf_sub(v, shift), vf_sub(v, shift), s), vf_add(s, v))
+FOLD4(top, vf_set(-__builtin_inff()), math_max(s, v), math_max(s, v))
+FOLD4(bottom, vf_set(__builtin_inff()), math_min(s, v), math_min(s, v))
+
+float ISA(sum_f32)(size_t n, const float *x) { return vf_sum(sum_fold(n, x, vf_zero())); }
+float ISA(sum_abs_f32)(size_t n, const float *x) { return vf_sum(sum_abs_fold(n, x, vf_zero())); }
+float ISA(sum_sq_f32)(size_t n, const float *x) { return vf_sum(sum_sq_fold(n, x, vf_zero())); }
+float ISA(spread_f32)(size_t n, const float *x, float shift) {
+    return vf_sum(spread_fold(n, x, vf_set(shift)));
+}
+
+/* The horizontal max of the instruction set drops a NaN: a sum of the lanes tells whether there is
+ * one. */
+SIMD bool any_nan(vf v) {
+    float lanes[VL];
+    vf_store(lanes, v);
+    for (int i = 0; i < VL; i++)
+        if (isnan(lanes[i]))
+            return true;
+    return false;
+}
+float ISA(top_f32)(size_t n, const float *x) {
+    vf v = top_fold(n, x, vf_zero());
+    return any_nan(v) ? __builtin_nanf("") : vf_highest(v);
+}
+float ISA(bottom_f32)(size_t n, const float *x) {
+    vf v = bottom_fold(n, x, vf_zero());
+    return any_nan(v) ? __builtin_nanf("") : vf_lowest(v);
+}
+
+/* y = exp(x - top), and the sum of it. y may be NULL. */
+SIMD float exp_sum(size_t n, const float *x, float top, float *y) {
+    const vf t = vf_set(top);
+    vf s = vf_zero();
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        vf v = math_exp(vf_sub(vf_load(x + i), t));
+        s = vf_add(s, v);
+        if (y)
+            vf_store(y + i, v);
+    }
+    float sum = vf_sum(s);
+    if (i < n) {
+        vf v = math_exp(vf_sub(vf_load_n(x + i, n - i), t));
+        float rest[VL];
+        vf_store(rest, vf_zero());
+        vf_store_n(rest, v, n - i);
+        sum += vf_sum(vf_load(rest));
+        if (y)
+            vf_store_n(y + i, v, n - i);
+    }
+    return sum;
+}
+
+/* y = (x + shift) * scale + offset */
+SIMD void shift_scale(size_t n, const float *x, float shift, float scale, float offset, float *y) {
+    const vf a = vf_set(shift), b = vf_set(scale), c = vf_set(offset);
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        vf_store(y + i, vf_fma(vf_add(vf_load(x + i), a), b, c));
+    if (i < n)
+        vf_store_n(y + i, vf_fma(vf_add(vf_load_n(x + i, n - i), a), b, c), n - i);
+}
+
+void ISA(softmax_f32)(size_t n, const float *x, float *y) {
+    float sum = exp_sum(n, x, ISA(top_f32)(n, x), y);
+    shift_scale(n, y, 0, 1.0f / sum, 0, y);
+}
+
+void ISA(log_softmax_f32)(size_t n, const float *x, float *y) {
+    float top = ISA(top_f32)(n, x);
+    float sum = exp_sum(n, x, top, NULL);
+    shift_scale(n, x, -top, 1.0f, -logf(sum), y);
+}
+
+SIMD vf norm_of(vf v, vf mean, vf scale, const float *gamma, const float *beta, size_t n) {
+    v = vf_mul(vf_sub(v, mean), scale);
+    vf g = !gamma ? vf_set(1.0f) : n == VL ? vf_load(gamma) : vf_load_n(gamma, n);
+    vf b = !beta ? vf_zero() : n == VL ? vf_load(beta) : vf_load_n(beta, n);
+    return vf_fma(v, g, b);
+}
+
+void ISA(norm_f32)(const struct norm_f32 *c) {
+    float mean = c->rms ? 0 : ISA(sum_f32)(c->n, c->x) / (float)c->n;
+    float variance = ISA(spread_f32)(c->n, c->x, mean) / (float)c->n;
+    const vf m = vf_set(mean), s = vf_set(1.0f / sqrtf(variance + c->epsilon));
+    const float *gamma = c->gamma, *beta = c->beta;
+    size_t i = 0;
+    for (; i + VL <= c->n; i += VL)
+        vf_store(c->y + i, norm_of(vf_load(c->x + i), m, s, gamma ? gamma + i : NULL,
+                                   beta ? beta + i : NULL, VL));
+    size_t rest = c->n - i;
+    if (rest)
+        vf_store_n(c->y + i,
+                   norm_of(vf_load_n(c->x + i, rest), m, s, gamma ? gamma + i : NULL,
+                           beta ? beta + i : NULL, rest),
+                   rest);
+}
+
+void ISA(scale_f32)(size_t rows, size_t n, const float *x, const float *scale, const float *shift,
+                    float *y) {
+    for (size_t row = 0; row < rows; row++, x += n, y += n) {
+        size_t i = 0;
+        for (; i + VL <= n; i += VL)
+            vf_store(y + i, vf_fma(vf_load(x + i), vf_load(scale + i), vf_load(shift + i)));
+        size_t rest = n - i;
+        if (rest)
+            vf_store_n(y + i,
+                       vf_fma(vf_load_n(x + i, rest), vf_load_n(scale + i, rest),
+                              vf_load_n(shift + i, rest)),
+                       rest);
+    }
+}
+
+void ISA(blend_f32)(size_t n_taps, const float *const *x, const float *weight, size_t n, float *y) {
+    size_t i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL) {
+        vf s0 = vf_zero(), s1 = s0;
+        for (size_t tap = 0; tap < n_taps; tap++) {
+            vf w = vf_set(weight[tap]);
+            s0 = vf_fma(w, vf_load(x[tap] + i), s0);
+            s1 = vf_fma(w, vf_load(x[tap] + i + VL), s1);
+        }
+        vf_store(y + i, s0);
+        vf_store(y + i + VL, s1);
+    }
+    for (; i < n; i += VL) {
+        size_t some = n - i < VL ? n - i : VL;
+        vf s = vf_zero();
+        for (size_t tap = 0; tap < n_taps; tap++)
+            s = vf_fma(vf_set(weight[tap]),
+                       some == VL ? vf_load(x[tap] + i) : vf_load_n(x[tap] + i, some), s);
+        if (some == VL)
+            vf_store(y + i, s);
+        else
+            vf_store_n(y + i, s, some);
+    }
+}
+
+void ISA(tops_f32)(size_t n_taps, const float *const *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; i += VL) {
+        size_t some = n - i < VL ? n - i : VL;
+        vf s = some == VL ? vf_load(x[0] + i) : vf_load_n(x[0] + i, some);
+        for (size_t tap = 1; tap < n_taps; tap++)
+            s = math_max(s, some == VL ? vf_load(x[tap] + i) : vf_load_n(x[tap] + i, some));
+        if (some == VL)
+            vf_store(y + i, s);
+        else
+            vf_store_n(y + i, s, some);
+    }
+}
+
+/* Bytes: plain loops, which the compiler turns into the instructions of the file's ISA. */
+#define TOPS(name, type)                                                                           \
+    void ISA(name)(size_t n_taps, const type *const *x, size_t n, type *restrict y) {              \
+        __builtin_memcpy(y, x[0], n);                                                              \
+        for (size_t tap = 1; tap < n_taps; tap++) {                                                \
+            const type *from = x[tap];                                                             \
+            for (size_t i = 0; i < n; i++)                                                         \
+                y[i] = from[i] > y[i] ? from[i] : y[i];                                            \
+        }                                                                                          \
+    }
+TOPS(tops_u8, uint8_t)
+TOPS(tops_i8, int8_t)
