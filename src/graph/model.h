@@ -196,3 +196,6 @@ typedef enum code wire_resolve_fn(void *ctx, int file, uint64_t offset, uint64_t
                                   struct span *out, struct err *e);
 MUST_USE enum code wire_take(struct span bytes, struct arena *a, wire_resolve_fn *resolve,
                              void *ctx, struct model **out, struct err *e);
+/* Only the table of files, for whoever must open them before resolve() can answer. */
+MUST_USE enum code wire_take_files(struct span bytes, struct arena *a, struct model_file **files,
+                                   int *n, struct err *e);
