@@ -40,7 +40,7 @@ void sha256_end(struct sha256 *h, uint8_t digest[SHA256_BYTES]) {
 }
 
 enum code sha256_of(struct span bytes, uint8_t digest[SHA256_BYTES], struct err *e) {
-    struct sha256 h;
+    struct sha256 h = {0};
     TRY(sha256_begin(&h, e));
     sha256_add(&h, bytes.p, bytes.n);
     sha256_end(&h, digest);
