@@ -1,0 +1,3 @@
+# Each line becomes a C string literal of that line.
+s/["\\]/\\&/g
+s/^.*$/"&\\n"/
