@@ -28,15 +28,23 @@ struct err {
     int line;
 };
 
+/* Tells the optimiser what it cannot see: after a failure the caller's "if OK" path is not taken, so the out-parameters
+ * that were left untouched are not read. */
+static inline enum code err_never_ok(enum code code) {
+    if (code == OK)
+        __builtin_unreachable();
+    return code;
+}
+
 /* return fail(e, FORMAT, "tensor '%.*s': %u dims, limit %d", STR(name), n, SHAPE_MAX); */
-#define fail(e, NAME, ...) err_set((e), ERR_##NAME, __FILE__, __LINE__, __VA_ARGS__)
+#define fail(e, NAME, ...) err_never_ok(err_set((e), ERR_##NAME, __FILE__, __LINE__, __VA_ARGS__))
 enum code err_set(struct err *e, enum code code, const char *file, int line, const char *format, ...) PRINTF_LIKE(5, 6);
 
 /* Puts "context: " before the text already in *e; returns e->code, so `return err_prefix(e, "node '%s'", name)`. */
 enum code err_prefix(struct err *e, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Like fail(e, IO, ...) with ": strerror(number)" appended; ENOENT becomes NOT_FOUND, ENOMEM NOMEM, EACCES/EPERM DENIED. */
-#define fail_errno(e, number, ...) err_set_errno((e), (number), __FILE__, __LINE__, __VA_ARGS__)
+#define fail_errno(e, number, ...) err_never_ok(err_set_errno((e), (number), __FILE__, __LINE__, __VA_ARGS__))
 enum code err_set_errno(struct err *e, int number, const char *file, int line, const char *format, ...) PRINTF_LIKE(5, 6);
 
 const char *err_name(enum code code); /* "NOT_FOUND" */
