@@ -33,6 +33,7 @@ void pack_open(enum dtype t, void *out, const uint8_t *in, size_t count) {
         /* Moved to the top of the byte, then back down by a shift that knows about signs or does
          * not. */
         uint8_t high = (uint8_t)(in[i / per_byte] >> (i % per_byte * bits) << unused);
-        to[i] = with_sign ? (uint8_t)((int8_t)high >> unused) : (uint8_t)(high >> unused);
+        int value = with_sign ? (int8_t)high >> unused : high >> unused;
+        to[i] = (uint8_t)(value & 0xff);
     }
 }
