@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection: bytes to exchanges, exchanges to bytes.
+ *
+ *   OPEN ──▶ ending (no further request) ──▶ last answer sent ──▶ lingers (our side shut down) ──▶
+ * closing └──────────── idle, late, or the client left
+ * ────────────────────────────────────────────────▲
+ *
+ * Everything happens in conn_pump: parse what was read, hand complete requests over, send what is
+ * answered, and again while that made room. A handler that answers inside on_request only marks its
+ * exchange: the answers of all requests of one read leave in one write.
+ *
+ * 1. Answers leave in the order of their requests: only the front of the queue is ever written.
+ * 2. At most HTTP_PIPELINE exchanges; when they are all waiting, the rest of what was read is kept
+ * and reading stops, so the client feels the pressure through TCP.
+ * 3. A read lands in the listener's shared buffer, the rest of a long body right where it belongs.
+ * An idle connection owns neither buffer nor exchange.
+ * 4. After uv_close a connection is only waited for; every function that may have closed it is
+ * followed by a look at `closing`. Its memory lives until libuv's close callback.
+ * 5. Closing while the client may still be sending would make the kernel reset the connection and
+ * could destroy the answer before the client reads it: such connections linger (RFC 9112 §9.6).  */
+#include "net/conn.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/mem.h"
+
+#include <sys/socket.h>
+
+enum {
+    WRITE_SPANS = 64,        /* per system call */
+    LATER_SPANS = 4,         /* per uv_write: as many as it holds without allocating */
+    DIRECT_BYTES = 16 << 10, /* bodies with more to come are read in place */
+    DRAIN_BYTES = 64 << 10,  /* bodies of refused requests up to this are read and dropped */
+    KEEP_CONNS = 64
+};
+
+static struct exchange *receiving(const struct conn *c) {
+    return c->last && c->last->phase == EXCHANGE_RECEIVING ? c->last : NULL;
+}
+
+/* ---- exchanges of a connection ---- */
+
+void conn_release(struct http_listener *l, struct exchange *x) {
+    x->conn = NULL;
+    if (x->announced && l->handler.on_done)
+        l->handler.on_done(l->handler.ctx, &x->pub);
+    l->bodies_bytes -= x->body_bytes;
+    exchange_end(&l->pool, x);
+    http_listener_unref(l);
+}
+
+static struct exchange *push_exchange(struct conn *c) {
+    struct http_listener *l = c->listener;
+    struct exchange *x = exchange_begin(&l->pool);
+    if (!x)
+        return NULL;
+    x->listener = l;
+    x->conn = c;
+    x->pub.loop = l->loop;
+    x->pub.started_ns = clock_ns();
+    memcpy(x->pub.peer, c->peer, sizeof c->peer);
+    *(c->last ? &c->last->next : &c->first) = x;
+    c->last = x;
+    l->alive++;
+    if (c->n_exchanges++ == 0)
+        l->busy++;
+    deadline_clear(&c->input); /* its time begins now, even if another head was being waited for */
+    c->waits_in = PATIENCE_NONE;
+    return x;
+}
+
+static struct exchange *pop_exchange(struct conn *c) {
+    struct exchange *x = c->first;
+    c->first = x->next;
+    if (!c->first)
+        c->last = NULL;
+    if (--c->n_exchanges == 0)
+        c->listener->busy--;
+    return x;
+}
+
+/* Nobody will read these answers. */
+static void abandon_exchanges(struct conn *c) {
+    struct http_listener *l = c->listener;
+    while (c->first) {
+        struct exchange *x = pop_exchange(c);
+        x->conn = NULL;
+        x->pub.gone = true;
+        if (x->phase != EXCHANGE_WITH_HANDLER)
+            conn_release(l, x);
+        else if (l->handler.on_gone)
+            l->handler.on_gone(l->handler.ctx, &x->pub);
+    }
+}
+
+/* ---- answers ---- */
+
+static void answer(struct exchange *x, const struct http_response *r) {
+    struct conn *c = x->conn;
+    struct http_listener *l = c->listener;
+    reply_date_update(&l->date, clock_wall_us());
+    bool last = x == c->last && (c->ending || l->draining);
+    x->close = r->close || last || !x->pub.request.keep_alive;
+    enum reply_connection how = x->close             ? REPLY_CLOSE
+                                : x->parser.http_1_0 ? REPLY_KEEP_1_0
+                                                     : REPLY_KEEP;
+    static const char unclean[] =
+        "{\"error\":\"internal error: a response header may not be sent\"}";
+    static const char no_memory[] = "{\"error\":\"no memory for the response head\"}";
+    bool clean = reply_is_clean(r);
+    if (clean && exchange_put_answer(x, r, how, &l->date))
+        return;
+    struct http_response instead = {
+        .status = clean ? 503 : 500, .content_type = LIT("application/json"), .n_parts = 1};
+    instead.parts[0] = clean ? (struct span){(const uint8_t *)no_memory, sizeof no_memory - 1}
+                             : (struct span){(const uint8_t *)unclean, sizeof unclean - 1};
+    if (NEVER(!exchange_put_answer(x, &instead, how, &l->date))) /* fits without memory */
+        x->close = true;
+}
+
+static void answer_error(struct exchange *x, int status, const struct err *e, bool close) {
+    struct http_listener *l = x->listener;
+    const struct http_header retry = {LIT("Retry-After"), LIT("1")};
+    struct http_response r = {
+        .status = status, .content_type = LIT("application/json"), .close = close, .n_parts = 1};
+    struct str body = {0};
+    x->pub.status = status;
+    if (l->handler.error_body) {
+        l->handler.error_body(l->handler.ctx, &x->pub, e, &r.content_type, &body);
+    } else {
+        char text[REPLY_ERROR_BYTES];
+        body = arena_str(&x->pub.arena, (struct str){text, reply_error_json(e->text, text)});
+    }
+    r.parts[0] = (struct span){(const uint8_t *)body.p, body.n};
+    if (status == 503 || status == 429) {
+        r.headers = &retry;
+        r.n_headers = 1;
+    }
+    l->stats.refused++;
+    answer(x, &r);
+}
+
+void conn_refuse_request(struct conn *c, int status, const struct err *e) {
+    struct exchange *x = c->last;
+    if (x->drains) /* another answer was ready; this one says why the rest never came */
+        x->n_out = x->out_at = 0;
+    c->ending = c->abrupt = true;
+    c->in.n = 0;
+    answer_error(x, status, e, true);
+}
+
+void conn_answer(struct exchange *x, const struct http_response *r) {
+    answer(x, r);
+    conn_pump(x->conn);
+}
+
+/* ---- bytes to exchanges ---- */
+
+/* on_head said no. A short body that is coming anyway is read and dropped, so that the connection
+ * lives on; a client that waits for 100-continue may or may not send it, so that nobody knows where
+ * the next request begins. */
+static void refuse_by_handler(struct conn *c, struct exchange *x, const struct err *e) {
+    int status = err_http(e->code);
+    if (x->parser.chunked || x->parser.expects_continue ||
+        x->pub.request.content_length > DRAIN_BYTES) {
+        conn_refuse_request(c, status, e);
+        return;
+    }
+    answer_error(x, status, e, false);
+    x->phase = EXCHANGE_RECEIVING;
+    x->drains = true;
+}
+
+static void refuse_too_large(struct conn *c, const struct exchange *x) {
+    struct err e;
+    fail(&e, TOO_LARGE, "request body larger than the limit of %zu bytes", x->body_limit);
+    conn_refuse_request(c, 413, &e);
+}
+
+static void refuse_no_memory(struct conn *c) {
+    struct err e;
+    fail(&e, NOMEM, "no memory for the request body now; try again later");
+    conn_refuse_request(c, 503, &e);
+}
+
+static void take_head(struct conn *c, struct exchange *x) {
+    struct http_listener *l = c->listener;
+    uint64_t length = x->pub.request.content_length;
+    struct err e;
+    l->stats.requests++;
+    x->announced = true;
+    x->body_limit = l->limits.body_bytes;
+    if (l->handler.on_head(l->handler.ctx, &x->pub, &x->body_limit, &e) != OK)
+        refuse_by_handler(c, x, &e);
+    else if (length > x->body_limit)
+        refuse_too_large(c, x);
+    else if (length > l->limits.bodies_bytes - l->bodies_bytes ||
+             (length && !exchange_reserve_body(x, (size_t)length)))
+        refuse_no_memory(c);
+    else if (x->parser.expects_continue && c->in.n == 0)
+        exchange_put_continue(x);
+}
+
+static void take_body(struct conn *c, struct exchange *x, struct span piece) {
+    struct http_listener *l = c->listener;
+    struct span *body = &x->pub.request.body;
+    if (x->drains)
+        return;
+    if (piece.n > x->body_limit - body->n) {
+        refuse_too_large(c, x);
+        return;
+    }
+    if (piece.n > l->limits.bodies_bytes - l->bodies_bytes ||
+        !exchange_reserve_body(x, body->n + piece.n)) {
+        refuse_no_memory(c);
+        return;
+    }
+    uint8_t *place = x->body + body->n;
+    if (piece.p != place) /* else it was read in place */
+        memcpy(place, piece.p, piece.n);
+    *body = (struct span){x->body, body->n + piece.n};
+    x->body_bytes += piece.n;
+    l->bodies_bytes += piece.n;
+}
+
+static void take_request(struct conn *c, struct exchange *x) {
+    struct http_listener *l = c->listener;
+    if (!x->pub.request.keep_alive || l->draining)
+        c->ending = true;
+    if (x->drains) {
+        x->phase = EXCHANGE_ANSWERED;
+        return;
+    }
+    x->phase = EXCHANGE_WITH_HANDLER;
+    l->handler.on_request(l->handler.ctx, &x->pub);
+}
+
+/* One event of the parser; false when the exchange takes no more bytes, now or ever. */
+static bool take_event(struct conn *c, struct exchange *x) {
+    struct err e;
+    struct span body;
+    size_t before = c->in.n;
+    enum http1_event event = http1_next(&x->parser, &c->in, &body, &e);
+    x->pub.bytes_in += before - c->in.n;
+    switch (event) {
+    case HTTP1_HEAD: take_head(c, x); break;
+    case HTTP1_BODY: take_body(c, x, body); break;
+    case HTTP1_END: take_request(c, x); return false;
+    case HTTP1_REFUSED: conn_refuse_request(c, x->parser.status, &e); return false;
+    case HTTP1_MORE: return false;
+    }
+    return !c->closing && x->phase == EXCHANGE_RECEIVING;
+}
+
+/* No memory for an exchange. Behind others there is no place for an answer: the connection ends
+ * after them. */
+static void refuse_exchange(struct conn *c) {
+    c->in.n = 0;
+    if (c->n_exchanges == 0)
+        conn_refuse(c, true);
+    c->ending = c->abrupt = true;
+}
+
+static void receive(struct conn *c) {
+    while (c->in.n && !c->ending && !c->closing) {
+        struct exchange *x = receiving(c);
+        if (!x && c->n_exchanges == HTTP_PIPELINE)
+            return;
+        if (!x && !(x = push_exchange(c))) {
+            refuse_exchange(c);
+            return;
+        }
+        while (take_event(c, x)) {
+        }
+    }
+    if (c->ending)
+        c->in.n = 0;
+}
+
+/* ---- exchanges to bytes ---- */
+
+/* The spans that may be sent now, in order. */
+static unsigned gather(const struct conn *c, uv_buf_t *bufs, unsigned room, size_t *total) {
+    unsigned n = 0;
+    *total = 0;
+    for (const struct exchange *x = c->first; x; x = x->next) {
+        if (x->drains && x->phase == EXCHANGE_RECEIVING)
+            break;
+        for (int i = x->out_at; i < x->n_out && n < room; i++) {
+            bufs[n].base = (char *)(uintptr_t)x->out[i].p;
+            bufs[n++].len = x->out[i].n;
+            *total += x->out[i].n;
+        }
+        if (x->phase != EXCHANGE_ANSWERED)
+            break;
+    }
+    return n;
+}
+
+/* An answer is out. */
+static void finish_exchange(struct conn *c) {
+    struct exchange *x = pop_exchange(c);
+    bool close = x->close;
+    if (close &&
+        x->pub.request.keep_alive) /* our wish, not the client's: it may be sending the next one */
+        c->abrupt = true;
+    conn_release(c->listener, x);
+    if (!close)
+        return;
+    c->ending = true;
+    c->abrupt = c->abrupt || c->first;
+    abandon_exchanges(c);
+}
+
+/* n bytes of the queue's front are with the kernel; true when an exchange ended. */
+static bool note_sent(struct conn *c, size_t n) {
+    bool ended = false;
+    c->listener->stats.bytes_out += n;
+    while (c->first) {
+        struct exchange *x = c->first;
+        for (; x->out_at < x->n_out && n >= x->out[x->out_at].n; x->out_at++) {
+            n -= x->out[x->out_at].n;
+            x->pub.bytes_out += x->out[x->out_at].n;
+        }
+        if (x->out_at < x->n_out) {
+            struct span *part = &x->out[x->out_at];
+            x->pub.bytes_out += n;
+            *part = (struct span){part->p + n, part->n - n};
+            break;
+        }
+        if (x->phase != EXCHANGE_ANSWERED)
+            break;
+        finish_exchange(c);
+        ended = true;
+    }
+    return ended;
+}
+
+static void on_written(uv_write_t *request, int status) {
+    struct conn *c = request->data;
+    if (c->closing)
+        return;
+    c->writing = false;
+    if (status < 0) {
+        conn_close(c);
+        return;
+    }
+    note_sent(c, c->write_bytes);
+    conn_pump(c);
+}
+
+/* The socket is full: libuv sends the next few spans when it can. */
+static void send_later(struct conn *c) {
+    uv_buf_t bufs[LATER_SPANS];
+    unsigned n = gather(c, bufs, LATER_SPANS, &c->write_bytes);
+    c->write.data = c;
+    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, bufs, n, on_written) < 0)
+        conn_close(c);
+    else
+        c->writing = true;
+}
+
+/* True when an exchange ended: there is room for another. */
+static bool send_answers(struct conn *c) {
+    bool ended = false;
+    while (!c->writing && !c->closing) {
+        uv_buf_t bufs[WRITE_SPANS];
+        size_t total;
+        unsigned n = gather(c, bufs, WRITE_SPANS, &total);
+        if (n == 0)
+            break;
+        int sent =
+            FAULT(FAULT_SEND) ? UV_ECONNRESET : uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
+        if (sent < 0 && sent != UV_EAGAIN) {
+            conn_close(c);
+            break;
+        }
+        size_t n_sent = sent < 0 ? 0 : (size_t)sent;
+        ended |= note_sent(c, n_sent);
+        if (n_sent < total && !c->closing)
+            send_later(c);
+    }
+    return ended;
+}
+
+/* ---- reading ---- */
+
+/* Where the next read goes: the shared buffer, or right into the body when much of it is still to
+ * come. */
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    (void)suggested;
+    struct conn *c = handle->data;
+    struct exchange *x = receiving(c);
+    *buf = uv_buf_init((char *)c->listener->read_buffer, READ_BYTES);
+    if (!x || x->drains || x->parser.chunked || http1_body_left(&x->parser) < DIRECT_BYTES)
+        return;
+    size_t have = x->pub.request.body.n, room = x->body_room - have;
+    uint64_t left = http1_body_left(&x->parser);
+    buf->base = (char *)x->body + have;
+    buf->len = left < room ? (size_t)left : room;
+}
+
+/* The shared buffer is needed for the next connection: what could not be parsed yet moves out of
+ * it. */
+static void keep_unparsed(struct conn *c) {
+    if (c->in.n == 0) {
+        mem_free(c->kept);
+        c->kept = NULL;
+    } else if (!c->kept) {
+        c->kept = mem_alloc(c->in.n);
+        if (!c->kept) {
+            conn_close(c);
+            return;
+        }
+        memcpy(c->kept, c->in.p, c->in.n);
+        c->in.p = c->kept;
+    }
+}
+
+/* The client ended its side. What it asked for completely is still answered. */
+static void on_eof(struct conn *c) {
+    struct exchange *x = receiving(c);
+    c->eof = true;
+    c->reading = false; /* libuv stopped */
+    if (c->lingers || !c->first || (x && x == c->first && !http1_started(&x->parser))) {
+        conn_close(c);
+        return;
+    }
+    if (x) {
+        struct err e;
+        fail(&e, INVALID,
+             "the connection ended in the middle of a request, after %zu bytes of its body",
+             x->pub.request.body.n);
+        conn_refuse_request(c, 400, &e);
+    }
+    c->ending = true;
+    if (c->first->phase == EXCHANGE_WITH_HANDLER)
+        exchange_put_continue(
+            c->first); /* only a client that left answers this, with a reset; conn_late looks */
+    conn_pump(c);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+    struct conn *c = stream->data;
+    if (n > 0 && FAULT(FAULT_READ))
+        n = UV_ECONNRESET;
+    if (n == UV_EOF)
+        on_eof(c);
+    else if (n < 0)
+        conn_close(c);
+    if (n <= 0)
+        return;
+    c->listener->stats.bytes_in += (uint64_t)n;
+    c->window_bytes += (size_t)n;
+    if (c->ending)
+        return; /* dropped */
+    c->in = (struct span){(const uint8_t *)buf->base, (size_t)n};
+    conn_pump(c);
+}
+
+static void set_reading(struct conn *c) {
+    bool room = c->in.n == 0 && (receiving(c) || c->n_exchanges < HTTP_PIPELINE);
+    bool want = !c->eof && (c->ending || room);
+    if (want == c->reading)
+        return;
+    if (want && uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) < 0) {
+        conn_close(c);
+        return;
+    }
+    if (!want)
+        uv_read_stop((uv_stream_t *)&c->tcp);
+    c->reading = want;
+}
+
+/* ---- life ---- */
+
+/* The last answer is out: close, or shut down our side and let the client find the end of it first.
+ */
+static void end(struct conn *c) {
+    uv_os_fd_t fd;
+    if (c->lingers)
+        return;
+    if (!c->abrupt || c->eof || uv_fileno((const uv_handle_t *)&c->tcp, &fd) < 0 ||
+        shutdown(fd, SHUT_WR) < 0) {
+        conn_close(c);
+        return;
+    }
+    c->lingers = true;
+}
+
+/* The connection comes to rest: what is it waiting for now? */
+static void settle(struct conn *c) {
+    keep_unparsed(c);
+    if (!c->closing && !c->first && !c->writing && (c->ending || c->listener->draining))
+        end(c);
+    if (!c->closing)
+        set_reading(c);
+    if (!c->closing)
+        patience_settle(c);
+}
+
+void conn_pump(struct conn *c) {
+    if (c->pumping || c->closing)
+        return;
+    c->pumping = true;
+    do
+        receive(c);
+    while (send_answers(c) && c->in.n && !c->closing);
+    c->pumping = false;
+    if (!c->closing)
+        settle(c);
+}
+
+static bool probe_failed(struct conn *c) {
+    uv_os_fd_t fd;
+    int error = 0;
+    socklen_t n = sizeof error;
+    return uv_fileno((const uv_handle_t *)&c->tcp, &fd) < 0 ||
+           getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0 || error;
+}
+
+static bool body_is_slow(const struct conn *c) {
+    const struct http_limits *m = &c->listener->limits;
+    return c->window_bytes < m->body_rate * m->body_ms / 1000 || c->window_bytes == 0;
+}
+
+static void refuse_late(struct conn *c, const char *what) {
+    struct err e;
+    fail(&e, TIMEOUT, "the request's %s came too slowly", what);
+    conn_refuse_request(c, 408, &e);
+    conn_pump(c);
+}
+
+void conn_late(struct conn *c, enum patience what) {
+    bool over = false;
+    switch (what) {
+    case PATIENCE_HEAD:
+        over = c->first == c->last &&
+               !http1_started(&c->last->parser); /* empty lines only: nobody to answer */
+        if (!over)
+            refuse_late(c, "head");
+        break;
+    case PATIENCE_BODY:
+        if (body_is_slow(c))
+            refuse_late(c, "body");
+        break;
+    case PATIENCE_SEND:
+        over = uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) >= c->unsent_bytes;
+        break;
+    case PATIENCE_PROBE: over = probe_failed(c); break;
+    case PATIENCE_NONE:
+    case PATIENCE_IDLE:
+    case PATIENCE_LINGER:
+    case PATIENCE_N: over = true; break;
+    }
+    if (over)
+        conn_close(c);
+    else if (!c->closing)
+        patience_settle(c);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct conn *c = handle->data;
+    struct http_listener *l = c->listener;
+    c->prev->next = c->next;
+    c->next->prev = c->prev;
+    l->stats.open--;
+    if (l->n_free_conns < KEEP_CONNS) {
+        c->next = l->free_conns;
+        l->free_conns = c;
+        l->n_free_conns++;
+    } else {
+        mem_free(c);
+    }
+    if (l->starved)
+        http_accept_again(l);
+    http_listener_unref(l);
+}
+
+void conn_close(struct conn *c) {
+    if (c->closing)
+        return;
+    c->closing = true;
+    c->in.n = 0;
+    patience_clear(c);
+    abandon_exchanges(c);
+    mem_free(c->kept);
+    c->kept = NULL;
+    uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+struct conn *conn_open(struct http_listener *l) {
+    struct conn *c = l->free_conns;
+    if (c) {
+        l->free_conns = c->next;
+        l->n_free_conns--;
+    } else if (!(c = mem_alloc(sizeof *c))) {
+        return NULL;
+    }
+    *c = (struct conn){.listener = l};
+    uv_tcp_init(l->tcp.loop, &c->tcp); /* cannot fail without a family */
+    c->tcp.data = c;
+    c->next = &l->conns;
+    c->prev = l->conns.prev;
+    c->prev->next = c;
+    l->conns.prev = c;
+    l->alive++;
+    l->stats.open++;
+    return c;
+}
+
+void conn_start(struct conn *c) { settle(c); }
+
+void conn_refuse(struct conn *c, bool politely) {
+    static char text[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+        "Content-Length: 45\r\nConnection: close\r\n\r\n{\"error\":\"too many connections; retry "
+        "later\"}";
+    uv_buf_t buf = uv_buf_init(text, sizeof text - 1);
+    c->listener->stats.refused++;
+    c->ending = c->abrupt = true;
+    if (uv_try_write((uv_stream_t *)&c->tcp, &buf, 1) < 0 || !politely)
+        conn_close(c);
+    else if (!c->pumping)
+        settle(c);
+}

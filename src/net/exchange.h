@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The private side of an http_exchange: its parser, its body, its answer; and the pool that
+ * recycles them.
+ *
+ *   RECEIVING ──▶ WITH_HANDLER ──▶ ANSWERED ──▶ back to the pool
+ *       └───────── refused ───────────▲
+ *
+ * A used exchange keeps its head buffer, the first chunk of its arena and a small body buffer, so
+ * that steady traffic allocates nothing. Owned by the loop's thread. */
+#pragma once
+
+#include "net/http.h"
+#include "net/http1.h"
+#include "net/reply.h"
+
+enum exchange_phase { EXCHANGE_RECEIVING, EXCHANGE_WITH_HANDLER, EXCHANGE_ANSWERED };
+
+enum { EXCHANGE_SPANS = 3 + HTTP_PARTS, EXCHANGE_HEAD = 512 };
+
+struct conn;
+struct http_listener;
+
+struct exchange {
+    struct http_exchange pub; /* first: the handler's pointer is ours */
+    struct http1 parser;
+    struct http_listener *listener; /* borrowed */
+    struct conn *conn;              /* borrowed; NULL once the client is gone */
+    struct exchange *next;          /* behind it on the connection, or in the pool */
+    enum exchange_phase phase;
+    bool announced; /* on_head was called */
+    bool
+        drains; /* on_head refused it: the body is read and dropped, the answer is ready in `out` */
+    bool close; /* the connection ends after this answer */
+    uint8_t *body; /* owned; 64-byte aligned */
+    size_t body_room, body_limit;
+    size_t body_bytes;               /* received; the handler may shorten its span */
+    struct span out[EXCHANGE_SPANS]; /* [100 expected] [100 probe] head parts...; still to send from
+                                        out_at on */
+    int out_at, n_out;
+    char head[EXCHANGE_HEAD]; /* of the answer, when it fits */
+};
+
+struct exchange_pool {
+    struct exchange *free;
+    int n_free;
+    size_t header_bytes, arena_bytes; /* of each exchange */
+};
+
+void exchange_pool_init(struct exchange_pool *p, size_t header_bytes, size_t arena_bytes);
+void exchange_pool_deinit(struct exchange_pool *p);
+struct exchange *exchange_begin(struct exchange_pool *p); /* NULL: out of memory */
+void exchange_end(struct exchange_pool *p, struct exchange *x);
+
+/* An interim 100 response; nothing when it was sent twice already or the client speaks HTTP/1.0. */
+void exchange_put_continue(struct exchange *x);
+
+/* Writes head and parts into `out` behind what is there and sets the phase; false: no memory for
+ * the head. */
+bool exchange_put_answer(struct exchange *x, const struct http_response *r,
+                         enum reply_connection connection, const struct reply_date *date);
+
+/* Room for `bytes` of body, keeping what is there. A growing body doubles; a first reservation is
+ * exact. */
+bool exchange_reserve_body(struct exchange *x, size_t bytes);
