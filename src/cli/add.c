@@ -32,13 +32,16 @@ static enum code as_json(const struct job_imported *done, struct str model, stru
     return code;
 }
 
-static enum code tell(struct cli *c, const struct job_imported *done, struct str model, struct err *e) {
+static enum code tell(struct cli *c, const struct job_imported *done, struct str model,
+                      struct err *e) {
     if (c->json)
         return as_json(done, model, e);
     if (done->added.existed)
-        printf("%.*s@%llu is this file already; nothing added\n", STR(model), (unsigned long long)done->added.version);
+        printf("%.*s@%llu is this file already; nothing added\n", STR(model),
+               (unsigned long long)done->added.version);
     else
-        printf("%.*s@%llu  %s, %s written, %.12s\n", STR(model), (unsigned long long)done->added.version, done->format,
+        printf("%.*s@%llu  %s, %s written, %.12s\n", STR(model),
+               (unsigned long long)done->added.version, done->format,
                print_size(&c->arena, done->added.new_bytes), done->added.digest);
     return OK;
 }
@@ -49,17 +52,22 @@ static enum code model_name(struct cli *c, struct str *out, struct err *e) {
     if (c->n_args > 1) {
         TRY(store_ref_parse(str_of(c->args[1]), &r, e));
         if (r.version || r.alias.n)
-            return fail(e, USAGE, "'%s': give the model's name alone; the version number follows by itself", c->args[1]);
+            return fail(e, USAGE,
+                        "'%s': give the model's name alone; the version number follows by itself",
+                        c->args[1]);
         *out = r.model;
         return OK;
     }
     if (!job_import_name(c->args[0], name))
-        return fail(e, USAGE, "no model name can be made of '%s'; give one: slipway add SOURCE MODEL", c->args[0]);
+        return fail(e, USAGE,
+                    "no model name can be made of '%s'; give one: slipway add SOURCE MODEL",
+                    c->args[0]);
     *out = arena_str(&c->arena, str_of(name));
     return OK;
 }
 
-static enum code read_preprocess(struct cli *c, const struct options *o, struct job_import *j, struct err *e) {
+static enum code read_preprocess(struct cli *c, const struct options *o, struct job_import *j,
+                                 struct err *e) {
     enum { CAP = 4 << 20 };
     if (!o->preprocess)
         return OK;
@@ -102,12 +110,16 @@ static enum code run(struct cli *c, struct err *e) {
 }
 
 static const struct option options[] = {
-    {"alias", 'a', OPTION_TEXT, offsetof(struct options, alias), "NAME", "point this alias at the new version", NULL},
+    {"alias", 'a', OPTION_TEXT, offsetof(struct options, alias), "NAME",
+     "point this alias at the new version", NULL},
     {"preprocess", 'p', OPTION_TEXT, offsetof(struct options, preprocess), "FILE.json",
      "how images and texts become inputs, and outputs answers", NULL},
-    {"parent", 0, OPTION_INT, offsetof(struct options, parent), "N", "version it was made from", NULL},
-    {"import-memory", 0, OPTION_SIZE, offsetof(struct options, memory), "SIZE", "limit of the reader (1G)", NULL},
-    {"import-seconds", 0, OPTION_INT, offsetof(struct options, seconds), "N", "limit of the reader (60)", NULL},
+    {"parent", 0, OPTION_INT, offsetof(struct options, parent), "N", "version it was made from",
+     NULL},
+    {"import-memory", 0, OPTION_SIZE, offsetof(struct options, memory), "SIZE",
+     "limit of the reader (1G)", NULL},
+    {"import-seconds", 0, OPTION_INT, offsetof(struct options, seconds), "N",
+     "limit of the reader (60)", NULL},
     {0},
 };
 
@@ -115,8 +127,10 @@ const struct command command_add = {
     .name = "add",
     .synopsis = "SOURCE [MODEL]",
     .about = "Add a model file as the next version of a model.",
-    .help = "SOURCE is a file, or a folder with one model in it; the format is found by its bytes. It is read in a\n"
-            "separate process without network or file system. Tensors that another version has are shared.\n\n"
+    .help = "SOURCE is a file, or a folder with one model in it; the format is found by its bytes. "
+            "It is read in a\n"
+            "separate process without network or file system. Tensors that another version has are "
+            "shared.\n\n"
             "  slipway add resnet50.onnx\n"
             "  slipway add rec.onnx ocr --alias prod\n"
             "  slipway add rec.onnx ocr --preprocess rec.json   images in, text out",

@@ -42,7 +42,8 @@ static enum code show_all(struct cli *c, struct str model, struct err *e) {
     return OK;
 }
 
-static enum code told(struct cli *c, struct str model, struct str alias, uint64_t version, struct err *e) {
+static enum code told(struct cli *c, struct str model, struct str alias, uint64_t version,
+                      struct err *e) {
     if (!c->json) {
         printf("%.*s@%.*s -> @%llu\n", STR(model), STR(alias), (unsigned long long)version);
         return OK;
@@ -66,7 +67,8 @@ static enum code run(struct cli *c, struct err *e) {
     struct store_ref r;
     TRY(store_ref_parse(str_of(c->args[0]), &r, e));
     if (c->n_args == 1)
-        return o->drop ? fail(e, USAGE, "which alias? usage: slipway alias --drop MODEL ALIAS") : show_all(c, r.model, e);
+        return o->drop ? fail(e, USAGE, "which alias? usage: slipway alias --drop MODEL ALIAS")
+                       : show_all(c, r.model, e);
     struct str alias = str_of(c->args[1]);
     if (o->drop) {
         TRY(store_alias_drop(c->store, r.model, alias, e));
@@ -89,8 +91,10 @@ const struct command command_alias = {
     .name = "alias",
     .synopsis = "MODEL[@VERSION|@ALIAS] [ALIAS]",
     .about = "Name a version; without ALIAS, show the names of a model.",
-    .help = "A running server follows: the version is loaded and warmed, then takes the traffic of the name.\n"
-            "What MODEL alone means is the alias `prod` where there is one, else the newest version.\n\n"
+    .help = "A running server follows: the version is loaded and warmed, then takes the traffic of "
+            "the name.\n"
+            "What MODEL alone means is the alias `prod` where there is one, else the newest "
+            "version.\n\n"
             "  slipway alias ocr@3 prod      promote version 3\n"
             "  slipway rollback ocr prod     back to what it was\n"
             "  slipway alias ocr             show all names",

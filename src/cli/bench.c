@@ -2,9 +2,9 @@
 /* slipway bench: how fast a version runs here, by MLPerf Inference's scenarios.
  *
  * single:  SingleStream: one query at a time, the next when the last is done; all cores for each.
- * server:  queries arrive at random (Poisson) at --rate; latency counts from the *scheduled* arrival, so a slow answer
- *          delays nobody's clock but its own; one core per query.
- * offline: everything is there at once; one core per run, as many runs at a time as cores. */
+ * server:  queries arrive at random (Poisson) at --rate; latency counts from the *scheduled*
+ * arrival, so a slow answer delays nobody's clock but its own; one core per query. offline:
+ * everything is there at once; one core per run, as many runs at a time as cores. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -41,9 +41,9 @@ struct bench {
     int threads;
     int64_t batch;
     size_t runs;
-    double rate;          /* queries per second (server) */
-    uint64_t *ns;         /* (runs) latencies */
-    uint64_t *at;         /* (runs) scheduled arrivals, server only */
+    double rate;  /* queries per second (server) */
+    uint64_t *ns; /* (runs) latencies */
+    uint64_t *at; /* (runs) scheduled arrivals, server only */
     uint64_t began, wall_ns;
     _Atomic size_t next;
     _Atomic int code;
@@ -78,7 +78,8 @@ static enum code single(struct bench *b, struct err *e) {
 
 static void sleep_until(uint64_t ns) {
     struct timespec t = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {}
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {
+    }
 }
 
 static void *stream(void *arg) {
@@ -204,7 +205,8 @@ static enum code as_json(const struct bench *b, struct err *e) {
     json_put_member_f64(&w, "median_ms", ms(percentile(b->ns, b->runs, 0.5)));
     json_put_member_f64(&w, "p99_ms", ms(percentile(b->ns, b->runs, 0.99)));
     json_put_member_f64(&w, "max_ms", ms(b->ns[b->runs - 1]));
-    json_put_member_f64(&w, "per_second", (double)b->runs * (double)b->batch / ((double)b->wall_ns * 1e-9));
+    json_put_member_f64(&w, "per_second",
+                        (double)b->runs * (double)b->batch / ((double)b->wall_ns * 1e-9));
     if (b->at)
         json_put_member_f64(&w, "rate", b->rate);
     json_put_member_f64(&w, "load_ms", ms(b->loaded.load_ns));
@@ -217,21 +219,24 @@ static enum code as_json(const struct bench *b, struct err *e) {
 
 static void as_text(const struct bench *b) {
     struct arena *a = &b->cli->arena;
-    printf("%s, %d thread%s, batch %lld, %s, %zu runs\n", b->o->scenario, b->threads, b->threads == 1 ? "" : "s",
-           (long long)b->batch, cpu_level(), b->runs);
+    printf("%s, %d thread%s, batch %lld, %s, %zu runs\n", b->o->scenario, b->threads,
+           b->threads == 1 ? "" : "s", (long long)b->batch, cpu_level(), b->runs);
     if (b->at)
         printf("  rate      %.1f queries/s\n", b->rate);
-    printf("  min       %s\n  median    %s\n  p99       %s\n  max       %s\n  rows/s    %.1f\n  load      %s\n"
+    printf("  min       %s\n  median    %s\n  p99       %s\n  max       %s\n  rows/s    %.1f\n  "
+           "load      %s\n"
            "  resident  %s\n",
            print_duration(a, b->ns[0]), print_duration(a, percentile(b->ns, b->runs, 0.5)),
-           print_duration(a, percentile(b->ns, b->runs, 0.99)), print_duration(a, b->ns[b->runs - 1]),
-           (double)b->runs * (double)b->batch / ((double)b->wall_ns * 1e-9), print_duration(a, b->loaded.load_ns),
-           print_size(a, resident_bytes()));
+           print_duration(a, percentile(b->ns, b->runs, 0.99)),
+           print_duration(a, b->ns[b->runs - 1]),
+           (double)b->runs * (double)b->batch / ((double)b->wall_ns * 1e-9),
+           print_duration(a, b->loaded.load_ns), print_size(a, resident_bytes()));
 }
 
 /* --- profile --- */
 
-static enum code profile_table(struct bench *b, const struct session_step *steps, size_t n, struct err *e) {
+static enum code profile_table(struct bench *b, const struct session_step *steps, size_t n,
+                               struct err *e) {
     enum { COLUMNS = 6 };
     struct arena *a = &b->cli->arena;
     const char **cells = ARENA_ARRAY(a, n * COLUMNS + 1, const char *);
@@ -254,11 +259,12 @@ static enum code profile_table(struct bench *b, const struct session_step *steps
         for (int k = 0; k < COLUMNS; k++)
             row[k] = row[k] ? row[k] : "?";
     }
-    print_table(b->cli, &(struct table){.heads = {"NODE", "KERNEL", "SHAPES", "MIN", "SHARE", "GFLOP/s"},
-                                        .right = {[3] = true, [4] = true, [5] = true},
-                                        .columns = COLUMNS,
-                                        .cells = cells,
-                                        .rows = n});
+    print_table(b->cli,
+                &(struct table){.heads = {"NODE", "KERNEL", "SHAPES", "MIN", "SHARE", "GFLOP/s"},
+                                .right = {[3] = true, [4] = true, [5] = true},
+                                .columns = COLUMNS,
+                                .cells = cells,
+                                .rows = n});
     printf("sum of the nodes' best times: %s\n", print_duration(a, total));
     return OK;
 }
@@ -326,13 +332,18 @@ static enum code measure(struct bench *b, struct err *e) {
 
 static enum code check(struct options *o, struct bench *b, struct err *e) {
     o->scenario = o->scenario ? o->scenario : "single";
-    if (strcmp(o->scenario, "single") && strcmp(o->scenario, "server") && strcmp(o->scenario, "offline"))
-        return fail(e, USAGE, "--scenario: '%s' is not one of single, server, offline", o->scenario);
+    if (strcmp(o->scenario, "single") && strcmp(o->scenario, "server") &&
+        strcmp(o->scenario, "offline"))
+        return fail(e, USAGE, "--scenario: '%s' is not one of single, server, offline",
+                    o->scenario);
     if (o->precision && strcmp(o->precision, "f32"))
-        return fail(e, UNSUPPORTED, "--precision: '%s' is not supported; f32 is (int8 is a property of the model)",
+        return fail(e, UNSUPPORTED,
+                    "--precision: '%s' is not supported; f32 is (int8 is a property of the model)",
                     o->precision);
-    if (o->threads < 0 || o->threads > THREADS_MAX || o->batch < 0 || o->runs < 0 || o->runs > RUNS_MAX)
-        return fail(e, USAGE, "--threads must be 1..%d, --batch at least 1, --runs 1..%d", THREADS_MAX, RUNS_MAX);
+    if (o->threads < 0 || o->threads > THREADS_MAX || o->batch < 0 || o->runs < 0 ||
+        o->runs > RUNS_MAX)
+        return fail(e, USAGE, "--threads must be 1..%d, --batch at least 1, --runs 1..%d",
+                    THREADS_MAX, RUNS_MAX);
     if (o->rate && (!str_to_f64(str_of(o->rate), &b->rate) || !(b->rate > 0)))
         return fail(e, USAGE, "--rate: '%s' is not a number of queries per second", o->rate);
     b->threads = o->threads ? (int)o->threads : cpu_cores();
@@ -355,17 +366,21 @@ static enum code run(struct cli *c, struct err *e) {
 }
 
 static const struct option options[] = {
-    {"scenario", 0, OPTION_TEXT, offsetof(struct options, scenario), "NAME", "single (default), server or offline",
-     NULL},
-    {"threads", 't', OPTION_INT, offsetof(struct options, threads), "N", "cores to use (all)", "SLIPWAY_THREADS"},
-    {"batch", 'b', OPTION_INT, offsetof(struct options, batch), "N", "first dim where it is free (1)", NULL},
-    {"shape", 's', OPTION_LIST, offsetof(struct options, shapes), "NAME=1,3,64,64", "shape of an input, repeatable",
-     NULL},
-    {"runs", 'n', OPTION_INT, offsetof(struct options, runs), "N", "runs counted, after a warm-up (30)", NULL},
-    {"rate", 0, OPTION_TEXT, offsetof(struct options, rate), "QPS", "server: arrivals per second (70 % of capacity)",
-     NULL},
+    {"scenario", 0, OPTION_TEXT, offsetof(struct options, scenario), "NAME",
+     "single (default), server or offline", NULL},
+    {"threads", 't', OPTION_INT, offsetof(struct options, threads), "N", "cores to use (all)",
+     "SLIPWAY_THREADS"},
+    {"batch", 'b', OPTION_INT, offsetof(struct options, batch), "N",
+     "first dim where it is free (1)", NULL},
+    {"shape", 's', OPTION_LIST, offsetof(struct options, shapes), "NAME=1,3,64,64",
+     "shape of an input, repeatable", NULL},
+    {"runs", 'n', OPTION_INT, offsetof(struct options, runs), "N",
+     "runs counted, after a warm-up (30)", NULL},
+    {"rate", 0, OPTION_TEXT, offsetof(struct options, rate), "QPS",
+     "server: arrivals per second (70 % of capacity)", NULL},
     {"precision", 0, OPTION_TEXT, offsetof(struct options, precision), "P", "f32", NULL},
-    {"profile", 0, OPTION_FLAG, offsetof(struct options, profile), NULL, "time of every node", NULL},
+    {"profile", 0, OPTION_FLAG, offsetof(struct options, profile), NULL, "time of every node",
+     NULL},
     {0},
 };
 
@@ -373,7 +388,8 @@ const struct command command_bench = {
     .name = "bench",
     .synopsis = "MODEL[@VERSION|@ALIAS]",
     .about = "Measure how fast a version runs on this machine.",
-    .help = "Scenarios are those of MLPerf Inference: single (one query after the other), server (random arrivals,\n"
+    .help = "Scenarios are those of MLPerf Inference: single (one query after the other), server "
+            "(random arrivals,\n"
             "latency from the scheduled time) and offline (everything at once).\n\n"
             "  slipway bench ocr --shape x=1,3,48,320\n"
             "  slipway bench ocr --scenario server --rate 50 --runs 1000\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a command is: one file, one line in list.h. The only floor that prints and decides exit statuses. */
+/* What a command is: one file, one line in list.h. The only floor that prints and decides exit
+ * statuses. */
 #pragma once
 
 #include "base/arena.h"
@@ -16,14 +17,14 @@ struct option_list {
     int n;
 };
 
-struct option { /* in a command's static table; ends with a NULL name */
-    const char *name;    /* "listen": --listen X or --listen=X */
-    char letter;         /* 'l', or 0 */
+struct option {       /* in a command's static table; ends with a NULL name */
+    const char *name; /* "listen": --listen X or --listen=X */
+    char letter;      /* 'l', or 0 */
     enum option_kind kind;
-    size_t offset;       /* of the field in the command's own options struct: bool, const char *, int64_t,
-                            uint64_t (SIZE: 64k, 10M, 2G), struct option_list */
-    const char *value;   /* "ADDR:PORT" for help */
-    const char *about;   /* one line */
+    size_t offset; /* of the field in the command's own options struct: bool, const char *, int64_t,
+                      uint64_t (SIZE: 64k, 10M, 2G), struct option_list */
+    const char *value;       /* "ADDR:PORT" for help */
+    const char *about;       /* one line */
     const char *environment; /* read when the flag is absent, or NULL */
 };
 
@@ -37,9 +38,9 @@ struct cli { /* of one invocation */
     struct store *store; /* when the command asks for it */
     const char *store_path;
     bool json, quiet, color, terminal; /* terminal: stderr is one */
-    char **args;         /* positional */
+    char **args;                       /* positional */
     int n_args;
-    void *options;       /* the command's options struct, filled */
+    void *options; /* the command's options struct, filled */
 };
 
 struct command {
@@ -63,11 +64,13 @@ const struct command *command_at(size_t index);
 const struct command *command_find(const char *name);
 
 /* --- parsing (options.c) --- */
-/* Fills c->options, c->args, --store, --json, --quiet from argv[1..]; *help is set by --help. USAGE names the flag. */
-MUST_USE enum code options_parse(const struct command *k, int argc, char **argv, struct cli *c, bool *help,
-                                 struct err *e);
+/* Fills c->options, c->args, --store, --json, --quiet from argv[1..]; *help is set by --help. USAGE
+ * names the flag. */
+MUST_USE enum code options_parse(const struct command *k, int argc, char **argv, struct cli *c,
+                                 bool *help, struct err *e);
 void options_help(const struct command *k, FILE *to);
-MUST_USE enum code options_size(const char *text, uint64_t *out, struct err *e); /* "64k" "10M" "2G" */
+MUST_USE enum code options_size(const char *text, uint64_t *out,
+                                struct err *e); /* "64k" "10M" "2G" */
 
 /* --- printing (print.c) --- */
 struct table { /* columns aligned by the widest cell; right: numbers */
@@ -78,14 +81,15 @@ struct table { /* columns aligned by the widest cell; right: numbers */
     size_t rows;
 };
 void print_table(const struct cli *c, const struct table *t);
-char *print_size(struct arena *a, uint64_t bytes);    /* "4.2 MB" */
-char *print_count(struct arena *a, uint64_t n);       /* "25.6 M" */
-char *print_when(struct arena *a, uint64_t wall_us);  /* "2026-11-23 14:05" local time */
-char *print_duration(struct arena *a, uint64_t ns);   /* "12.3 ms" */
+char *print_size(struct arena *a, uint64_t bytes);   /* "4.2 MB" */
+char *print_count(struct arena *a, uint64_t n);      /* "25.6 M" */
+char *print_when(struct arena *a, uint64_t wall_us); /* "2026-11-23 14:05" local time */
+char *print_duration(struct arena *a, uint64_t ns);  /* "12.3 ms" */
 /* One JSON document to stdout with a newline; the buffer is the document. */
 MUST_USE enum code print_json(const struct buf *b, struct err *e);
 
-struct progress { /* a bar on a terminal after a second, plain lines otherwise never more than one per phase */
+struct progress { /* a bar on a terminal after a second, plain lines otherwise never more than one
+                     per phase */
     const struct cli *cli;
     const char *phase;
     uint64_t began_ns, drawn_ns;

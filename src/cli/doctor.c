@@ -25,7 +25,8 @@ struct doctor {
     int n;
 };
 
-static void find(struct doctor *d, enum verdict v, const char *what, const char *format, ...) PRINTF_LIKE(4, 5);
+static void find(struct doctor *d, enum verdict v, const char *what, const char *format, ...)
+    PRINTF_LIKE(4, 5);
 static void find(struct doctor *d, enum verdict v, const char *what, const char *format, ...) {
     if (d->n == 16)
         return;
@@ -47,7 +48,8 @@ static void look_cpu(struct doctor *d) {
 static void look_memory(struct doctor *d) {
     uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t free = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    find(d, FINE, "memory", "%s, %s free", print_size(&d->cli->arena, bytes), print_size(&d->cli->arena, free));
+    find(d, FINE, "memory", "%s, %s free", print_size(&d->cli->arena, bytes),
+         print_size(&d->cli->arena, free));
 }
 
 static void look_files(struct doctor *d) {
@@ -55,7 +57,8 @@ static void look_files(struct doctor *d) {
     if (getrlimit(RLIMIT_NOFILE, &r) != 0)
         return;
     if (r.rlim_cur < 20000)
-        find(d, WARN, "open files", "limit %llu: for thousands of connections raise it (ulimit -n 65536)",
+        find(d, WARN, "open files",
+             "limit %llu: for thousands of connections raise it (ulimit -n 65536)",
              (unsigned long long)r.rlim_cur);
     else
         find(d, FINE, "open files", "limit %llu", (unsigned long long)r.rlim_cur);
@@ -67,7 +70,8 @@ static void look_space(struct doctor *d, const char *path) {
         return;
     uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize;
     find(d, bytes < (uint64_t)1 << 30 ? WARN : FINE, "disk", "%s free for the store%s",
-         print_size(&d->cli->arena, bytes), bytes < (uint64_t)1 << 30 ? ": `slipway gc` may help" : "");
+         print_size(&d->cli->arena, bytes),
+         bytes < (uint64_t)1 << 30 ? ": `slipway gc` may help" : "");
 }
 
 static void look_store(struct doctor *d) {
@@ -80,12 +84,14 @@ static void look_store(struct doctor *d) {
         return;
     }
     bool writable = access(path, W_OK) == 0;
-    find(d, writable ? FINE : WARN, "store", "%s: %zu versions%s", path, n, writable ? "" : ", read-only for this user");
+    find(d, writable ? FINE : WARN, "store", "%s: %zu versions%s", path, n,
+         writable ? "" : ", read-only for this user");
     look_space(d, path);
 }
 
 static void look_build(struct doctor *d) {
-    find(d, FINE, "slipway", "%s, %zu operators, %zu commands", SLIPWAY_VERSION, op_count(), command_count());
+    find(d, FINE, "slipway", "%s, %zu operators, %zu commands", SLIPWAY_VERSION, op_count(),
+         command_count());
 }
 
 static enum code as_json(const struct doctor *d, struct err *e) {
@@ -111,7 +117,8 @@ static enum code as_json(const struct doctor *d, struct err *e) {
 static void as_text(const struct doctor *d) {
     static const char *const marks[] = {"ok", "warning", "BAD"};
     for (int i = 0; i < d->n; i++)
-        printf("%-8s %-11s %s\n", marks[d->findings[i].verdict], d->findings[i].what, d->findings[i].text);
+        printf("%-8s %-11s %s\n", marks[d->findings[i].verdict], d->findings[i].what,
+               d->findings[i].text);
 }
 
 static enum code run(struct cli *c, struct err *e) {

@@ -59,7 +59,8 @@ void facts_put_io(struct json_out *w, const struct session_io *io, size_t n) {
     json_put_array_end(w);
 }
 
-enum code facts_resolve(struct store *s, const char *text, struct arena *a, struct store_info *out, struct err *e) {
+enum code facts_resolve(struct store *s, const char *text, struct arena *a, struct store_info *out,
+                        struct err *e) {
     struct store_ref r;
     TRY(store_ref_parse(str_of(text), &r, e));
     if (r.version == 0 && r.alias.n == 0) {

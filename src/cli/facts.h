@@ -6,11 +6,13 @@
 #include "plan/session.h"
 #include "store/store.h"
 
-/* "model", "version", "digest", "format", "origin", "parent", "created", "size_bytes", "own_bytes", "aliases" */
+/* "model", "version", "digest", "format", "origin", "parent", "created", "size_bytes", "own_bytes",
+ * "aliases" */
 void facts_put_version(struct json_out *w, const struct store_info *i);
 /* [{"name","dtype","shape"}], -1 for a free dim; "dims" with names where the file has them */
 void facts_put_io(struct json_out *w, const struct session_io *io, size_t n);
 
-/* MODEL, MODEL@N or MODEL@ALIAS to a version of the store; without a selector the alias prod, then the newest. */
-MUST_USE enum code facts_resolve(struct store *s, const char *text, struct arena *a, struct store_info *out,
-                                 struct err *e);
+/* MODEL, MODEL@N or MODEL@ALIAS to a version of the store; without a selector the alias prod, then
+ * the newest. */
+MUST_USE enum code facts_resolve(struct store *s, const char *text, struct arena *a,
+                                 struct store_info *out, struct err *e);

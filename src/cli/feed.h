@@ -5,16 +5,18 @@
 #include "cli/command.h"
 #include "plan/session.h"
 
-/* One tensor per input, in order: shape from `shapes` ("x=1,3,224,224"), else the declared one with free dims = batch (first)
- * or 1; seeded uniform values: floats in [0,1), integers in [0,200) or the type's range, bools 0/1. */
-MUST_USE enum code feed_random(const struct session *s, const struct option_list *shapes, int64_t batch,
-                               struct arena *a, struct tensor *out, struct err *e);
+/* One tensor per input, in order: shape from `shapes` ("x=1,3,224,224"), else the declared one with
+ * free dims = batch (first) or 1; seeded uniform values: floats in [0,1), integers in [0,200) or
+ * the type's range, bools 0/1. */
+MUST_USE enum code feed_random(const struct session *s, const struct option_list *shapes,
+                               int64_t batch, struct arena *a, struct tensor *out, struct err *e);
 
-/* "NAME=FILE" items, or bare files by position: .npy, .json (nested numbers or text), .png/.jpg (resized to the input's
- * shape by the version's preprocessing), .txt (one string), "-" (npy or JSON on standard input). Others: DT_NONE. */
-MUST_USE enum code feed_files(const struct session *s, struct span preprocess, char *const *items, int n,
-                              struct arena *a, struct tensor *out, struct err *e);
+/* "NAME=FILE" items, or bare files by position: .npy, .json (nested numbers or text), .png/.jpg
+ * (resized to the input's shape by the version's preprocessing), .txt (one string), "-" (npy or
+ * JSON on standard input). Others: DT_NONE. */
+MUST_USE enum code feed_files(const struct session *s, struct span preprocess, char *const *items,
+                              int n, struct arena *a, struct tensor *out, struct err *e);
 
 /* The session's input of that name; INVALID lists the names there are. */
-MUST_USE enum code feed_index(const struct session_io *io, size_t n, struct str name, const char *what, size_t *out,
-                              struct err *e);
+MUST_USE enum code feed_index(const struct session_io *io, size_t n, struct str name,
+                              const char *what, size_t *out, struct err *e);

@@ -17,7 +17,8 @@ static enum code as_table(struct cli *c, const struct store_info *infos, size_t 
         return fail(e, NOMEM, "out of memory");
     for (size_t i = 0; i < n; i++) {
         const char **row = cells + i * COLUMNS;
-        row[0] = arena_printf(&c->arena, "%.*s@%llu", STR(infos[i].model), (unsigned long long)infos[i].version);
+        row[0] = arena_printf(&c->arena, "%.*s@%llu", STR(infos[i].model),
+                              (unsigned long long)infos[i].version);
         row[1] = join_aliases(&c->arena, &infos[i]);
         row[2] = arena_strdup(&c->arena, infos[i].format);
         row[3] = print_size(&c->arena, infos[i].size_bytes);
@@ -27,7 +28,8 @@ static enum code as_table(struct cli *c, const struct store_info *infos, size_t 
         for (int k = 0; k < COLUMNS; k++)
             row[k] = row[k] ? row[k] : "?";
     }
-    print_table(c, &(struct table){.heads = {"VERSION", "ALIASES", "FORMAT", "SIZE", "OWN", "CREATED", "DIGEST"},
+    print_table(c, &(struct table){.heads = {"VERSION", "ALIASES", "FORMAT", "SIZE", "OWN",
+                                             "CREATED", "DIGEST"},
                                    .right = {[3] = true, [4] = true},
                                    .columns = COLUMNS,
                                    .cells = cells,
@@ -70,7 +72,8 @@ const struct command command_list = {
     .name = "list",
     .synopsis = "[MODEL]",
     .about = "List the models of the store, or the versions of one.",
-    .help = "OWN is what only this version takes on disk: tensors shared with other versions are not in it.\n\n"
+    .help = "OWN is what only this version takes on disk: tensors shared with other versions are "
+            "not in it.\n\n"
             "  slipway list\n"
             "  slipway list ocr --json",
     .flags = COMMAND_STORE_CREATE,

@@ -6,12 +6,14 @@
 static const char *sentence(struct arena *a, const struct store_event *v) {
     unsigned long long version = v->version, previous = v->previous;
     if (str_is(v->what, "alias"))
-        return previous ? arena_printf(a, "%.*s -> @%llu (was @%llu)", STR(v->alias), version, previous)
-                        : arena_printf(a, "%.*s -> @%llu", STR(v->alias), version);
+        return previous
+                   ? arena_printf(a, "%.*s -> @%llu (was @%llu)", STR(v->alias), version, previous)
+                   : arena_printf(a, "%.*s -> @%llu", STR(v->alias), version);
     if (str_is(v->what, "rollback"))
         return arena_printf(a, "%.*s back to @%llu (was @%llu)", STR(v->alias), version, previous);
     if (str_is(v->what, "drop-alias"))
-        return arena_printf(a, "%.*s dropped (was @%llu)", STR(v->alias), previous ? previous : version);
+        return arena_printf(a, "%.*s dropped (was @%llu)", STR(v->alias),
+                            previous ? previous : version);
     return arena_printf(a, "@%llu", version);
 }
 
@@ -48,7 +50,8 @@ static enum code run(struct cli *c, struct err *e) {
         return as_json(v, n, e);
     for (size_t i = 0; i < n; i++) {
         const char *text = sentence(&c->arena, &v[i]);
-        printf("%s  %-10.*s  %s\n", print_when(&c->arena, v[i].at_us), STR(v[i].what), text ? text : "?");
+        printf("%s  %-10.*s  %s\n", print_when(&c->arena, v[i].at_us), STR(v[i].what),
+               text ? text : "?");
     }
     return OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GNU-style options from a command's table: --name VALUE, --name=VALUE, -n VALUE; `--` ends them; options and
- * positional arguments may be mixed. Every command also takes --store, --json, --quiet and --help. */
+/* GNU-style options from a command's table: --name VALUE, --name=VALUE, -n VALUE; `--` ends them;
+ * options and positional arguments may be mixed. Every command also takes --store, --json, --quiet
+ * and --help. */
 #include "cli/command.h"
 
 #include <stdlib.h>
@@ -12,9 +13,12 @@ struct common {
 };
 
 static const struct option common_options[] = {
-    {"store", 0, OPTION_TEXT, offsetof(struct common, store), "DIR", "where versions are kept", "SLIPWAY_STORE"},
-    {"json", 0, OPTION_FLAG, offsetof(struct common, json), NULL, "print facts as one JSON document", NULL},
-    {"quiet", 'q', OPTION_FLAG, offsetof(struct common, quiet), NULL, "no progress, no remarks", NULL},
+    {"store", 0, OPTION_TEXT, offsetof(struct common, store), "DIR", "where versions are kept",
+     "SLIPWAY_STORE"},
+    {"json", 0, OPTION_FLAG, offsetof(struct common, json), NULL,
+     "print facts as one JSON document", NULL},
+    {"quiet", 'q', OPTION_FLAG, offsetof(struct common, quiet), NULL, "no progress, no remarks",
+     NULL},
     {"help", 'h', OPTION_FLAG, offsetof(struct common, help), NULL, "this text", NULL},
     {0},
 };
@@ -33,7 +37,8 @@ enum code options_size(const char *text, uint64_t *out, struct err *e) {
     return OK;
 }
 
-static enum code set_list(struct option_list *list, const struct option *o, const char *value, struct err *e) {
+static enum code set_list(struct option_list *list, const struct option *o, const char *value,
+                          struct err *e) {
     if (list->n == OPTION_LIST_MAX)
         return fail(e, USAGE, "--%s: given more than %d times", o->name, OPTION_LIST_MAX);
     list->items[list->n++] = value;
@@ -60,7 +65,8 @@ static enum code set(const struct option *o, void *into, const char *value, stru
     return OK;
 }
 
-static const struct option *find(const struct option *table, const char *name, size_t n, char letter) {
+static const struct option *find(const struct option *table, const char *name, size_t n,
+                                 char letter) {
     for (const struct option *o = table; o && o->name; o++)
         if (letter ? o->letter == letter : strlen(o->name) == n && strncmp(o->name, name, n) == 0)
             return o;
@@ -129,12 +135,13 @@ static enum code check_count(const struct command *k, const struct cli *c, struc
     if (c->n_args < k->min_args)
         return fail(e, USAGE, "usage: slipway %s %s", k->name, k->synopsis);
     if (k->max_args >= 0 && c->n_args > k->max_args)
-        return fail(e, USAGE, "unexpected argument '%s'; usage: slipway %s %s", c->args[k->max_args], k->name,
-                    k->synopsis);
+        return fail(e, USAGE, "unexpected argument '%s'; usage: slipway %s %s",
+                    c->args[k->max_args], k->name, k->synopsis);
     return OK;
 }
 
-enum code options_parse(const struct command *k, int argc, char **argv, struct cli *c, bool *help, struct err *e) {
+enum code options_parse(const struct command *k, int argc, char **argv, struct cli *c, bool *help,
+                        struct err *e) {
     struct common common = {0};
     c->options = arena_push(&c->arena, k->options_bytes + 1);
     c->args = ARENA_ARRAY(&c->arena, (size_t)argc + 1, char *);
@@ -155,7 +162,8 @@ enum code options_parse(const struct command *k, int argc, char **argv, struct c
 static void print_options(const struct option *table, FILE *to) {
     for (const struct option *o = table; o && o->name; o++) {
         char left[64];
-        snprintf(left, sizeof left, "%s--%s%s%s", "", o->name, o->value ? " " : "", o->value ? o->value : "");
+        snprintf(left, sizeof left, "%s--%s%s%s", "", o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
         if (o->letter)
             fprintf(to, "  -%c, %-26s %s", o->letter, left, o->about);
         else

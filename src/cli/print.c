@@ -42,7 +42,8 @@ void print_table(const struct cli *c, const struct table *t) {
         fputs("\033[0m", stdout);
     for (size_t r = 0; r < t->rows; r++)
         for (int k = 0; k < t->columns; k++)
-            print_cell(t->cells[r * (size_t)t->columns + (size_t)k], width[k], t->right[k], k + 1 == t->columns);
+            print_cell(t->cells[r * (size_t)t->columns + (size_t)k], width[k], t->right[k],
+                       k + 1 == t->columns);
 }
 
 static char *scaled(struct arena *a, double v, double step, const char *const *units, int n) {
@@ -51,7 +52,8 @@ static char *scaled(struct arena *a, double v, double step, const char *const *u
         v /= step;
         u++;
     }
-    char *text = arena_printf(a, u == 0 || v >= 99.95 ? "%.0f%s%s" : "%.1f%s%s", v, *units[u] ? " " : "", units[u]);
+    char *text = arena_printf(a, u == 0 || v >= 99.95 ? "%.0f%s%s" : "%.1f%s%s", v,
+                              *units[u] ? " " : "", units[u]);
     return text ? text : "?";
 }
 
@@ -103,7 +105,8 @@ static void draw_bar(struct progress *p, uint64_t done, uint64_t total) {
         bar[i] = i < filled ? '#' : '.';
     bar[WIDTH] = '\0';
     if (total)
-        fprintf(stderr, "\r%-10s [%s] %3.0f%%", p->phase, bar, 100.0 * (double)done / (double)total);
+        fprintf(stderr, "\r%-10s [%s] %3.0f%%", p->phase, bar,
+                100.0 * (double)done / (double)total);
     else
         fprintf(stderr, "\r%-10s ...", p->phase);
     fputs("\033[K", stderr);

@@ -11,7 +11,8 @@
 
 struct options {
     const char *listen, *log, *key_file;
-    int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms, connections;
+    int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
+        connections;
     uint64_t body, header, run_memory;
     bool access_log, explicit_only, control;
 };
@@ -50,7 +51,8 @@ static void on_ready(void *ctx, const char *address) {
     printf("listening on http://%s\n", address);
     fflush(stdout);
     if (!c->quiet && isatty(STDOUT_FILENO))
-        fprintf(stderr, "  try it: http://%s/docs   metrics: http://%s/metrics   Ctrl-C stops\n", address, address);
+        fprintf(stderr, "  try it: http://%s/docs   metrics: http://%s/metrics   Ctrl-C stops\n",
+                address, address);
 }
 
 static void fill(struct server_options *s, const struct options *o, struct cli *c) {
@@ -124,25 +126,33 @@ static enum code run(struct cli *c, struct err *e) {
 
 #define AT(field) offsetof(struct options, field)
 static const struct option options[] = {
-    {"listen", 'l', OPTION_TEXT, AT(listen), "ADDR:PORT", "where to (127.0.0.1:8080); port 0 picks one",
-     "SLIPWAY_LISTEN"},
+    {"listen", 'l', OPTION_TEXT, AT(listen), "ADDR:PORT",
+     "where to (127.0.0.1:8080); port 0 picks one", "SLIPWAY_LISTEN"},
     {"threads", 't', OPTION_INT, AT(threads), "N", "cores for compute (all)", "SLIPWAY_THREADS"},
     {"loops", 0, OPTION_INT, AT(loops), "N", "event loops", NULL},
-    {"queue", 0, OPTION_INT, AT(queue), "N", "requests that may wait per version (256); more get 429", NULL},
-    {"batch", 0, OPTION_INT, AT(batch), "N", "most rows joined in one run (32); 1 never joins", NULL},
+    {"queue", 0, OPTION_INT, AT(queue), "N",
+     "requests that may wait per version (256); more get 429", NULL},
+    {"batch", 0, OPTION_INT, AT(batch), "N", "most rows joined in one run (32); 1 never joins",
+     NULL},
     {"timeout-ms", 0, OPTION_INT, AT(timeout_ms), "N", "of one request (30000)", NULL},
     {"max-body", 0, OPTION_SIZE, AT(body), "SIZE", "of one request (64M)", NULL},
     {"max-header", 0, OPTION_SIZE, AT(header), "SIZE", "of one request's head (16k)", NULL},
     {"max-connections", 0, OPTION_INT, AT(connections), "N", "open at one time (20000)", NULL},
     {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},
-    {"explicit", 0, OPTION_FLAG, AT(explicit_only), NULL, "load models only when asked to over HTTP", NULL},
-    {"allow-control", 0, OPTION_FLAG, AT(control), NULL, "let clients load and unload models", NULL},
-    {"key-file", 0, OPTION_TEXT, AT(key_file), "FILE", "API keys, one a line; asked for on every request", NULL},
+    {"explicit", 0, OPTION_FLAG, AT(explicit_only), NULL,
+     "load models only when asked to over HTTP", NULL},
+    {"allow-control", 0, OPTION_FLAG, AT(control), NULL, "let clients load and unload models",
+     NULL},
+    {"key-file", 0, OPTION_TEXT, AT(key_file), "FILE",
+     "API keys, one a line; asked for on every request", NULL},
     {"poll-ms", 0, OPTION_INT, AT(poll_ms), "N", "how often the store is looked at (500)", NULL},
-    {"access-log", 0, OPTION_FLAG, AT(access_log), NULL, "one JSON line per request on standard error", NULL},
+    {"access-log", 0, OPTION_FLAG, AT(access_log), NULL,
+     "one JSON line per request on standard error", NULL},
     {"slow-ms", 0, OPTION_INT, AT(slow_ms), "N", "log requests slower than this", NULL},
-    {"lame-ms", 0, OPTION_INT, AT(lame_ms), "N", "after SIGTERM: unready but still accepting", NULL},
-    {"drain-ms", 0, OPTION_INT, AT(drain_ms), "N", "after that, most time for what is in flight (30000)", NULL},
+    {"lame-ms", 0, OPTION_INT, AT(lame_ms), "N", "after SIGTERM: unready but still accepting",
+     NULL},
+    {"drain-ms", 0, OPTION_INT, AT(drain_ms), "N",
+     "after that, most time for what is in flight (30000)", NULL},
     {"log", 0, OPTION_TEXT, AT(log), "LEVEL", "error, warn, info or debug", "SLIPWAY_LOG"},
     {0},
 };
@@ -151,11 +161,13 @@ const struct command command_serve = {
     .name = "serve",
     .synopsis = "[MODEL[@VERSION|@ALIAS]...]",
     .about = "Answer requests: TF Serving REST, Open Inference Protocol, plain /predict.",
-    .help = "Without models, every model of the store: the version its alias `prod` names, else the newest.\n"
-            "Versions added and aliases moved by other processes are followed without a restart.\n\n"
-            "  slipway serve\n"
-            "  slipway serve ocr@prod --listen 0.0.0.0:8501 --threads 4\n"
-            "  curl localhost:8080/predict/ocr -H 'content-type: image/png' --data-binary @line.png",
+    .help =
+        "Without models, every model of the store: the version its alias `prod` names, else the "
+        "newest.\n"
+        "Versions added and aliases moved by other processes are followed without a restart.\n\n"
+        "  slipway serve\n"
+        "  slipway serve ocr@prod --listen 0.0.0.0:8501 --threads 4\n"
+        "  curl localhost:8080/predict/ocr -H 'content-type: image/png' --data-binary @line.png",
     .flags = COMMAND_STORE_CREATE,
     .max_args = -1,
     .options_bytes = sizeof(struct options),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slipway show: what a version is: inputs, outputs, operators, parameters, size, origin; --plan: what would run. */
+/* slipway show: what a version is: inputs, outputs, operators, parameters, size, origin; --plan:
+ * what would run. */
 #include "base/cpu.h"
 #include "cli/command.h"
 #include "cli/facts.h"
@@ -35,7 +36,8 @@ static void count_ops(struct shown *s, const struct graph *g) {
     for (int i = 0; i < g->n_nodes; i++) {
         const struct node *n = &g->nodes[i];
         int k = 0;
-        while (k < s->n_ops && !(str_eq(s->ops[k].op, n->op_type) && str_eq(s->ops[k].domain, n->domain)))
+        while (k < s->n_ops &&
+               !(str_eq(s->ops[k].op, n->op_type) && str_eq(s->ops[k].domain, n->domain)))
             k++;
         if (k == s->n_ops)
             s->ops[s->n_ops++] = (struct tally){n->op_type, n->domain, 0};
@@ -133,7 +135,8 @@ static void print_ops(const struct shown *s) {
     printf("%-12s", "operators");
     for (int i = 0; i < s->n_ops; i++) {
         char text[128];
-        int n = snprintf(text, sizeof text, "%.*s x%d%s", STR(s->ops[i].op), s->ops[i].n, i + 1 < s->n_ops ? ", " : "");
+        int n = snprintf(text, sizeof text, "%.*s x%d%s", STR(s->ops[i].op), s->ops[i].n,
+                         i + 1 < s->n_ops ? ", " : "");
         if (column + n > 100) {
             printf("\n%-12s", "");
             column = 12;
@@ -146,8 +149,8 @@ static void print_ops(const struct shown *s) {
 
 static void print_meta(const struct model *m) {
     for (int i = 0; i < m->n_meta; i++)
-        printf("%-12s%.*s = %.*s%s\n", i ? "" : "metadata", STR(m->meta[i].key), STR(str_sub(m->meta[i].value, 0, 60)),
-               m->meta[i].value.n > 60 ? "..." : "");
+        printf("%-12s%.*s = %.*s%s\n", i ? "" : "metadata", STR(m->meta[i].key),
+               STR(str_sub(m->meta[i].value, 0, 60)), m->meta[i].value.n > 60 ? "..." : "");
 }
 
 static enum code print_plan(const struct shown *s, struct err *e) {
@@ -180,9 +183,10 @@ static enum code as_text(const struct shown *s, struct err *e) {
     printf("%.*s@%llu", STR(s->info.model), (unsigned long long)s->info.version);
     for (size_t i = 0; i < s->info.n_aliases; i++)
         printf("%s%.*s", i ? ", " : "  (", STR(s->info.aliases[i]));
-    printf("%s\n%-12s%.*s, opset %d%s%.*s\n", s->info.n_aliases ? ")" : "", "format", STR(s->info.format), m->opset,
-           m->producer.n ? ", by " : "", STR(m->producer));
-    printf("%-12s%s, %s of its own\n", "size", print_size(a, s->info.size_bytes), print_size(a, s->info.own_bytes));
+    printf("%s\n%-12s%.*s, opset %d%s%.*s\n", s->info.n_aliases ? ")" : "", "format",
+           STR(s->info.format), m->opset, m->producer.n ? ", by " : "", STR(m->producer));
+    printf("%-12s%s, %s of its own\n", "size", print_size(a, s->info.size_bytes),
+           print_size(a, s->info.own_bytes));
     printf("%-12s%.*s\n%-12s%s\n%-12s%.*s\n", "digest", STR(s->info.digest), "created",
            print_when(a, s->info.created_us), "origin", STR(s->info.origin));
     if (s->info.parent)
@@ -191,7 +195,8 @@ static enum code as_text(const struct shown *s, struct err *e) {
     print_io("inputs", io, n);
     n = session_outputs(s->loaded.session, &io);
     print_io("outputs", io, n);
-    printf("%-12s%s in %d nodes\n", "parameters", print_count(a, model_parameters(m)), graph_total_nodes(m->main));
+    printf("%-12s%s in %d nodes\n", "parameters", print_count(a, model_parameters(m)),
+           graph_total_nodes(m->main));
     print_ops(s);
     print_meta(m);
     return s->steps ? print_plan(s, e) : OK;
@@ -206,14 +211,16 @@ static enum code explain(struct shown *s, const struct options *o, struct err *e
     if (!inputs)
         return fail(e, NOMEM, "out of memory");
     TRY(feed_random(s->loaded.session, &o->shapes, o->batch ? o->batch : 1, a, inputs, e));
-    struct session_ask ask = {.inputs = inputs, .threads = o->threads > 0 ? (int)o->threads : cpu_cores()};
+    struct session_ask ask = {.inputs = inputs,
+                              .threads = o->threads > 0 ? (int)o->threads : cpu_cores()};
     TRY(session_explain(s->loaded.session, &ask, a, &steps, &s->n_steps, e));
     s->steps = steps;
     return OK;
 }
 
 static enum code show(struct shown *s, const struct options *o, struct err *e) {
-    s->ops = ARENA_ARRAY(&s->cli->arena, (size_t)graph_total_nodes(s->loaded.model->main) + 1, struct tally);
+    s->ops = ARENA_ARRAY(&s->cli->arena, (size_t)graph_total_nodes(s->loaded.model->main) + 1,
+                         struct tally);
     if (!s->ops)
         return fail(e, NOMEM, "out of memory");
     count_ops(s, s->loaded.model->main);
@@ -235,12 +242,14 @@ static enum code run(struct cli *c, struct err *e) {
 }
 
 static const struct option options[] = {
-    {"plan", 0, OPTION_FLAG, offsetof(struct options, plan), NULL, "what the engine would run, node by node", NULL},
-    {"shape", 's', OPTION_LIST, offsetof(struct options, shapes), "NAME=1,3,64,64", "with --plan: shape of an input",
-     NULL},
-    {"batch", 'b', OPTION_INT, offsetof(struct options, batch), "N", "with --plan: first dim where it is free (1)",
-     NULL},
-    {"threads", 't', OPTION_INT, offsetof(struct options, threads), "N", "with --plan: cores", "SLIPWAY_THREADS"},
+    {"plan", 0, OPTION_FLAG, offsetof(struct options, plan), NULL,
+     "what the engine would run, node by node", NULL},
+    {"shape", 's', OPTION_LIST, offsetof(struct options, shapes), "NAME=1,3,64,64",
+     "with --plan: shape of an input", NULL},
+    {"batch", 'b', OPTION_INT, offsetof(struct options, batch), "N",
+     "with --plan: first dim where it is free (1)", NULL},
+    {"threads", 't', OPTION_INT, offsetof(struct options, threads), "N", "with --plan: cores",
+     "SLIPWAY_THREADS"},
     {0},
 };
 
@@ -248,7 +257,8 @@ const struct command command_show = {
     .name = "show",
     .synopsis = "MODEL[@VERSION|@ALIAS]",
     .about = "Show what a version is: inputs, outputs, operators, size, origin.",
-    .help = "  slipway show ocr\n  slipway show ocr@2 --plan --shape x=1,3,48,320\n  slipway show ocr --json",
+    .help = "  slipway show ocr\n  slipway show ocr@2 --plan --shape x=1,3,48,320\n  slipway show "
+            "ocr --json",
     .flags = COMMAND_STORE,
     .min_args = 1,
     .max_args = 1,

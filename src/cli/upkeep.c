@@ -12,7 +12,8 @@ static enum code run_remove(struct cli *c, struct err *e) {
         return fail(e, USAGE, "name the version to remove: slipway remove %.*s@N", STR(r.model));
     TRY(store_remove(c->store, r.model, r.version, e));
     if (!c->quiet)
-        printf("removed %.*s@%llu; `slipway gc` frees its space\n", STR(r.model), (unsigned long long)r.version);
+        printf("removed %.*s@%llu; `slipway gc` frees its space\n", STR(r.model),
+               (unsigned long long)r.version);
     return OK;
 }
 
@@ -33,8 +34,8 @@ static enum code run_export(struct cli *c, struct err *e) {
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
     TRY(store_export(c->store, info.model, info.version, c->args[1], e));
     if (!c->quiet)
-        printf("%.*s@%llu -> %s (%s)\n", STR(info.model), (unsigned long long)info.version, c->args[1],
-               print_size(&c->arena, info.size_bytes));
+        printf("%.*s@%llu -> %s (%s)\n", STR(info.model), (unsigned long long)info.version,
+               c->args[1], print_size(&c->arena, info.size_bytes));
     return OK;
 }
 
@@ -80,9 +81,11 @@ static enum code run_verify(struct cli *c, struct err *e) {
         TRY(verdict_json(&v, e));
     else if (!c->quiet)
         printf("%llu versions, %llu blobs, %s: %llu bad\n", (unsigned long long)v.versions,
-               (unsigned long long)v.blobs, print_size(&c->arena, v.bytes), (unsigned long long)v.bad);
+               (unsigned long long)v.blobs, print_size(&c->arena, v.bytes),
+               (unsigned long long)v.bad);
     if (v.bad)
-        return fail(e, CORRUPT, "%llu blobs are bad; add the versions that use them again from their files",
+        return fail(e, CORRUPT,
+                    "%llu blobs are bad; add the versions that use them again from their files",
                     (unsigned long long)v.bad);
     return OK;
 }
@@ -128,8 +131,9 @@ static enum code run_gc(struct cli *c, struct err *e) {
     if (c->json)
         return swept_json(&s, e);
     if (!c->quiet)
-        printf("%s %llu blobs and %llu drafts, %s\n", o->dry ? "would remove" : "removed", (unsigned long long)s.blobs,
-               (unsigned long long)s.drafts, print_size(&c->arena, s.bytes));
+        printf("%s %llu blobs and %llu drafts, %s\n", o->dry ? "would remove" : "removed",
+               (unsigned long long)s.blobs, (unsigned long long)s.drafts,
+               print_size(&c->arena, s.bytes));
     return OK;
 }
 
