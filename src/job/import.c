@@ -70,8 +70,8 @@ static int by_offset(const void *a, const void *b) {
     return x->length > y->length ? -1 : x->length < y->length;
 }
 
-/* Sorted and disjoint: what overlaps an earlier piece is dropped (two constants may name the same bytes; the store
- * finds any range that lies within one segment). */
+/* Sorted and disjoint: what overlaps an earlier piece is dropped (two constants may name the same
+ * bytes; the store finds any range that lies within one segment). */
 static void tidy_pieces(struct pieces *f) {
     size_t kept = 0;
     if (f->n)
@@ -111,13 +111,15 @@ static void store_progress(void *ctx, uint64_t done, uint64_t total) {
     j->progress(j->progress_ctx, "storing", done, total);
 }
 
-static enum code put(struct store *s, const struct job_import *j, const struct import *in, const struct collector *c,
-                     struct span graph, struct store_added *out, struct err *e) {
+static enum code put(struct store *s, const struct job_import *j, const struct import *in,
+                     const struct collector *c, struct span graph, struct store_added *out,
+                     struct err *e) {
     struct store_source *sources = mem_zalloc((size_t)in->n_files, sizeof *sources);
     if (!sources)
         return fail(e, NOMEM, "out of memory");
     for (int i = 0; i < in->n_files; i++)
-        sources[i] = (struct store_source){in->files[i].name, in->files[i].bytes, c->files[i].p, c->files[i].n};
+        sources[i] = (struct store_source){in->files[i].name, in->files[i].bytes, c->files[i].p,
+                                           c->files[i].n};
     struct store_part parts[2] = {{LIT("graph"), graph}, {LIT("preprocess"), j->preprocess}};
     struct tick tick = {j};
     struct store_new n = {
@@ -153,7 +155,8 @@ static enum code store_import(struct store *s, const struct job_import *j, const
     return code;
 }
 
-enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out, struct err *e) {
+enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out,
+                     struct err *e) {
     struct import in;
     if (j->progress)
         j->progress(j->progress_ctx, "reading", 0, 0);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model file becomes the next version of a model: read in the sandbox, checked by opening a session,
- * then stored. Nothing is stored of a file that would not run. */
+/* A model file becomes the next version of a model: read in the sandbox, checked by opening a
+ * session, then stored. Nothing is stored of a file that would not run. */
 #pragma once
 
 #include "format/format.h"
 #include "store/store.h"
 
 struct job_import {
-    const char *path;   /* file, or folder holding one model */
-    struct str model;   /* name to add to */
-    struct str origin;  /* what the user typed */
-    uint64_t parent;    /* 0: none */
+    const char *path;       /* file, or folder holding one model */
+    struct str model;       /* name to add to */
+    struct str origin;      /* what the user typed */
+    uint64_t parent;        /* 0: none */
     struct span preprocess; /* JSON, .n == 0: none */
     struct format_limits limits;
     void (*progress)(void *ctx, const char *phase, uint64_t done, uint64_t total); /* may be NULL */
@@ -25,5 +25,6 @@ struct job_imported {
 MUST_USE enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out,
                               struct err *e);
 
-/* "rec" of ".../rec.onnx": a model name a store accepts, made from a path. false: nothing usable in it. */
+/* "rec" of ".../rec.onnx": a model name a store accepts, made from a path. false: nothing usable in
+ * it. */
 bool job_import_name(const char *path, char out[STORE_NAME_MAX + 1]);
