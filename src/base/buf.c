@@ -33,7 +33,8 @@ bool buf_reserve(struct buf *b, size_t n) {
         room = need;
     if (room > b->cap_bytes)
         room = b->cap_bytes;
-    char *p = mem_realloc(b->p, room);
+    size_t bytes; /* one more than counted: where buf_printf's NUL may go */
+    char *p = add_size(room, 1, &bytes) ? mem_realloc(b->p, bytes) : NULL;
     if (!p) {
         b->code = ERR_NOMEM;
         return false;
@@ -68,7 +69,7 @@ void buf_printf(struct buf *b, const char *format, ...) {
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (n >= 0 && buf_reserve(b, (size_t)n + 1)) {
+    if (n > 0 && buf_reserve(b, (size_t)n)) {
         vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
         b->n += (size_t)n;
     }

@@ -2,7 +2,9 @@
 /* Borrowed text: see str.h. */
 #include "base/str.h"
 
-#include <stdlib.h>
+#include "base/decimal.h"
+
+#include <math.h>
 
 int str_cmp(struct str a, struct str b) {
     size_t n = a.n < b.n ? a.n : b.n;
@@ -36,7 +38,8 @@ bool str_to_u64(struct str a, uint64_t *out) {
     for (size_t i = 0; i < a.n; i++) {
         if (a.p[i] < '0' || a.p[i] > '9')
             return false;
-        if (__builtin_mul_overflow(v, (uint64_t)10, &v) || __builtin_add_overflow(v, (uint64_t)(a.p[i] - '0'), &v))
+        if (__builtin_mul_overflow(v, (uint64_t)10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(a.p[i] - '0'), &v))
             return false;
     }
     *out = v;
@@ -46,20 +49,20 @@ bool str_to_u64(struct str a, uint64_t *out) {
 bool str_to_i64(struct str a, int64_t *out) {
     bool minus = a.n && a.p[0] == '-';
     uint64_t v;
-    if (!str_to_u64(str_sub(a, minus ? 1 : 0, a.n), &v) || v > (uint64_t)INT64_MAX + (minus ? 1 : 0))
+    if (!str_to_u64(str_sub(a, minus ? 1 : 0, a.n), &v) ||
+        v > (uint64_t)INT64_MAX + (minus ? 1 : 0))
         return false;
     *out = minus ? (int64_t)(0 - v) : (int64_t)v;
     return true;
 }
 
 bool str_to_f64(struct str a, double *out) {
-    char text[64], *end;
-    if (a.n == 0 || a.n >= sizeof text)
+    struct decimal d;
+    const char *after;
+    if (a.n == 0 || !decimal_scan(a.p, a.p + a.n, &d, &after) || after != a.p + a.n)
         return false;
-    memcpy(text, a.p, a.n);
-    text[a.n] = '\0';
-    double v = strtod(text, &end);
-    if (end != text + a.n)
+    double v = decimal_f64(&d);
+    if (isinf(v))
         return false;
     *out = v;
     return true;

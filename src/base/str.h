@@ -51,4 +51,4 @@ bool str_eq_nocase(struct str a, struct str b);           /* ASCII */
 bool str_find(struct str a, char c, size_t *at);          /* first c in a */
 bool str_to_i64(struct str a, int64_t *out);              /* whole text, decimal, optional '-'; false on overflow */
 bool str_to_u64(struct str a, uint64_t *out);
-bool str_to_f64(struct str a, double *out);               /* whole text, C locale syntax */
+bool str_to_f64(struct str a, double *out);               /* whole text, a JSON number; false beyond f64 */
