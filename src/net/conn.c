@@ -291,7 +291,7 @@ static unsigned gather(const struct conn *c, uv_buf_t *bufs, unsigned room, size
             bufs[n++].len = x->out[i].n;
             *total += x->out[i].n;
         }
-        if (x->phase != EXCHANGE_ANSWERED)
+        if (x->phase != EXCHANGE_ANSWERED || x->close)
             break;
     }
     return n;

@@ -88,6 +88,8 @@ bool exchange_reserve_body(struct exchange *x, size_t bytes) {
         room = bytes;
     if (room < 1024)
         room = 1024;
+    if (room > SIZE_MAX - MEM_LINE)
+        return false;
     uint8_t *body = mem_alloc_aligned(mem_round_up(room, MEM_LINE), MEM_LINE);
     if (!body)
         return false;
