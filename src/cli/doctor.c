@@ -83,6 +83,8 @@ static void look_store(struct doctor *d) {
         find(d, BAD, "store", "%s", e.text);
         return;
     }
+    if (NEVER(!path))
+        return;
     bool writable = access(path, W_OK) == 0;
     find(d, writable ? FINE : WARN, "store", "%s: %zu versions%s", path, n,
          writable ? "" : ", read-only for this user");
