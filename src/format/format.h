@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* File formats: foreign bytes -> struct model. One file per format, one line in list.h.
  *
- * Readers run in a child process without network, file system or further processes, under limits of memory and time
- * (sandbox.c): they get the main file's bytes as a map and answer with a model whose constants refer to byte ranges of the
- * package's files. The model comes back through a pipe in graph/wire form and is checked again by the parent. A crash, hang or
- * over-use in the child is a clear FORMAT or LIMIT error here. */
+ * Readers run in a child process without network, file system or further processes, under limits of
+ * memory and time (sandbox.c): they get the main file's bytes as a map and answer with a model
+ * whose constants refer to byte ranges of the package's files. The model comes back through a pipe
+ * in graph/wire form and is checked again by the parent. A crash, hang or over-use in the child is
+ * a clear FORMAT or LIMIT error here. */
 #pragma once
 
 #include "graph/model.h"
@@ -15,10 +16,11 @@ struct format_input {
     struct arena *arena;
 };
 
-struct format { /* const record at the bottom of each format's file */
-    const char *name; /* "onnx" */
+struct format {        /* const record at the bottom of each format's file */
+    const char *name;  /* "onnx" */
     const char *about; /* "ONNX, opset 7-28" */
-    /* Do these first bytes (up to 64 KiB, size: whole file) look like this format? By magic, never by file name. MUST */
+    /* Do these first bytes (up to 64 KiB, size: whole file) look like this format? By magic, never
+     * by file name. MUST */
     bool (*sniff)(struct span head, uint64_t size);
     /* Parses; in the sandboxed child. Names operators by ours (node->op_name). MUST */
     enum code (*read)(const struct format_input *in, struct model **out, struct err *e);
@@ -46,13 +48,14 @@ struct import_file {
 struct import { /* the result; all of it lives in `arena` and the maps until import_close */
     struct arena arena;
     const struct format *format;
-    struct model *model;        /* verified; operators resolved; constants point into the maps */
-    struct import_file *files;  /* [0]: the main file; then external data in model->files order */
+    struct model *model;       /* verified; operators resolved; constants point into the maps */
+    struct import_file *files; /* [0]: the main file; then external data in model->files order */
     int n_files;
 };
 
-/* path: a file, or a folder with one model file in it. Finds the format, parses in the child, opens external data beside the
- * main file (no absolute path, no "..", no link out of the folder; range inside the file), verifies. Errors name file, node,
- * tensor or byte. */
-MUST_USE enum code import_open(const char *path, const struct format_limits *l, struct import *out, struct err *e);
+/* path: a file, or a folder with one model file in it. Finds the format, parses in the child, opens
+ * external data beside the main file (no absolute path, no "..", no link out of the folder; range
+ * inside the file), verifies. Errors name file, node, tensor or byte. */
+MUST_USE enum code import_open(const char *path, const struct format_limits *l, struct import *out,
+                               struct err *e);
 void import_close(struct import *i);
