@@ -326,17 +326,18 @@ static enum code prepare(struct adding *a, struct err *e) {
 
 static enum code commit(struct adding *a, const struct record *r, enum record_outcome *outcome,
                         uint64_t *version, struct err *e) {
-    for (int round = 1; round <= ROUNDS; round++) {
-        a->committing = false;
+    for (int round = 1;; round++) {
         TRY(record_add(a->store, r, outcome, version, &a->committing, e));
         if (*outcome != RECORD_MISSING)
             return OK;
+        a->committing = false; /* what was committed was nothing */
+        if (round == ROUNDS)
+            return fail(e, CONFLICT,
+                        "store '%s': 'slipway gc' keeps removing what this add has written; give "
+                        "gc a longer grace",
+                        a->store->folder);
         TRY(store_again(a, e));
     }
-    return fail(
-        e, CONFLICT,
-        "store '%s': 'slipway gc' keeps removing what this add has written; give gc a longer grace",
-        a->store->folder);
 }
 
 static enum code add(struct adding *a, struct store_added *out, struct err *e) {

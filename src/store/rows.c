@@ -19,10 +19,12 @@ static enum code fill(struct rows *r, struct query *q, struct buf *b, struct err
     for (bool row;;) {
         TRY(query_step(q, &row, e));
         if (!row)
-            return buf_check(b, "rows of the store", e);
+            return OK;
         void *element = buf_extend(b, r->row_bytes);
         if (!element)
-            return buf_check(b, "rows of the store", e);
+            return b->code == ERR_NOMEM
+                       ? fail(e, NOMEM, "store '%s': out of memory", q->db->folder)
+                       : arena_fail(r->arena, b->n + r->row_bytes, "rows of the store", e);
         memset(element, 0, r->row_bytes);
         TRY(r->read(q, r, element, e));
     }

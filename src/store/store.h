@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store: every version of every model, content-addressed, on a local folder with SQLite for names.
+/* The store: every version of every model, content-addressed, on a local folder with SQLite for
+ * names.
  *
- *   FOLDER/store.db          SQLite, WAL: models, versions, files, segments, aliases, events (schema/0001.sql)
- *   FOLDER/objects/ab/cdef…  immutable blobs named by their SHA-256, mode 0444
+ *   FOLDER/store.db          SQLite, WAL: models, versions, files, segments, aliases, events
+ * (schema/0001.sql) FOLDER/objects/ab/cdef…  immutable blobs named by their SHA-256, mode 0444
  *
- * A version is an ordered list of files; a file is an ordered list of segments of blobs; joined they give the original
- * bytes back exactly. The caller says which byte ranges ("pieces") are worth a blob of their own (tensors): two versions
- * that share such bytes share the blob on disk and, mapped, in memory. Pieces smaller than STORE_PIECE_MIN bytes and all
- * that lies between pieces go into one packed blob per version, small pieces 64-byte aligned. Beside the files a version
- * has named parts (small blobs: the graph in our own form, signature, preprocessing): the store does not read them.
+ * A version is an ordered list of files; a file is an ordered list of segments of blobs; joined
+ * they give the original bytes back exactly. The caller says which byte ranges ("pieces") are worth
+ * a blob of their own (tensors): two versions that share such bytes share the blob on disk and,
+ * mapped, in memory. Pieces smaller than STORE_PIECE_MIN bytes and all that lies between pieces go
+ * into one packed blob per version, small pieces 64-byte aligned. Beside the files a version has
+ * named parts (small blobs: the graph in our own form, signature, preprocessing): the store does
+ * not read them.
  *
- * 1. A version is visible only after all its bytes are on disk: blobs (write, fsync, rename, fsync folder), then one
- *    database transaction. A crash at any moment leaves the store before or after; leftovers are drafts that gc removes.
- * 2. Blobs are never changed. A blob is removed only by gc, and only when no version names it and it is older than the
- *    grace time, so that an `add` in another process which has written but not yet committed loses nothing.
+ * 1. A version is visible only after all its bytes are on disk: blobs (write, fsync, rename, fsync
+ * folder), then one database transaction. A crash at any moment leaves the store before or after;
+ * leftovers are drafts that gc removes.
+ * 2. Blobs are never changed. A blob is removed only by gc, and only when no version names it and
+ * it is older than the grace time, so that an `add` in another process which has written but not
+ * yet committed loses nothing.
  * 3. Versions are numbered from 1 per model and never reused.
- * 4. Any number of processes may use one store; writers wait for each other (busy time-out), readers never block.
- * 5. Thread-safe: one lock inside guards the connection. Mapped blobs are shared by reference count. */
+ * 4. Any number of processes may use one store; writers wait for each other (busy time-out),
+ * readers never block.
+ * 5. Thread-safe: one lock inside guards the connection. Mapped blobs are shared by reference
+ * count. */
 #pragma once
 
 #include "base/arena.h"
@@ -27,8 +34,8 @@ enum { STORE_PIECE_MIN = 4096, STORE_NAME_MAX = 128, STORE_SCHEMA = 1 };
 
 struct store; /* opaque, owned by store_open's caller */
 
-/* Creates the folder and schema when absent (create = true), else NOT_FOUND. A newer schema: UNSUPPORTED that says so.
- * No write access: read-only use works, writes give DENIED. */
+/* Creates the folder and schema when absent (create = true), else NOT_FOUND. A newer schema:
+ * UNSUPPORTED that says so. No write access: read-only use works, writes give DENIED. */
 MUST_USE enum code store_open(const char *folder, bool create, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL allowed; every blob must have been unref'd */
 const char *store_folder(const struct store *s);
@@ -39,8 +46,9 @@ struct store_piece {
 };
 
 struct store_source {
-    struct str name;    /* "model.onnx", "weights.bin": a relative path without "..", unique in the version */
-    struct span bytes;  /* borrowed, usually a map */
+    struct str
+        name; /* "model.onnx", "weights.bin": a relative path without "..", unique in the version */
+    struct span bytes; /* borrowed, usually a map */
     const struct store_piece *pieces;
     size_t n_pieces;
 };
@@ -65,14 +73,18 @@ struct store_new {
 
 struct store_added {
     uint64_t version;
-    char digest[SHA256_HEX + 1]; /* SHA-256 over the sorted (name, SHA-256 of the whole file) pairs: the version's identity */
+    char digest[SHA256_HEX + 1]; /* SHA-256 over the sorted (name, SHA-256 of the whole file) pairs:
+                                    the version's identity */
     uint64_t new_bytes;          /* written; the rest was shared */
-    bool existed;                /* the newest version of this model has the same digest and parts: nothing was added */
+    bool existed; /* the newest version of this model has the same digest and parts: nothing was
+                     added */
 };
-MUST_USE enum code store_add(struct store *s, const struct store_new *n, struct store_added *out, struct err *e);
+MUST_USE enum code store_add(struct store *s, const struct store_new *n, struct store_added *out,
+                             struct err *e);
 
 /* --- names --- */
-/* MODEL, MODEL@3 or MODEL@alias. No selector: the newest version ("prod" is chosen by the caller, not here). */
+/* MODEL, MODEL@3 or MODEL@alias. No selector: the newest version ("prod" is chosen by the caller,
+ * not here). */
 struct store_ref {
     struct str model;
     uint64_t version; /* 0: by alias or newest */
@@ -83,26 +95,34 @@ MUST_USE enum code store_ref_parse(struct str text, struct store_ref *out, struc
 struct store_info { /* strings live in the arena given */
     struct str model, format, origin, digest;
     uint64_t version, parent;
-    uint64_t created_us;  /* wall clock */
-    uint64_t size_bytes;  /* of the original files */
-    uint64_t own_bytes;   /* of blobs that no other version shares */
+    uint64_t created_us; /* wall clock */
+    uint64_t size_bytes; /* of the original files */
+    uint64_t own_bytes;  /* of blobs that no other version shares */
     struct str *aliases;
     size_t n_aliases;
 };
-MUST_USE enum code store_resolve(struct store *s, const struct store_ref *r, struct arena *a, struct store_info *out, struct err *e);
-/* All versions, newest first within a model, models by name; of one model when model.n > 0 (NOT_FOUND when absent). */
-MUST_USE enum code store_list(struct store *s, struct str model, struct arena *a, struct store_info **out, size_t *n, struct err *e);
+MUST_USE enum code store_resolve(struct store *s, const struct store_ref *r, struct arena *a,
+                                 struct store_info *out, struct err *e);
+/* All versions, newest first within a model, models by name; of one model when model.n > 0
+ * (NOT_FOUND when absent). */
+MUST_USE enum code store_list(struct store *s, struct str model, struct arena *a,
+                              struct store_info **out, size_t *n, struct err *e);
 
 struct store_alias {
     struct str name;
     uint64_t version, previous; /* previous: where it pointed before, 0: nowhere */
     uint64_t moved_us;
 };
-MUST_USE enum code store_alias_set(struct store *s, struct str model, struct str alias, uint64_t version, struct err *e);
-MUST_USE enum code store_alias_drop(struct store *s, struct str model, struct str alias, struct err *e);
-/* Back to where the alias pointed before; *version says where. NOT_FOUND when there is nothing to go back to. */
-MUST_USE enum code store_alias_rollback(struct store *s, struct str model, struct str alias, uint64_t *version, struct err *e);
-MUST_USE enum code store_aliases(struct store *s, struct str model, struct arena *a, struct store_alias **out, size_t *n, struct err *e);
+MUST_USE enum code store_alias_set(struct store *s, struct str model, struct str alias,
+                                   uint64_t version, struct err *e);
+MUST_USE enum code store_alias_drop(struct store *s, struct str model, struct str alias,
+                                    struct err *e);
+/* Back to where the alias pointed before; *version says where. NOT_FOUND when there is nothing to
+ * go back to. */
+MUST_USE enum code store_alias_rollback(struct store *s, struct str model, struct str alias,
+                                        uint64_t *version, struct err *e);
+MUST_USE enum code store_aliases(struct store *s, struct str model, struct arena *a,
+                                 struct store_alias **out, size_t *n, struct err *e);
 
 /* History, newest first: added, removed, alias moved, rolled back. */
 struct store_event {
@@ -110,7 +130,8 @@ struct store_event {
     struct str what; /* "add" "remove" "alias" "rollback" "drop-alias" */
     struct str alias;
 };
-MUST_USE enum code store_log(struct store *s, struct str model, struct arena *a, struct store_event **out, size_t *n, struct err *e);
+MUST_USE enum code store_log(struct store *s, struct str model, struct arena *a,
+                             struct store_event **out, size_t *n, struct err *e);
 
 /* IN_USE while an alias names it. */
 MUST_USE enum code store_remove(struct store *s, struct str model, uint64_t version, struct err *e);
@@ -120,36 +141,47 @@ MUST_USE enum code store_generation(struct store *s, uint64_t *out, struct err *
 
 /* --- reading a version --- */
 struct store_version; /* opaque; holds references to mapped blobs; shared, reference counted */
-MUST_USE enum code store_version_open(struct store *s, struct str model, uint64_t version, struct store_version **out, struct err *e);
+MUST_USE enum code store_version_open(struct store *s, struct str model, uint64_t version,
+                                      struct store_version **out, struct err *e);
 struct store_version *store_version_ref(struct store_version *v);
 void store_version_unref(struct store_version *v); /* unmaps blobs nobody else holds */
 size_t store_version_files(const struct store_version *v);
 struct str store_version_file_name(const struct store_version *v, size_t file);
 uint64_t store_version_file_size(const struct store_version *v, size_t file);
-/* The bytes [offset, offset + length) of a file, in place when they lie within one segment (pieces always do),
- * INVALID otherwise. Borrowed from the version. */
-MUST_USE enum code store_version_bytes(struct store_version *v, size_t file, uint64_t offset, uint64_t length, struct span *out, struct err *e);
+/* The bytes [offset, offset + length) of a file, in place when they lie within one segment (pieces
+ * always do), INVALID otherwise. Borrowed from the version. */
+MUST_USE enum code store_version_bytes(struct store_version *v, size_t file, uint64_t offset,
+                                       uint64_t length, struct span *out, struct err *e);
 /* A named part; NOT_FOUND when absent. Borrowed from the version. */
-MUST_USE enum code store_version_part(struct store_version *v, const char *name, struct span *out, struct err *e);
+MUST_USE enum code store_version_part(struct store_version *v, const char *name, struct span *out,
+                                      struct err *e);
 uint64_t store_version_mapped_bytes(const struct store_version *v);
 
-/* Writes the original files into a folder (or, when the version has one file, to `path` if it is not a folder). */
-MUST_USE enum code store_export(struct store *s, struct str model, uint64_t version, const char *path, struct err *e);
+/* Writes the original files into a folder (or, when the version has one file, to `path` if it is
+ * not a folder). */
+MUST_USE enum code store_export(struct store *s, struct str model, uint64_t version,
+                                const char *path, struct err *e);
 
 /* --- upkeep --- */
 struct store_verdict {
     uint64_t blobs, bytes, versions; /* checked */
-    uint64_t bad;                    /* blobs missing, of wrong size or wrong hash, or segments outside their blob */
+    uint64_t bad; /* blobs missing, of wrong size or wrong hash, or segments outside their blob */
 };
 /* Re-hashes every blob; each problem is told by complain (one line). OK even when bad > 0. */
-MUST_USE enum code store_verify(struct store *s, void (*complain)(void *ctx, const char *line), void *ctx, struct store_verdict *out, struct err *e);
+MUST_USE enum code store_verify(struct store *s, void (*complain)(void *ctx, const char *line),
+                                void *ctx, struct store_verdict *out, struct err *e);
 
 struct store_swept {
     uint64_t blobs, bytes, drafts; /* removed, or that would be */
 };
-/* Removes blobs that no version names and drafts, both older than grace_s seconds. dry: only count. */
-MUST_USE enum code store_gc(struct store *s, uint64_t grace_s, bool dry, struct store_swept *out, struct err *e);
+/* Removes blobs that no version names and drafts, both older than grace_s seconds. dry: only count.
+ */
+MUST_USE enum code store_gc(struct store *s, uint64_t grace_s, bool dry, struct store_swept *out,
+                            struct err *e);
 
-/* Small facts kept beside the versions, e.g. measured kernel choices per CPU: a string by (scope, key). */
-MUST_USE enum code store_fact_put(struct store *s, struct str scope, struct str key, struct str value, struct err *e);
-MUST_USE enum code store_fact_get(struct store *s, struct str scope, struct str key, struct arena *a, struct str *out, struct err *e);
+/* Small facts kept beside the versions, e.g. measured kernel choices per CPU: a string by (scope,
+ * key). */
+MUST_USE enum code store_fact_put(struct store *s, struct str scope, struct str key,
+                                  struct str value, struct err *e);
+MUST_USE enum code store_fact_get(struct store *s, struct str scope, struct str key,
+                                  struct arena *a, struct str *out, struct err *e);

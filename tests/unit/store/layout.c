@@ -6,7 +6,8 @@
 
 static const uint8_t bytes[100000];
 
-/* Each file is covered exactly and in order; each blob's size is that of its extents; alignment holds. */
+/* Each file is covered exactly and in order; each blob's size is that of its extents; alignment
+ * holds. */
 static void check(const struct store_new *n, const struct layout *l) {
     size_t at = 0;
     for (size_t file = 0; file < n->n_sources; file++) {
@@ -33,16 +34,16 @@ static void check(const struct store_new *n, const struct layout *l) {
     }
 }
 
-static enum code build(struct arena *a, const struct store_source *sources, size_t n_sources, struct layout *l,
-                       struct err *e) {
+static enum code build(struct arena *a, const struct store_source *sources, size_t n_sources,
+                       struct layout *l, struct err *e) {
     struct store_new n = {.sources = sources, .n_sources = n_sources};
     TRY(layout_build(&n, a, l, e));
     check(&n, l);
     return OK;
 }
 
-static enum code build_one(struct arena *a, size_t size, const struct store_piece *pieces, size_t n_pieces,
-                           struct layout *l, struct err *e) {
+static enum code build_one(struct arena *a, size_t size, const struct store_piece *pieces,
+                           size_t n_pieces, struct layout *l, struct err *e) {
     struct store_source source = {LIT("f"), {bytes, size}, pieces, n_pieces};
     return build(a, &source, 1, l, e);
 }
@@ -59,7 +60,8 @@ static void shapes(void **state) {
     assert_int_equal(l.n_blobs, 1);
     assert_int_equal(l.blobs[0].size, 777);
     struct store_piece all = {0, 5000};
-    assert_int_equal(build_one(&a, 5000, &all, 1, &l, &e), OK); /* all of it one piece: no packed blob */
+    assert_int_equal(build_one(&a, 5000, &all, 1, &l, &e),
+                     OK); /* all of it one piece: no packed blob */
     assert_int_equal(l.n_blobs, 1);
     assert_int_equal(l.n_segments, 1);
     struct store_piece edges[] = {{0, 4095}, {4095, 4096}, {8191, 0}, {8191, 1}};
@@ -69,7 +71,8 @@ static void shapes(void **state) {
     assert_int_equal(l.segments[0].blob, 0);
     assert_int_equal(l.segments[1].blob, 1);
     assert_int_equal(l.segments[2].at, 4096); /* the piece of one byte, aligned up from 4095 */
-    assert_int_equal(l.segments[2].length, 1809); /* and what follows it goes on in the same segment */
+    assert_int_equal(l.segments[2].length,
+                     1809); /* and what follows it goes on in the same segment */
     arena_deinit(&a);
 }
 
@@ -95,8 +98,11 @@ static void wrong_pieces(void **state) {
     struct err e;
     struct layout l = {.n_blobs = 77};
     arena_init(&a, 1 << 20);
-    static const struct store_piece bad[][2] = {
-        {{0, 101}, {0, 0}}, {{101, 0}, {0, 0}}, {{5, 10}, {14, 3}}, {{50, 10}, {5, 10}}, {{1, UINT64_MAX}, {0, 0}}};
+    static const struct store_piece bad[][2] = {{{0, 101}, {0, 0}},
+                                                {{101, 0}, {0, 0}},
+                                                {{5, 10}, {14, 3}},
+                                                {{50, 10}, {5, 10}},
+                                                {{1, UINT64_MAX}, {0, 0}}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(build_one(&a, 100, bad[i], 2, &l, &e), ERR_INVALID);
         assert_non_null(strstr(e.text, "'f': piece"));
@@ -115,7 +121,8 @@ static size_t cut(struct store_piece *pieces, size_t size, unsigned *seed) {
     size_t n = 0;
     for (uint64_t at = 0; n < 64;) {
         at += (unsigned)rand_r(seed) % 3 ? (unsigned)rand_r(seed) % 200 : 0;
-        uint64_t length = rand_r(seed) % 4 ? (unsigned)rand_r(seed) % 6000 : 64u * ((unsigned)rand_r(seed) % 3);
+        uint64_t length =
+            rand_r(seed) % 4 ? (unsigned)rand_r(seed) % 6000 : 64u * ((unsigned)rand_r(seed) % 3);
         if (at > size || length > size - at)
             break;
         pieces[n++] = (struct store_piece){at, length};
@@ -136,7 +143,8 @@ static void random_cuts(void **state) {
         arena_init(&a, 1 << 20);
         for (size_t i = 0; i < 3; i++) {
             size_t size = (unsigned)rand_r(&seed) % sizeof bytes;
-            sources[i] = (struct store_source){LIT("f"), {bytes, size}, pieces[i], cut(pieces[i], size, &seed)};
+            sources[i] = (struct store_source){
+                LIT("f"), {bytes, size}, pieces[i], cut(pieces[i], size, &seed)};
         }
         assert_int_equal(build(&a, sources, 3, &l, &e), OK);
         arena_deinit(&a);
@@ -144,7 +152,8 @@ static void random_cuts(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(small_pieces_are_aligned),
-                                       cmocka_unit_test(wrong_pieces), cmocka_unit_test(random_cuts)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes), cmocka_unit_test(small_pieces_are_aligned),
+        cmocka_unit_test(wrong_pieces), cmocka_unit_test(random_cuts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

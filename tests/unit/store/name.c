@@ -10,7 +10,8 @@ static void models(void **state) {
     static const char *const good[] = {"a", "0", "resnet50", "PP-OCRv4_rec.en", "a.b-c_d"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(name_model(str_of(good[i]), &e), OK);
-    static const char *const bad[] = {"", ".", "-a", "_a", "a/b", "a b", "a@1", "a\n", "\xc3\xa9", "a:b"};
+    static const char *const bad[] = {"",    ".",   "-a",  "_a",       "a/b",
+                                      "a b", "a@1", "a\n", "\xc3\xa9", "a:b"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(name_model(str_of(bad[i]), &e), ERR_INVALID);
     char longest[STORE_NAME_MAX + 1];
@@ -33,10 +34,12 @@ static void aliases(void **state) {
 static void files(void **state) {
     (void)state;
     struct err e;
-    static const char *const good[] = {"model.onnx", "a/b/c", "..a", "a..", "with space", "\xc3\xa9.bin", "-x"};
+    static const char *const good[] = {"model.onnx", "a/b/c",        "..a", "a..",
+                                       "with space", "\xc3\xa9.bin", "-x"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(name_file(str_of(good[i]), &e), OK);
-    static const char *const bad[] = {"", "/etc/passwd", "..", "a/../b", "../a", "a/..", ".", "a//b", "a/", "a\nb"};
+    static const char *const bad[] = {"",     "/etc/passwd", "..",   "a/../b", "../a",
+                                      "a/..", ".",           "a//b", "a/",     "a\nb"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(name_file(str_of(bad[i]), &e), ERR_INVALID);
     char component[COMPONENT_MAX + 1];
@@ -56,8 +59,17 @@ static void refs(void **state) {
     assert_true(str_is(r.model, "ocr") && r.version == 3 && r.alias.n == 0);
     assert_int_equal(store_ref_parse(LIT("ocr@prod"), &r, &e), OK);
     assert_true(r.version == 0 && str_is(r.alias, "prod"));
-    static const char *const bad[] = {"", "@", "@3", "ocr@", "ocr@0", "ocr@00", "ocr@99999999999999999999",
-                                      "ocr@a@b", "ocr@-1", "a/b@1", "ocr@18446744073709551615"};
+    static const char *const bad[] = {"",
+                                      "@",
+                                      "@3",
+                                      "ocr@",
+                                      "ocr@0",
+                                      "ocr@00",
+                                      "ocr@99999999999999999999",
+                                      "ocr@a@b",
+                                      "ocr@-1",
+                                      "a/b@1",
+                                      "ocr@18446744073709551615"};
     struct store_ref before = r;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (store_ref_parse(str_of(bad[i]), &r, &e) != ERR_INVALID)
@@ -77,7 +89,8 @@ static void texts(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(models), cmocka_unit_test(aliases), cmocka_unit_test(files),
-                                       cmocka_unit_test(refs), cmocka_unit_test(texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(models), cmocka_unit_test(aliases),
+                                       cmocka_unit_test(files), cmocka_unit_test(refs),
+                                       cmocka_unit_test(texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store in a fresh folder, for the tests of this floor, and short ways to put things into it. Included once per test
- * program, after the file under test. */
+/* A store in a fresh folder, for the tests of this floor, and short ways to put things into it.
+ * Included once per test program, after the file under test. */
 #pragma once
 
 #include "base/file.h"

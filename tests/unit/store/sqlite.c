@@ -15,7 +15,8 @@ static int begin(void **state) {
     shelf_begin(&f->sh);
     snprintf(f->path, sizeof f->path, "%s/test.db", f->sh.folder);
     SHELF_OK(&f->sh, db_open(&f->d, "here", f->path, DB_CREATE, &f->sh.e));
-    SHELF_OK(&f->sh, db_script(&f->d, "CREATE TABLE t (a INTEGER, b TEXT, c BLOB) STRICT;", &f->sh.e));
+    SHELF_OK(&f->sh,
+             db_script(&f->d, "CREATE TABLE t (a INTEGER, b TEXT, c BLOB) STRICT;", &f->sh.e));
     *state = f;
     return 0;
 }
@@ -29,7 +30,8 @@ static int end(void **state) {
     return 0;
 }
 
-static const char insert[] = "INSERT INTO t VALUES (?1, ?2, ?3)", count[] = "SELECT count(*) FROM t";
+static const char insert[] = "INSERT INTO t VALUES (?1, ?2, ?3)",
+                  count[] = "SELECT count(*) FROM t";
 
 static int64_t rows_in(struct db *d) {
     struct err e;
@@ -44,8 +46,10 @@ static void values(void **state) {
     struct fixture *f = *state;
     struct err *e = &f->sh.e;
     struct str text = {"a'\0;--\"b", 8}; /* quotes and a NUL are only bytes */
-    SHELF_OK(&f->sh, db_run(&f->d, insert, DB_BIND(db_int(INT64_MIN), db_text(text), db_bytes("\0\xff", 2)), e));
-    SHELF_OK(&f->sh, db_run(&f->d, insert, DB_BIND(db_int(2), db_text((struct str){0}), db_bytes(NULL, 0)), e));
+    SHELF_OK(&f->sh, db_run(&f->d, insert,
+                            DB_BIND(db_int(INT64_MIN), db_text(text), db_bytes("\0\xff", 2)), e));
+    SHELF_OK(&f->sh, db_run(&f->d, insert,
+                            DB_BIND(db_int(2), db_text((struct str){0}), db_bytes(NULL, 0)), e));
     static const char all[] = "SELECT a, b, c FROM t ORDER BY a";
     struct query q;
     bool row = false;
@@ -67,7 +71,8 @@ static void values(void **state) {
 static void statements_are_kept(void **state) {
     struct fixture *f = *state;
     for (int i = 0; i < 200; i++)
-        SHELF_OK(&f->sh, db_run(&f->d, insert, DB_BIND(db_int(i), db_text(LIT("x")), db_bytes("", 0)), &f->sh.e));
+        SHELF_OK(&f->sh, db_run(&f->d, insert,
+                                DB_BIND(db_int(i), db_text(LIT("x")), db_bytes("", 0)), &f->sh.e));
     assert_int_equal(rows_in(&f->d), 200);
     assert_int_equal(f->d.n_statements, 2);
 }
@@ -77,13 +82,15 @@ static void transactions(void **state) {
     struct err *e = &f->sh.e;
     bool committing = false;
     SHELF_OK(&f->sh, db_begin(&f->d, true, e));
-    SHELF_OK(&f->sh, db_run(&f->d, insert, DB_BIND(db_int(1), db_text(LIT("x")), db_bytes("", 0)), e));
+    SHELF_OK(&f->sh,
+             db_run(&f->d, insert, DB_BIND(db_int(1), db_text(LIT("x")), db_bytes("", 0)), e));
     enum code wrong = err_set(e, ERR_INVALID, __FILE__, __LINE__, "no");
     SHELF_FAILS(&f->sh, INVALID, "no", db_end(&f->d, wrong, &committing, e));
     assert_false(committing);
     assert_int_equal(rows_in(&f->d), 0);
     SHELF_OK(&f->sh, db_begin(&f->d, true, e));
-    SHELF_OK(&f->sh, db_run(&f->d, insert, DB_BIND(db_int(1), db_text(LIT("x")), db_bytes("", 0)), e));
+    SHELF_OK(&f->sh,
+             db_run(&f->d, insert, DB_BIND(db_int(1), db_text(LIT("x")), db_bytes("", 0)), e));
     SHELF_OK(&f->sh, db_end(&f->d, OK, &committing, e));
     assert_true(committing);
     assert_int_equal(rows_in(&f->d), 1);
@@ -99,7 +106,8 @@ static void readers_see_one_moment(void **state) {
     SHELF_OK(&f->sh, db_open(&reader, "here", f->path, DB_READ, e));
     SHELF_OK(&f->sh, db_begin(&reader, false, e));
     assert_int_equal(rows_in(&reader), 0);
-    SHELF_OK(&f->sh, db_run(&f->d, insert, DB_BIND(db_int(1), db_text(LIT("x")), db_bytes("", 0)), e));
+    SHELF_OK(&f->sh,
+             db_run(&f->d, insert, DB_BIND(db_int(1), db_text(LIT("x")), db_bytes("", 0)), e));
     assert_int_equal(rows_in(&reader), 0);
     SHELF_OK(&f->sh, db_end(&reader, OK, NULL, e));
     assert_int_equal(rows_in(&reader), 1);
@@ -137,10 +145,11 @@ static void errors(void **state) {
     static const struct {
         int rc;
         enum code code;
-    } map[] = {{SQLITE_FULL, ERR_IO},          {SQLITE_IOERR_NOMEM, ERR_NOMEM}, {SQLITE_NOMEM, ERR_NOMEM},
-               {SQLITE_READONLY, ERR_DENIED},  {SQLITE_IOERR_FSYNC, ERR_IO},    {SQLITE_BUSY, ERR_TIMEOUT},
-               {SQLITE_CORRUPT, ERR_CORRUPT},  {SQLITE_TOOBIG, ERR_LIMIT},      {SQLITE_MISUSE, ERR_INTERNAL},
-               {SQLITE_CONSTRAINT, ERR_INTERNAL}};
+    } map[] = {{SQLITE_FULL, ERR_IO},         {SQLITE_IOERR_NOMEM, ERR_NOMEM},
+               {SQLITE_NOMEM, ERR_NOMEM},     {SQLITE_READONLY, ERR_DENIED},
+               {SQLITE_IOERR_FSYNC, ERR_IO},  {SQLITE_BUSY, ERR_TIMEOUT},
+               {SQLITE_CORRUPT, ERR_CORRUPT}, {SQLITE_TOOBIG, ERR_LIMIT},
+               {SQLITE_MISUSE, ERR_INTERNAL}, {SQLITE_CONSTRAINT, ERR_INTERNAL}};
     for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
         assert_int_equal(fail_db(&f->d, map[i].rc, e), map[i].code);
         assert_true(strncmp(e->text, "store 'here'", 12) == 0);

@@ -15,7 +15,8 @@ static void create_and_reopen(void **state) {
     SHELF_OK(sh, store_list(sh->s, LIT("m"), &sh->a, &list, &n, &sh->e));
     assert_int_equal(n, 1);
     store_close(sh->s);
-    SHELF_OK(sh, store_open(sh->at, true, &sh->s, &sh->e)); /* create on an existing one only opens it */
+    SHELF_OK(
+        sh, store_open(sh->at, true, &sh->s, &sh->e)); /* create on an existing one only opens it */
     SHELF_OK(sh, store_list(sh->s, LIT("m"), &sh->a, &list, &n, &sh->e));
     assert_int_equal(n, 1);
     assert_int_equal(shelf_count(sh, "drafts"), 0);
@@ -26,7 +27,8 @@ static void absent(void **state) {
     struct store *s = NULL;
     char path[256];
     snprintf(path, sizeof path, "%s/none", sh->folder);
-    SHELF_FAILS(sh, NOT_FOUND, "slipway add", (mkdir(path, 0755), store_open(path, false, &s, &sh->e)));
+    SHELF_FAILS(sh, NOT_FOUND, "slipway add",
+                (mkdir(path, 0755), store_open(path, false, &s, &sh->e)));
     snprintf(path, sizeof path, "%s/none/deeper", sh->folder);
     SHELF_FAILS(sh, NOT_FOUND, "does not exist", store_open(path, false, &s, &sh->e));
     assert_null(s);
@@ -71,7 +73,8 @@ static void newer_schema(void **state) {
     SHELF_FAILS(sh, UNSUPPORTED, "schema 2", store_open(sh->at, false, &s, &sh->e));
     SHELF_FAILS(sh, UNSUPPORTED, "schema 2", store_open(sh->at, true, &s, &sh->e));
     /* and a handle that was open before does not write any more */
-    SHELF_FAILS(sh, UNSUPPORTED, "newer slipway", store_fact_put(sh->s, LIT("a"), LIT("b"), LIT("d"), &sh->e));
+    SHELF_FAILS(sh, UNSUPPORTED, "newer slipway",
+                store_fact_put(sh->s, LIT("a"), LIT("b"), LIT("d"), &sh->e));
     set_pragma(sh, "PRAGMA user_version = 1;");
     SHELF_OK(sh, store_fact_put(sh->s, LIT("a"), LIT("b"), LIT("d"), &sh->e));
 }
@@ -85,8 +88,10 @@ static void foreign_files(void **state) {
     SHELF_OK(sh, file_mkdirs(folder, &sh->e));
     SHELF_OK(sh, file_publish(path, (struct span){0}, 0644, &sh->e));
     SHELF_FAILS(sh, CORRUPT, "not a Slipway store", store_open(folder, true, &s, &sh->e));
-    static const char text[] = "this is not a database, but it is long enough to be looked at as one ...............";
-    SHELF_OK(sh, file_publish(path, (struct span){(const uint8_t *)text, sizeof text}, 0644, &sh->e));
+    static const char text[] =
+        "this is not a database, but it is long enough to be looked at as one ...............";
+    SHELF_OK(sh,
+             file_publish(path, (struct span){(const uint8_t *)text, sizeof text}, 0644, &sh->e));
     SHELF_FAILS(sh, CORRUPT, "not a store", store_open(folder, true, &s, &sh->e));
     struct db d;
     unlink(path);
@@ -105,7 +110,8 @@ static void read_only_use(struct shelf *sh) {
     struct span bytes;
     struct store_swept swept;
     SHELF_OK(sh, store_open(sh->at, true, &sh->s, &sh->e));
-    SHELF_OK(sh, store_resolve(sh->s, &(struct store_ref){.model = LIT("m")}, &sh->a, &info, &sh->e));
+    SHELF_OK(sh,
+             store_resolve(sh->s, &(struct store_ref){.model = LIT("m")}, &sh->a, &info, &sh->e));
     SHELF_OK(sh, store_version_open(sh->s, LIT("m"), 1, &v, &sh->e));
     SHELF_OK(sh, store_version_bytes(v, 0, 100, 5000, &bytes, &sh->e));
     store_version_unref(v);
@@ -136,7 +142,8 @@ static void read_only_folder(void **state) {
     assert_int_equal(shelf_count(sh, "."), 4); /* store.db and three blobs: nothing was made */
 }
 
-static void read_only_beside_a_writer(void **state) { /* its log and shared memory are there to be read */
+static void read_only_beside_a_writer(
+    void **state) { /* its log and shared memory are there to be read */
     struct shelf *sh = *state;
     shelf_add_seed(sh, "m", 1);
     assert_int_equal(shelf_as_nobody(read_only_use, sh), 0);
@@ -199,7 +206,8 @@ static void generation(void **state) {
     pid_t child = fork();
     if (child == 0) { /* by another process */
         struct store *s;
-        if (store_open(sh->at, false, &s, &sh->e) != OK || store_alias_set(s, LIT("m"), LIT("prod"), 1, &sh->e) != OK)
+        if (store_open(sh->at, false, &s, &sh->e) != OK ||
+            store_alias_set(s, LIT("m"), LIT("prod"), 1, &sh->e) != OK)
             _exit(1);
         store_close(s);
         _exit(0);
@@ -249,9 +257,16 @@ static void created_by_many(void **state) {
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, shelf_setup, shelf_teardown)
-    const struct CMUnitTest tests[] = {
-        TEST(create_and_reopen), TEST(absent), TEST(relative_path_survives_chdir), TEST(newer_schema),
-        TEST(foreign_files), TEST(read_only_folder), TEST(read_only_beside_a_writer), TEST(read_only_after_a_crash),
-        TEST(no_permission_to_create), TEST(generation), TEST(created_by_many)};
+    const struct CMUnitTest tests[] = {TEST(create_and_reopen),
+                                       TEST(absent),
+                                       TEST(relative_path_survives_chdir),
+                                       TEST(newer_schema),
+                                       TEST(foreign_files),
+                                       TEST(read_only_folder),
+                                       TEST(read_only_beside_a_writer),
+                                       TEST(read_only_after_a_crash),
+                                       TEST(no_permission_to_create),
+                                       TEST(generation),
+                                       TEST(created_by_many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
