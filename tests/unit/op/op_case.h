@@ -33,7 +33,7 @@ enum { OP_CASE_OPERANDS = 24, OP_CASE_ATTRS = 16 };
 struct op_case {
     const char *op_name;
     int opset;
-    double rtol, atol;
+    double relative, absolute; /* tolerances */
     int n_in, n_out, n_attrs;
     struct tensor in[OP_CASE_OPERANDS];  /* dtype DT_NONE: absent */
     struct tensor out[OP_CASE_OPERANDS]; /* expected; dtype DT_NONE: not wanted */
@@ -65,13 +65,32 @@ struct op_case {
 #define T_ABSENT ((struct tensor){.dtype = DT_NONE})
 
 static inline struct op_case op_case(const char *name, int opset) {
-    struct op_case c = {.op_name = name, .opset = opset, .rtol = 1e-5, .atol = 1e-6};
+    struct op_case c = {.op_name = name, .opset = opset, .relative = 1e-5, .absolute = 1e-6};
     arena_init(&c.arena, 256u << 20);
     return c;
 }
 
-static inline void op_case_in(struct op_case *c, struct tensor t) { c->in[c->n_in++] = t; }
-static inline void op_case_out(struct op_case *c, struct tensor t) { c->out[c->n_out++] = t; }
+/* Compound literals end with their block: whatever a case is given is copied into its arena. */
+static inline void *op_case_keep(struct op_case *c, const void *from, size_t bytes) {
+    void *p = bytes && from ? arena_push_aligned(&c->arena, bytes, 64) : NULL;
+    return p ? memcpy(p, from, bytes) : NULL;
+}
+static inline struct tensor op_case_tensor(struct op_case *c, struct tensor t) {
+    t.data = op_case_keep(c, t.data, t.dtype == DT_NONE ? 0 : tensor_bytes(&t));
+    if (t.dtype == DT_SEQUENCE && t.data) {
+        struct sequence *s = t.data;
+        s->items = op_case_keep(c, s->items, s->n * sizeof *s->items);
+        for (size_t k = 0; k < s->n; k++)
+            s->items[k] = op_case_tensor(c, s->items[k]);
+    }
+    return t;
+}
+static inline void op_case_in(struct op_case *c, struct tensor t) {
+    c->in[c->n_in++] = op_case_tensor(c, t);
+}
+static inline void op_case_out(struct op_case *c, struct tensor t) {
+    c->out[c->n_out++] = op_case_tensor(c, t);
+}
 static inline struct attr *op_case_attr(struct op_case *c, const char *name, enum attr_kind kind) {
     struct attr *a = &c->attrs[c->n_attrs++];
     a->name = str_of(name);
@@ -91,18 +110,18 @@ static inline void op_case_str(struct op_case *c, const char *name, const char *
 static inline void op_case_ints(struct op_case *c, const char *name, size_t n, const int64_t *v) {
     struct attr *a = op_case_attr(c, name, ATTR_INTS);
     a->n = n;
-    a->ints = v;
+    a->ints = op_case_keep(c, v, n * sizeof *v);
 }
 static inline void op_case_floats(struct op_case *c, const char *name, size_t n, const float *v) {
     struct attr *a = op_case_attr(c, name, ATTR_FLOATS);
     a->n = n;
-    a->floats = v;
+    a->floats = op_case_keep(c, v, n * sizeof *v);
 }
 static inline void op_case_strs(struct op_case *c, const char *name, size_t n,
                                 const struct str *v) {
     struct attr *a = op_case_attr(c, name, ATTR_STRS);
     a->n = n;
-    a->strs = v;
+    a->strs = op_case_keep(c, v, n * sizeof *v);
 }
 static inline void op_case_graph(struct op_case *c, const char *name, struct graph *g) {
     op_case_attr(c, name, ATTR_GRAPH)->graph = g;
@@ -356,7 +375,7 @@ static inline void op_case_compare(const struct op_case *c, int i, const struct 
             fail_msg("%s: output %d: other strings", c->op_name, i);
         return;
     }
-    if (compare_tensors(got, want, c->rtol, c->atol, &cmp, &e) != OK)
+    if (compare_tensors(got, want, c->relative, c->absolute, &cmp, &e) != OK)
         fail_msg("%s: output %d: %s", c->op_name, i, e.text);
     if (cmp.different)
         fail_msg("%s: output %d: %zu of %zu elements differ; at %zu got %.9g, expected %.9g",
