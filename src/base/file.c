@@ -148,23 +148,31 @@ bool file_exists(const char *path) {
     return stat(path, &st) == 0;
 }
 
+enum code map_file_fd(struct map_file *m, int fd, const char *name, struct err *e) {
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return fail_errno(e, errno, "cannot examine '%s'", name);
+    if (!S_ISREG(st.st_mode))
+        return fail(e, INVALID, "'%s' is not a regular file", name);
+    struct map_file got = {.device = st.st_dev, .inode = st.st_ino};
+    if (st.st_size > 0) {
+        void *p = map_fd(fd, (size_t)st.st_size);
+        if (p == MAP_FAILED)
+            return fail_errno(e, errno, "cannot map '%s' (%llu bytes)", name,
+                              (unsigned long long)st.st_size);
+        got.bytes = (struct span){p, (size_t)st.st_size};
+    }
+    *m = got;
+    return OK;
+}
+
 enum code map_file_open(struct map_file *m, const char *path, struct err *e) {
     int fd;
     struct stat st;
     TRY(open_regular(path, &fd, &st, e));
-    struct map_file got = {.device = st.st_dev, .inode = st.st_ino};
-    int number = 0;
-    if (st.st_size > 0) {
-        void *p = map_fd(fd, (size_t)st.st_size);
-        number = p == MAP_FAILED ? errno : 0;
-        got.bytes = (struct span){p, (size_t)st.st_size};
-    }
+    enum code code = map_file_fd(m, fd, path, e);
     close(fd);
-    if (number)
-        return fail_errno(e, number, "cannot map '%s' (%llu bytes)", path,
-                          (unsigned long long)st.st_size);
-    *m = got;
-    return OK;
+    return code;
 }
 
 void map_file_close(struct map_file *m) {

@@ -36,4 +36,5 @@ struct map_file {
     uint64_t device, inode;
 };
 MUST_USE enum code map_file_open(struct map_file *m, const char *path, struct err *e);
+MUST_USE enum code map_file_fd(struct map_file *m, int fd, const char *name, struct err *e); /* fd stays the caller's */
 void map_file_close(struct map_file *m); /* safe on a zeroed struct, idempotent */
