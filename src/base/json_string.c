@@ -54,7 +54,7 @@ static enum code take_escape(struct json *r, char text[4], size_t *n, struct err
     if (r->end - r->p < 2)
         return json_fail(r, e, "the text ends inside a string");
     if (r->p[1] == 'u') {
-        uint32_t code_point;
+        uint32_t code_point = 0;
         TRY(take_unicode(r, &code_point, e));
         *n = utf8_put(code_point, text);
         return OK;
@@ -124,7 +124,7 @@ static enum code take_escaped(struct json *r, const char *begin, struct str *out
             to = (char *)memcpy(to, run, (size_t)(r->p - run)) + (r->p - run);
         if (*r->p == '"')
             break;
-        size_t n;
+        size_t n = 0;
         TRY(take_escape(r, text, &n, e));
         if (out)
             to = (char *)memcpy(to, text, n) + n;
