@@ -1,0 +1,143 @@
+"""Serving, side by side with the usual Python way, interleaved in the same minutes: small predictions per second, cold start,
+resident memory, binary size. Usage: python tests/bench/bench_serve.py [--rounds 3] [--seconds 5]  -> a table and JSON."""
+import argparse
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
+SLIPWAY = os.environ.get("SLIPWAY", os.path.join(ROOT, "build", "slipway"))
+MODELS = os.environ.get("SLIPWAY_TEST_MODELS", os.path.join(ROOT, "build", "models"))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(url, seconds=20):
+    until = time.time() + seconds
+    while time.time() < until:
+        try:
+            return urllib.request.urlopen(url, timeout=1).status
+        except OSError:
+            time.sleep(0.02)
+    raise SystemExit(f"{url} did not answer")
+
+
+def wrk(url, body, seconds, connections):
+    with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as f:
+        f.write(f"wrk.method='POST'\nwrk.body=[[{body}]]\nwrk.headers['Content-Type']='application/json'\n")
+    out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", f.name, url], capture_output=True, text=True).stdout
+    os.unlink(f.name)
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    errors = re.search(r"Socket errors: (.*)", out)
+    return {"rate": rate, "p99_ms": float(p99.group(1)) * {"us": 1e-3, "ms": 1, "s": 1e3}[p99.group(2)],
+            "failed": int(bad.group(1)) if bad else 0, "socket_errors": errors.group(1) if errors else ""}
+
+
+def resident(pid):
+    """(all, anonymous) resident bytes."""
+    text = open(f"/proc/{pid}/status").read()
+    kib = lambda key: int(re.search(rf"{key}:\s+(\d+)", text).group(1)) * 1024
+    return kib("VmRSS"), kib("RssAnon")
+
+
+class Ours:
+    def __init__(self, store, *models):
+        self.process = subprocess.Popen([SLIPWAY, "serve", "--store", store, "--listen", "127.0.0.1:0", "--quiet", *models],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def cold_start(store, model, url_path, body, content_type, rounds):
+    """From exec to the first complete answer, page cache warm; minimum and median."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        ours = Ours(store, model)
+        request = urllib.request.Request(ours.url + url_path, data=body, headers={"Content-Type": content_type})
+        urllib.request.urlopen(request, timeout=20).read()
+        times.append((time.perf_counter() - began) * 1e3)
+        ours.stop()
+    times.sort()
+    return {"min_ms": round(times[0], 1), "median_ms": round(times[len(times) // 2], 1)}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--seconds", type=int, default=5)
+    p.add_argument("--connections", type=int, default=16)
+    a = p.parse_args()
+    import numpy as np
+
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", os.path.join(HERE, "requirements.txt")], check=True)
+    subprocess.run([sys.executable, os.path.join(ROOT, "tests", "models", "fetch.py")], check=True, stdout=subprocess.DEVNULL)
+    mlp, rec = (next(os.path.join(at, f) for at, _, files in os.walk(MODELS) for f in files if want in f)
+                for want in ("mlp.onnx", "rec_infer.onnx"))
+    folder = tempfile.mkdtemp(prefix="slipway-bench-")
+    store = os.path.join(folder, "store")
+    for path, name in ((mlp, "mlp"), (rec, "rec")):
+        subprocess.run([SLIPWAY, "add", path, name, "--store", store, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    body = '{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
+    port = free_port()
+    peer = subprocess.Popen([sys.executable, "-m", "uvicorn", "peer_fastapi:app", "--port", str(port), "--log-level", "error", "--no-access-log"],
+                            cwd=HERE, env={**os.environ, "MODEL": mlp})
+    ours = Ours(store, "mlp")
+    rows = {"slipway": [], "fastapi+onnxruntime": []}
+    try:
+        wait_for(f"http://127.0.0.1:{port}/docs")
+        wait_for(ours.url + "/v2/health/ready")
+        for _ in range(a.rounds):  # A B A B
+            rows["fastapi+onnxruntime"].append(wrk(f"http://127.0.0.1:{port}/predict", body, a.seconds, a.connections))
+            rows["slipway"].append(wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, a.connections))
+        idle = resident(ours.process.pid)
+    finally:
+        ours.stop()
+        peer.terminate()
+        peer.wait()
+    best = {k: max(r["rate"] for r in v) for k, v in rows.items()}
+    npy = os.path.join(folder, "x.npy")
+    np.save(npy, np.random.default_rng(0).random((1, 3, 48, 320), np.float32))
+    cold = cold_start(store, "rec", "/predict/rec", open(npy, "rb").read(), "application/x-npy", 7)
+    one = Ours(store, "rec")
+    wait_for(one.url + "/v2/health/ready")
+    rec_resident = resident(one.process.pid)
+    one.stop()
+    stripped = os.path.join(folder, "stripped")
+    subprocess.run(["strip", "-o", stripped, SLIPWAY], check=True)
+    result = {
+        "cores": os.cpu_count(), "connections": a.connections, "rounds": rows, "best": best,
+        "ratio": round(best["slipway"] / best["fastapi+onnxruntime"], 1),
+        "rec_exec_to_first_answer": cold,
+        "mlp_resident_mb": [round(x / 1e6, 1) for x in idle], "rec_resident_mb": [round(x / 1e6, 1) for x in rec_resident],
+        "binary_mb": round(os.path.getsize(SLIPWAY) / 1e6, 2), "binary_stripped_mb": round(os.path.getsize(stripped) / 1e6, 2),
+    }
+    shutil.rmtree(folder)
+    print(f"{'':24}{'requests/s':>12}{'p99 ms':>10}")
+    for k, v in rows.items():
+        top = max(v, key=lambda r: r["rate"])
+        print(f"{k:24}{top['rate']:12.0f}{top['p99_ms']:10.2f}")
+    print(f"ratio {result['ratio']} x; rec exec to first answer {cold['min_ms']} ms min, {cold['median_ms']} ms median; "
+          f"resident (all, anonymous) mlp {result['mlp_resident_mb']} MB, rec {result['rec_resident_mb']} MB; binary {result['binary_stripped_mb']} MB stripped")
+    print(json.dumps(result))
+
+
+main()
