@@ -30,6 +30,8 @@ struct format {        /* const record at the bottom of each format's file */
 #include "format/list.h"
 #undef FORMAT
 
+const char *format_names(void); /* "onnx", separated by spaces */
+
 /* NULL when no format knows the bytes. */
 const struct format *format_sniff(struct span head, uint64_t size);
 
@@ -45,6 +47,7 @@ struct import_file {
     struct span bytes; /* mapped; owned by the import */
 };
 
+/* Must stay where it is until import_close: the model knows its arena. */
 struct import { /* the result; all of it lives in `arena` and the maps until import_close */
     struct arena arena;
     const struct format *format;
