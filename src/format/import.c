@@ -166,8 +166,7 @@ static enum code open_files(struct import *i, const struct model_file *files, in
         struct import_file *f = &list[i->n_files];
         f->name = files[i->n_files].name;
         code = map_beneath(fd, f, e);
-        int bytes =
-            snprintf(f->path, sizeof f->path, "%.*s%.*s", (int)length, list[0].path, STR(f->name));
+        int bytes = snprintf(f->path, sizeof f->path, "%s%.*s", length ? folder : "", STR(f->name));
         if (code == OK && bytes >= (int)sizeof f->path)
             code = fail(e, INVALID, "the path of '%.*s' is too long", STR(f->name));
     }
@@ -236,6 +235,7 @@ static enum code parse(struct import *i, const struct format_limits *l, struct e
     struct buf wire;
     char what[300];
     i->arena.cap_bytes = limits.memory_bytes;
+    (void)op_find(LIT("add")); /* sorts its index here, not in the child */
     snprintf(what, sizeof what, "the import of '%.*s'",
              main->name.n < 250 ? (int)main->name.n : 250, main->name.p);
     buf_init(&wire, limits.memory_bytes);
