@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The core ledger: one count of cores for the whole process. A run asks for cores before it computes and gives them back
- * after: a single request gets all, many requests get one each, and the sum never exceeds the cores (house.md §5). */
+/* The core ledger: one count of cores for the whole process. A run asks for cores before it
+ * computes and gives them back after: a single request gets all, many requests get one each, and
+ * the sum never exceeds the cores (house.md §5). */
 #pragma once
 
 #include <stdint.h>
 
 void cores_setup(int cores); /* once at start: --threads, or cpu_cores() */
 int cores_total(void);
-/* Waits until at least one core is free; returns how many were granted, 1..want. waiting > 0 elsewhere lowers the grant. */
+/* Waits until at least one core is free; returns how many were granted, 1..want. waiting > 0
+ * elsewhere lowers the grant. */
 int cores_take(int want);
 void cores_give(int granted);
 int cores_waiting(void);
+
+/* First thing in main: makes idle OpenMP threads sleep soon instead of burning a core, by starting
+ * the program again with GOMP_SPINCOUNT set (the runtime reads it before main). Returns when that
+ * is done already, or cannot be. */
+void cores_settle(char **argv);

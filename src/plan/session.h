@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A session: a model ready to run. Passes have been applied once; plans are made and cached per input shapes and team
- * size; each run borrows a runner (one slab of memory whose layout the plan computed) from the plan's pool.
+/* A session: a model ready to run. Passes have been applied once; plans are made and cached per
+ * input shapes and team size; each run borrows a runner (one slab of memory whose layout the plan
+ * computed) from the plan's pool.
  *
- * 1. Immutable after session_open but for the cache, which one lock guards; runs never hold it while computing.
- * 2. A run whose plan and runner exist allocates nothing (tests count), unless the graph has OP_DYNAMIC operators.
+ * 1. Immutable after session_open but for the cache, which one lock guards; runs never hold it
+ * while computing.
+ * 2. A run whose plan and runner exist allocates nothing (tests count), unless the graph has
+ * OP_DYNAMIC operators.
  * 3. Outputs are PLAIN tensors in the runner's memory, valid until session_end.
- * 4. Weights: constants are used in place from the map; packed copies are made once per session and shared by all its plans
- *    (the key is the constant and the packing), then by all runners. */
+ * 4. Weights: constants are used in place from the map; packed copies are made once per session and
+ * shared by all its plans (the key is the constant and the packing), then by all runners. */
 #pragma once
 
 #include "graph/op.h"
@@ -14,15 +17,17 @@
 struct session; /* opaque */
 
 struct session_options {
-    size_t memory_bytes;   /* limit of one run's slab plus dynamic memory; 0: 8 GiB */
-    size_t plans;          /* cached plans, least recently used dropped; 0: 16 */
-    uint64_t loop_limit;   /* iterations of one Loop/Scan; 0: 1,000,000 */
-    unsigned passes_off;   /* bit mask of pass indexes (pass_index), for tests; 0: all on */
-    bool profile;          /* keep per-node times */
+    size_t memory_bytes; /* limit of one run's slab plus dynamic memory; 0: 8 GiB */
+    size_t plans;        /* cached plans, least recently used dropped; 0: 16 */
+    uint64_t loop_limit; /* iterations of one Loop/Scan; 0: 1,000,000 */
+    unsigned passes_off; /* bit mask of pass indexes (pass_index), for tests; 0: all on */
+    bool profile;        /* keep per-node times */
 };
 
-/* model is borrowed and must outlive the session (its constants' bytes too). Applies passes to a copy of its own. */
-MUST_USE enum code session_open(const struct model *m, const struct session_options *o, struct session **out, struct err *e);
+/* model is borrowed and must outlive the session (its constants' bytes too). Applies passes to a
+ * copy of its own. */
+MUST_USE enum code session_open(const struct model *m, const struct session_options *o,
+                                struct session **out, struct err *e);
 void session_close(struct session *s); /* no run may be in flight */
 
 struct session_io {
@@ -36,25 +41,30 @@ size_t session_inputs(const struct session *s, const struct session_io **out);
 size_t session_outputs(const struct session *s, const struct session_io **out);
 
 struct session_run {
-    struct tensor *outputs; /* (session_outputs), in order; an output that was not wanted has dtype DT_NONE */
-    void *runner;           /* private */
+    struct tensor
+        *outputs; /* (session_outputs), in order; an output that was not wanted has dtype DT_NONE */
+    void *runner; /* private */
     uint64_t compute_ns;
 };
 
 struct session_ask {
-    const struct tensor *inputs; /* (session_inputs) in order, PLAIN, 64-byte aligned preferred; dtype DT_NONE: use the default */
+    const struct tensor *inputs; /* (session_inputs) in order, PLAIN, 64-byte aligned preferred;
+                                    dtype DT_NONE: use the default */
     const bool *want;            /* (session_outputs) or NULL: all */
     int threads;                 /* team size granted by the caller, >= 1 */
     uint64_t deadline_ns;        /* monotonic, 0: none */
     const bool *cancel;          /* read between nodes; may be NULL */
     uint64_t seed;               /* of random operators */
 };
-/* INVALID names the input and says what was expected and what came, before anything runs. On OK session_end must follow. */
-MUST_USE enum code session_begin(struct session *s, const struct session_ask *ask, struct session_run *run, struct err *e);
+/* INVALID names the input and says what was expected and what came, before anything runs. On OK
+ * session_end must follow. */
+MUST_USE enum code session_begin(struct session *s, const struct session_ask *ask,
+                                 struct session_run *run, struct err *e);
 void session_end(struct session *s, struct session_run *run);
 
-/* The batch dimension: true when every input and output has a free first dim and rows are independent (checked by the plan's
- * shape inference at two batch sizes, no operator that mixes along dim 0), so the host may join requests. */
+/* The batch dimension: true when every input and output has a free first dim and rows are
+ * independent (checked by the plan's shape inference at two batch sizes, no operator that mixes
+ * along dim 0), so the host may join requests. */
 bool session_batches(const struct session *s);
 
 /* Explains (show --plan, bench --profile): one row per step of the plan of these input shapes. */
@@ -63,7 +73,9 @@ struct session_step {
     double flops, bytes;
     uint64_t calls, total_ns, min_ns; /* profile only */
 };
-MUST_USE enum code session_explain(struct session *s, const struct session_ask *ask, struct arena *a, struct session_step **out, size_t *n, struct err *e);
+MUST_USE enum code session_explain(struct session *s, const struct session_ask *ask,
+                                   struct arena *a, struct session_step **out, size_t *n,
+                                   struct err *e);
 
 struct session_memory {
     size_t constant_bytes; /* mapped, as in the file */

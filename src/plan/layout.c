@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chooses the layout of every value. Convolutions and pools are faster over channels that lie side
+ * by side (NHWC), and oneDNN's NHWC kernels are as fast as its blocked ones, so NHWC is the one
+ * layout of chains:
+ *
+ *   a chain starts at an operator with OP_NHWC_WINS, runs on through those that work on either
+ * (OP_ELEMENTWISE, OP_NHWC, OP_NHWC_ALL) while their largest operand is in it, and ends where an
+ * operator knows only plain tensors.
+ *
+ * A "reorder" node stands at each edge, once per value and direction, however many readers there
+ * are. Where layouts are the same bytes (one channel, or one pixel) place.c makes it a view.
+ *
+ * 1. Inputs and outputs of the graph, captures of bodies, and values whose shape only data tells
+ * are plain.
+ * 2. Operands that are not of the full shape stay as they are: broadcasting walks by logical axes.
+ */
+#include "plan/pass.h"
+
+#include "op/op_list.h"
+#include "plan/walk.h"
+
+struct weaving {
+    struct graph *g;
+    struct arena *arena;
+    struct node *nodes; /* the new order, reorders among them */
+    int n, room;
+    value_id *twin; /* by value: the same in the other layout, or VALUE_NONE */
+    int n_twins;
+    const struct op *reorder;
+    bool full, changed;
+};
+
+static const struct shape *shape_at(const struct weaving *x, value_id v) {
+    const struct value *value = &x->g->values[v];
+    return value->constant ? &value->constant->shape : &value->shape;
+}
+
+static enum layout layout_at(const struct weaving *x, value_id v) {
+    const struct value *value = &x->g->values[v];
+    return value->constant ? value->constant->layout : value->layout;
+}
+
+/* --- edges --- */
+
+static struct node *push(struct weaving *x, const struct node *n) {
+    if (x->n == x->room) {
+        int room = x->room * 2;
+        struct node *nodes = ARENA_ARRAY(x->arena, (size_t)room, struct node);
+        if (!nodes) {
+            x->full = true;
+            return NULL;
+        }
+        memcpy(nodes, x->nodes, (size_t)x->n * sizeof *nodes);
+        x->nodes = nodes;
+        x->room = room;
+    }
+    x->nodes[x->n] = *n;
+    return &x->nodes[x->n++];
+}
+
+static value_id new_twin(struct weaving *x, value_id v, enum layout to) {
+    value_id made = graph_add_value(x->g, x->g->values[v].name);
+    if (made == VALUE_NONE)
+        return made;
+    struct value *t = &x->g->values[made];
+    t->dtype = x->g->values[v].constant ? x->g->values[v].constant->dtype : x->g->values[v].dtype;
+    t->shape = *shape_at(x, v);
+    t->ranked = true;
+    t->layout = to;
+    return made;
+}
+
+/* v in this layout: itself, or what a reorder makes of it. */
+static value_id as(struct weaving *x, value_id v, enum layout to) {
+    if (v == VALUE_NONE || layout_at(x, v) == to || !walk_known(&x->g->values[v]) ||
+        shape_at(x, v)->rank < 3)
+        return v;
+    if (v < x->n_twins && x->twin[v] != VALUE_NONE)
+        return x->twin[v];
+    struct node n = {.op = x->reorder, .op_name = str_of(x->reorder->name), .n_in = 1, .n_out = 1};
+    n.in = ARENA_NEW(x->arena, value_id);
+    n.out = ARENA_NEW(x->arena, value_id);
+    value_id made = new_twin(x, v, to);
+    if (!n.in || !n.out || made == VALUE_NONE || !push(x, &n)) {
+        x->full = true;
+        return v;
+    }
+    *n.in = v;
+    *n.out = made;
+    if (v < x->n_twins)
+        x->twin[v] = made;
+    x->changed = true;
+    return made;
+}
+
+/* --- who wants what --- */
+
+static bool is_full(const struct weaving *x, value_id v, const struct shape *out) {
+    return v != VALUE_NONE && walk_known(&x->g->values[v]) && shape_eq(shape_at(x, v), out);
+}
+
+static bool posts_read(const struct node *n, int input) {
+    for (int k = 0; k < n->n_post; k++)
+        if ((n->post[k].kind == POST_ADD || n->post[k].kind == POST_MUL) &&
+            n->post[k].input == input)
+            return true;
+    return false;
+}
+
+/* Input i carries pictures in the chain's layout. */
+static bool in_chain(const struct weaving *x, const struct node *n, int i,
+                     const struct shape *out) {
+    if (n->in[i] == VALUE_NONE || x->g->values[n->in[i]].constant)
+        return false;
+    if (posts_read(n, i) || n->op->flags & OP_ELEMENTWISE)
+        return is_full(x, n->in[i], out);
+    return i == 0 || n->op->flags & OP_NHWC_ALL;
+}
+
+/* A value that could lie in NHWC: 3 to 5 dims, all known, made here. */
+static bool is_picture(const struct weaving *x, value_id v) {
+    if (v == VALUE_NONE || !walk_known(&x->g->values[v]))
+        return false;
+    int rank = shape_at(x, v)->rank;
+    return rank >= 3 && rank <= 5;
+}
+
+static bool wants_nhwc(const struct weaving *x, const struct node *n) {
+    unsigned flags = n->op->flags;
+    if (!(flags & (OP_NHWC | OP_NHWC_ALL | OP_NHWC_WINS | OP_ELEMENTWISE)) || flags & OP_DYNAMIC ||
+        n->n_in < 1)
+        return false;
+    if (!is_picture(x, n->out[0]))
+        return false;
+    if (!(flags & OP_ELEMENTWISE) && !is_picture(x, n->in[0]))
+        return false;
+    for (int i = 1; i < n->n_out; i++)
+        if (n->out[i] != VALUE_NONE)
+            return false;
+    if (flags & OP_NHWC_WINS)
+        return true;
+    const struct shape *out = shape_at(x, n->out[0]);
+    double inside = 0, outside = 0;
+    for (int i = 0; i < n->n_in; i++) {
+        size_t count;
+        if (!in_chain(x, n, i, out) || !shape_count(shape_at(x, n->in[i]), &count))
+            continue;
+        *(layout_at(x, n->in[i]) == LAYOUT_NHWC ? &inside : &outside) += (double)count;
+    }
+    return inside > outside;
+}
+
+/* A transpose that turns NCHW into NHWC, or back, is a change of layout: its output has the bytes
+ * of its input. */
+static bool is_layout_change(struct weaving *x, const struct node *n, bool *to_last) {
+    const int64_t *perm;
+    size_t rank;
+    if (!str_is(n->op_name, "transpose") || n->n_post || !is_picture(x, n->in[0]) ||
+        !is_picture(x, n->out[0]) || !attr_ints(n, "perm", &perm, &rank) ||
+        (int)rank != shape_at(x, n->in[0])->rank || perm[0] != 0)
+        return false;
+    *to_last = perm[rank - 1] == 1;
+    for (size_t d = 1; d < rank; d++) {
+        int64_t last = d == rank - 1 ? 1 : (int64_t)d + 1,
+                first = d == 1 ? (int64_t)rank - 1 : (int64_t)d - 1;
+        if (perm[d] != (*to_last ? last : first))
+            return false;
+    }
+    return true;
+}
+
+static bool weave_transpose(struct weaving *x, struct node *n) {
+    bool to_last;
+    if (!is_layout_change(x, n, &to_last))
+        return false;
+    value_id twin = n->in[0] < x->n_twins ? x->twin[n->in[0]] : VALUE_NONE;
+    if (to_last && layout_at(x, n->in[0]) == LAYOUT_PLAIN && twin == VALUE_NONE)
+        return false;
+    n->in[0] = as(x, n->in[0], to_last ? LAYOUT_NHWC : LAYOUT_PLAIN);
+    x->g->values[n->out[0]].layout = to_last ? LAYOUT_PLAIN : LAYOUT_NHWC;
+    (void)push(x, n);
+    return true;
+}
+
+static void weave(struct weaving *x, struct node *n) {
+    if (weave_transpose(x, n))
+        return;
+    bool nhwc = wants_nhwc(x, n), elementwise = n->op->flags & OP_ELEMENTWISE;
+    const struct shape out =
+        n->n_out && n->out[0] != VALUE_NONE ? *shape_at(x, n->out[0]) : (struct shape){0};
+    for (int i = 0; i < n->n_in; i++) {
+        if (n->in[i] == VALUE_NONE || x->g->values[n->in[i]].constant)
+            continue;
+        if (nhwc && in_chain(x, n, i, &out))
+            n->in[i] = as(x, n->in[i], LAYOUT_NHWC);
+        else if (!elementwise || posts_read(n, i) || is_full(x, n->in[i], &out))
+            n->in[i] = as(x, n->in[i], LAYOUT_PLAIN);
+    }
+    if (nhwc)
+        x->g->values[n->out[0]].layout = LAYOUT_NHWC;
+    (void)push(x, n);
+}
+
+/* What bodies capture stays plain: they were planned to see it so. */
+static void plain_captures(struct weaving *x, struct graph *body) {
+    for (int v = 0; v < body->n_values; v++)
+        if (body->values[v].capture != VALUE_NONE)
+            body->values[v].capture = as(x, body->values[v].capture, LAYOUT_PLAIN);
+}
+
+static void plain_bodies(struct weaving *x, struct node *n) {
+    for (int k = 0; k < n->n_attrs; k++) {
+        if (n->attrs[k].kind == ATTR_GRAPH)
+            plain_captures(x, n->attrs[k].graph);
+        for (size_t i = 0; n->attrs[k].kind == ATTR_GRAPHS && i < n->attrs[k].n; i++)
+            plain_captures(x, n->attrs[k].graphs[i]);
+    }
+}
+
+static enum code run(struct pass_run *r, struct err *e) {
+    struct graph *g = r->graph;
+    struct weaving x = {.g = g,
+                        .arena = r->arena,
+                        .room = g->n_nodes + g->n_nodes / 4 + 16,
+                        .n_twins = g->n_values};
+    x.reorder = op_find(LIT("reorder"));
+    x.nodes = ARENA_ARRAY(r->arena, (size_t)x.room, struct node);
+    x.twin = ARENA_ARRAY(r->arena, (size_t)x.n_twins + 1, value_id);
+    if (!x.reorder)
+        return OK;
+    if (!x.nodes || !x.twin)
+        return arena_fail(r->arena, (size_t)x.room * sizeof *x.nodes, "a plan's layouts", e);
+    for (int v = 0; v < x.n_twins; v++)
+        x.twin[v] = VALUE_NONE;
+    for (int k = 0; k < g->n_nodes; k++) {
+        plain_bodies(&x, &g->nodes[k]);
+        weave(&x, &g->nodes[k]);
+    }
+    for (int i = 0; i < g->n_outputs; i++)
+        g->outputs[i] = as(&x, g->outputs[i], LAYOUT_PLAIN);
+    if (x.full)
+        return arena_fail(r->arena, sizeof(struct node), "a plan's layouts", e);
+    g->nodes = x.nodes;
+    g->n_nodes = x.n;
+    g->room_nodes = x.room;
+    for (int k = 0; k < g->n_nodes; k++)
+        for (int i = 0; i < g->nodes[k].n_out; i++)
+            if (g->nodes[k].out[i] != VALUE_NONE)
+                g->values[g->nodes[k].out[i]].producer = k;
+    return OK; /* the walk of shapes is not repeated: a reorder's are known, and it must not reset a
+                  layout */
+}
+
+const struct pass pass_layout = {.name = "layout", .stages = PASS_LAST, .run = run};

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The passes in order. The position is the bit of session_options.passes_off. */
+PASS(fold)
+PASS(branch)
+PASS(dead)
+PASS(fuse_act)
+PASS(fuse_norm)
+PASS(fuse_conv)
+PASS(transpose)
+PASS(fuse_post)
+PASS(layout)

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packed weights: see packs.h. Two hash tables that only grow, in arenas that end with the session.
+ */
+#include "plan/packs.h"
+
+#include "base/mem.h"
+
+struct pack {
+    const void *constant;
+    uint64_t packing;
+    size_t bytes;
+    void *data;
+};
+
+enum { FIRST_ROOM = 64, NAMES_CAP = 256 << 20 };
+
+static uint64_t mix(const void *p, uint64_t packing) {
+    uint64_t h = ((uint64_t)(uintptr_t)p >> 4 ^ packing) * 0x9E3779B97F4A7C15u;
+    return h ^ h >> 29;
+}
+
+static bool grow_table(struct packs *p) {
+    size_t room = p->room ? p->room * 2 : FIRST_ROOM;
+    struct pack **table = ARENA_ARRAY(&p->names, room, struct pack *);
+    if (!table)
+        return false;
+    for (size_t k = 0; k < p->room; k++) {
+        if (!p->table[k])
+            continue;
+        size_t at = mix(p->table[k]->constant, p->table[k]->packing);
+        while (table[at & (room - 1)])
+            at++;
+        table[at & (room - 1)] = p->table[k];
+    }
+    p->table = table;
+    p->room = room;
+    return true;
+}
+
+static struct pack *find(struct packs *p, const void *constant, uint64_t packing, size_t bytes) {
+    for (size_t at = mix(constant, packing); p->room && p->table[at & (p->room - 1)]; at++) {
+        struct pack *k = p->table[at & (p->room - 1)];
+        if (k->constant == constant && k->packing == packing && k->bytes == bytes)
+            return k;
+    }
+    return NULL;
+}
+
+static void *get(struct op_packs *face, const void *constant, uint64_t packing, size_t bytes,
+                 bool *filled) {
+    struct packs *p = (struct packs *)face;
+    *filled = false;
+    if (!packs_owns(p, constant))
+        return p->moment ? arena_push_aligned(p->moment, bytes, MEM_LINE) : NULL;
+    struct pack *k = find(p, constant, packing, bytes);
+    if (k) {
+        *filled = true;
+        return k->data;
+    }
+    if (p->n * 2 >= p->room && !grow_table(p))
+        return NULL;
+    if (!(k = ARENA_NEW(&p->names, struct pack)))
+        return NULL;
+    *k = (struct pack){constant, packing, bytes, arena_push_aligned(&p->memory, bytes, MEM_LINE)};
+    if (!k->data)
+        return NULL;
+    size_t at = mix(constant, packing);
+    while (p->table[at & (p->room - 1)])
+        at++;
+    p->table[at & (p->room - 1)] = k;
+    p->n++;
+    p->bytes += bytes;
+    return k->data;
+}
+
+void packs_init(struct packs *p, size_t cap_bytes) {
+    *p = (struct packs){.face = {get}};
+    arena_init(&p->memory, cap_bytes);
+    arena_init(&p->names, NAMES_CAP);
+}
+
+void packs_deinit(struct packs *p) {
+    arena_deinit(&p->memory);
+    arena_deinit(&p->names);
+}
+
+/* --- whose constants they are --- */
+
+static void put_address(const void **table, size_t room, const void *address) {
+    size_t at = mix(address, 0);
+    while (table[at & (room - 1)] && table[at & (room - 1)] != address)
+        at++;
+    table[at & (room - 1)] = address;
+}
+
+bool packs_owns(const struct packs *p, const void *constant) {
+    for (size_t at = mix(constant, 0); p->room_owned && p->owned[at & (p->room_owned - 1)]; at++)
+        if (p->owned[at & (p->room_owned - 1)] == constant)
+            return true;
+    return false;
+}
+
+enum code packs_own(struct packs *p, const struct graph *g, struct err *e) {
+    size_t room = FIRST_ROOM;
+    while (room < (p->n_owned + (size_t)g->n_values) * 2)
+        room *= 2;
+    const void **table = ARENA_ARRAY(&p->names, room, const void *);
+    if (!table)
+        return arena_fail(&p->names, room * sizeof *table, "the table of constants", e);
+    for (size_t k = 0; k < p->room_owned; k++)
+        if (p->owned[k])
+            put_address(table, room, p->owned[k]);
+    for (int v = 0; v < g->n_values; v++)
+        if (g->values[v].constant && g->values[v].constant->data)
+            put_address(table, room, g->values[v].constant->data);
+    p->n_owned += (size_t)g->n_values;
+    p->owned = table;
+    p->room_owned = room;
+    for (int k = 0; k < g->n_nodes; k++)
+        for (int i = 0; i < g->nodes[k].n_attrs; i++)
+            if (g->nodes[k].attrs[i].kind == ATTR_GRAPH)
+                TRY(packs_own(p, g->nodes[k].attrs[i].graph, e));
+    return OK;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs the passes of a stage in the list's order until none changes anything. A bound on the rounds
+ * keeps two passes that undo each other from spinning for ever: the answer would still be right. */
+#include "plan/pass.h"
+
+#include "plan/session.h"
+#include "plan/walk.h"
+
+enum { ROUNDS = 12 };
+enum { OPEN_BUDGET = 1 << 30, PLAN_BUDGET = 64 << 20 }; /* bytes of folded constants */
+
+static const struct pass *const passes[] = {
+#define PASS(name) &pass_##name,
+#include "plan/list.h"
+#undef PASS
+};
+
+enum { N_PASSES = sizeof passes / sizeof passes[0] };
+
+size_t pass_count(void) { return N_PASSES; }
+
+const char *pass_name(size_t index) { return index < N_PASSES ? passes[index]->name : NULL; }
+
+static enum code one_round(struct pass_run *r, unsigned off, struct err *e) {
+    for (unsigned i = 0; i < N_PASSES; i++) {
+        if (off >> i & 1 || !(passes[i]->stages & r->stage))
+            continue;
+        bool before = r->changed;
+        r->changed = false;
+        TRY(passes[i]->run(r, e));
+        if (r->changed) /* new nodes have no shapes yet */
+            TRY(walk_graph(r->graph, e));
+        r->changed |= before;
+    }
+    return OK;
+}
+
+enum code pass_all(struct graph *g, struct arena *arena, enum pass_stage stage, unsigned off,
+                   struct err *e) {
+    struct pass_run r = {.graph = g,
+                         .arena = arena,
+                         .stage = stage,
+                         .budget = stage == PASS_OPEN ? OPEN_BUDGET : PLAN_BUDGET};
+    TRY(walk_graph(g, e));
+    do {
+        r.changed = false;
+        TRY(one_round(&r, off, e));
+    } while (r.changed && stage != PASS_LAST && ++r.round < ROUNDS);
+    return OK;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A pass: one improvement of a graph that does not change its answers. One file each, listed in
+ * list.h in the order in which they run; every one can be switched off (session_options.passes_off,
+ * bit = position in the list), and the answers must agree.
+ *
+ * PASS_OPEN runs once per session, where inputs may have free dims: what touches weights belongs
+ * here. PASS_PLAN runs for each plan, on the plan's own copy, where all shapes are known that
+ * inputs decide. Both repeat until nothing changes. PASS_LAST runs once, after the plan's others.
+ */
+#pragma once
+
+#include "plan/rewire.h"
+
+enum pass_stage { PASS_OPEN = 1, PASS_PLAN = 2, PASS_LAST = 4 };
+
+struct pass_run {
+    struct graph *graph;
+    struct arena *arena; /* lives as long as the graph */
+    enum pass_stage stage;
+    int round;     /* 0, 1, ...: earlier rounds leave a pattern to passes that must see it first */
+    size_t budget; /* bytes that folded constants may still take */
+    bool changed;  /* out: set, never cleared, by a pass that changed something */
+};
+
+struct pass { /* const record at the bottom of each pass's file */
+    const char *name;
+    unsigned stages; /* enum pass_stage, or-ed */
+    enum code (*run)(struct pass_run *r, struct err *e);
+};
+
+#define PASS(name) extern const struct pass pass_##name;
+#include "plan/list.h"
+#undef PASS
+
+/* All passes of a stage on a graph; off: bit mask. Walks the shapes first and after every change.
+ */
+MUST_USE enum code pass_all(struct graph *g, struct arena *arena, enum pass_stage stage,
+                            unsigned off, struct err *e);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A session: see session.h. It owns a copy of the model's graph with the passes of PASS_OPEN
+ * applied, the shelf of plans and what plans share (struct shop). */
+#include "plan/session.h"
+
+#include "plan/explain.h"
+#include "plan/pass.h"
+#include "plan/rows.h"
+#include "plan/run.h"
+#include "plan/shelf.h"
+#include "plan/walk.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { DEFAULT_PLANS = 16 };
+static const size_t DEFAULT_MEMORY = (size_t)8 << 30, MODEL_CAP = (size_t)16 << 30,
+                    PACKS_CAP = (size_t)64 << 30;
+
+struct session {
+    struct shop shop;
+    struct shelf shelf;
+    struct arena arena; /* the model's copy and its folded constants */
+    struct model *model;
+    struct session_io *inputs, *outputs;
+    const struct tensor **defaults; /* (n_inputs) of optional inputs */
+    size_t n_inputs, n_outputs;
+    size_t constant_bytes;
+    bool batches;
+};
+
+/* --- opening --- */
+
+static struct session_io describe(const struct value *v) {
+    struct session_io io = {
+        .name = v->name, .dtype = v->dtype, .shape = v->shape, .optional = v->constant != NULL};
+    memcpy(io.dim_names, v->dim_names, sizeof io.dim_names);
+    if (v->constant) {
+        io.dtype = v->constant->dtype;
+        io.shape = v->constant->shape;
+    } else if (!v->ranked) {
+        io.shape = (struct shape){.rank = -1};
+    }
+    return io;
+}
+
+/* Inputs and outputs as the file declares them; a default leaves the graph, so that nothing is
+ * folded into it. */
+static enum code describe_ends(struct session *s, struct err *e) {
+    struct graph *g = s->model->main;
+    s->n_inputs = (size_t)g->n_inputs;
+    s->n_outputs = (size_t)g->n_outputs;
+    s->inputs = ARENA_ARRAY(&s->arena, s->n_inputs + 1, struct session_io);
+    s->outputs = ARENA_ARRAY(&s->arena, s->n_outputs + 1, struct session_io);
+    s->defaults = ARENA_ARRAY(&s->arena, s->n_inputs + 1, const struct tensor *);
+    if (!s->inputs || !s->outputs || !s->defaults)
+        return arena_fail(&s->arena, s->n_inputs * sizeof *s->inputs, "a session", e);
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        struct value *v = &g->values[g->inputs[i]];
+        s->inputs[i] = describe(v);
+        s->defaults[i] = v->constant;
+        v->constant = NULL;
+    }
+    for (size_t i = 0; i < s->n_outputs; i++)
+        s->outputs[i] = describe(&g->values[g->outputs[i]]);
+    return OK;
+}
+
+static void count_constants(struct session *s) {
+    const struct graph *g = s->model->main;
+    for (int v = 0; v < g->n_values; v++)
+        if (g->values[v].constant && g->values[v].origin.file >= 0)
+            s->constant_bytes += tensor_bytes(g->values[v].constant);
+}
+
+static enum code open_model(struct session *s, const struct model *m, struct err *e) {
+    s->model = graph_copy(m, &s->arena);
+    if (!s->model)
+        return arena_fail(&s->arena, (size_t)m->main->n_values * sizeof(struct value),
+                          "a session's graph", e);
+    count_constants(s);
+    TRY(describe_ends(s, e));
+    walk_forget(s->model->main);
+    TRY(pass_all(s->model->main, &s->arena, PASS_OPEN, s->shop.o.passes_off, e));
+    TRY(packs_own(&s->shop.packs, s->model->main, e));
+    shelf_init(&s->shelf, &s->shop, s->model, s->shop.o.plans);
+    s->shelf.defaults = s->defaults;
+    s->batches = rows_independent(s->model, s->inputs, s->outputs);
+    return OK;
+}
+
+enum code session_open(const struct model *m, const struct session_options *o, struct session **out,
+                       struct err *e) {
+    struct session *s = mem_zalloc(1, sizeof *s);
+    if (!s)
+        return fail(e, NOMEM, "no memory for a session");
+    s->shop.o = o ? *o : (struct session_options){0};
+    if (!s->shop.o.memory_bytes)
+        s->shop.o.memory_bytes = DEFAULT_MEMORY;
+    if (!s->shop.o.plans)
+        s->shop.o.plans = DEFAULT_PLANS;
+    arena_init(&s->arena, MODEL_CAP);
+    packs_init(&s->shop.packs, PACKS_CAP);
+    slabs_init(&s->shop.slabs);
+    pthread_mutex_init(&s->shop.build, NULL);
+    enum code code = open_model(s, m, e);
+    if (code != OK) {
+        session_close(s);
+        return code;
+    }
+    *out = s;
+    return OK;
+}
+
+void session_close(struct session *s) {
+    if (!s)
+        return;
+    if (s->shelf.shop)
+        shelf_deinit(&s->shelf);
+    slabs_deinit(&s->shop.slabs);
+    packs_deinit(&s->shop.packs);
+    pthread_mutex_destroy(&s->shop.build);
+    arena_deinit(&s->arena);
+    mem_free(s);
+}
+
+size_t session_inputs(const struct session *s, const struct session_io **out) {
+    *out = s->inputs;
+    return s->n_inputs;
+}
+
+size_t session_outputs(const struct session *s, const struct session_io **out) {
+    *out = s->outputs;
+    return s->n_outputs;
+}
+
+bool session_batches(const struct session *s) { return s->batches; }
+
+/* --- what comes in --- */
+
+static bool shape_matches(const struct shape *want, const struct shape *got) {
+    if (want->rank < 0)
+        return true;
+    bool same = want->rank == got->rank;
+    for (int d = 0; same && d < want->rank; d++)
+        same = want->dims[d] < 0 || want->dims[d] == got->dims[d];
+    return same;
+}
+
+static enum code check_input(const struct session_io *io, const struct tensor *t, struct err *e) {
+    char want[SHAPE_TEXT], got[SHAPE_TEXT];
+    size_t count;
+    if (t->dtype == DT_NONE)
+        return io->optional ? OK : fail(e, INVALID, "input '%.*s' is missing", STR(io->name));
+    if (t->dtype != io->dtype || !shape_matches(&io->shape, &t->shape))
+        return fail(e, INVALID, "input '%.*s': expected %s %s, got %s %s", STR(io->name),
+                    dtype_name(io->dtype),
+                    io->shape.rank < 0 ? "of any shape" : shape_print(&io->shape, want),
+                    dtype_name(t->dtype), shape_print(&t->shape, got));
+    if (t->dtype != DT_SEQUENCE &&
+        (!shape_count(&t->shape, &count) || (count && !t->data) || t->layout != LAYOUT_PLAIN))
+        return fail(e, INVALID, "input '%.*s': %s %s is not a tensor", STR(io->name),
+                    dtype_name(t->dtype), shape_print(&t->shape, got));
+    return OK;
+}
+
+static bool misaligned(const struct tensor *t) {
+    size_t unit = t->dtype == DT_STRING ? sizeof(void *) : dtype_size(t->dtype);
+    return t->data && unit > 1 && unit <= MEM_LINE &&
+           (uintptr_t)t->data % (unit > 8 ? 8 : unit) != 0;
+}
+
+/* Numbers at odd addresses, as they lie in a message: copied, so that no operator needs to care. */
+static enum code align_inputs(const struct session *s, const struct tensor **inputs,
+                              struct area *area, struct err *e) {
+    struct tensor *own = NULL;
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        const struct tensor *t = &(*inputs)[i];
+        if (!misaligned(t))
+            continue;
+        if (!own) {
+            if (!(own = area_push(area, s->n_inputs * sizeof *own)))
+                return fail(e, LIMIT, "inputs need more than the run's limit of memory");
+            memcpy(own, *inputs, s->n_inputs * sizeof *own);
+            *inputs = own;
+        }
+        void *copy = area_push(area, tensor_bytes(t));
+        if (!copy)
+            return fail(e, LIMIT, "inputs need more than the run's limit of memory");
+        memcpy(copy, t->data, tensor_bytes(t));
+        own[i].data = copy;
+    }
+    return OK;
+}
+
+/* --- running --- */
+
+static enum code run_on(struct session *s, struct runner *r, const struct session_ask *ask,
+                        struct err *e) {
+    const struct tensor *inputs = ask->inputs;
+    area_reset(&r->area, s->shop.o.memory_bytes - r->plan->slab_bytes);
+    TRY(align_inputs(s, &inputs, &r->area, e));
+    struct run_terms terms = {ask->cancel, ask->deadline_ns, ask->seed, &r->area};
+    TRY(run_check(&terms, e));
+    return run_plan(r, inputs, &terms, e);
+}
+
+enum code session_begin(struct session *s, const struct session_ask *ask, struct session_run *run,
+                        struct err *e) {
+    struct plan *p;
+    struct runner *r;
+    for (size_t i = 0; i < s->n_inputs; i++)
+        TRY(check_input(&s->inputs[i], &ask->inputs[i], e));
+    struct plan_ask what = {ask->inputs, ask->want, ask->threads > 0 ? ask->threads : 1};
+    TRY(shelf_take(&s->shelf, &what, &p, e));
+    enum code code = runner_take(p, &r, e);
+    if (code != OK) {
+        shelf_give(&s->shelf, p);
+        return code;
+    }
+    uint64_t began = clock_ns();
+    code = run_on(s, r, ask, e);
+    if (code != OK) {
+        runner_give(r);
+        shelf_give(&s->shelf, p);
+        return code;
+    }
+    *run = (struct session_run){r->outputs, r, clock_ns() - began};
+    return OK;
+}
+
+void session_end(struct session *s, struct session_run *run) {
+    struct runner *r = run->runner;
+    if (!r)
+        return;
+    struct plan *p = r->plan;
+    runner_give(r);
+    shelf_give(&s->shelf, p);
+    *run = (struct session_run){0};
+}
+
+/* --- looking --- */
+
+enum code session_explain(struct session *s, const struct session_ask *ask, struct arena *a,
+                          struct session_step **out, size_t *n, struct err *e) {
+    struct plan *p;
+    for (size_t i = 0; i < s->n_inputs; i++)
+        TRY(check_input(&s->inputs[i], &ask->inputs[i], e));
+    struct plan_ask what = {ask->inputs, ask->want, ask->threads > 0 ? ask->threads : 1};
+    TRY(shelf_take(&s->shelf, &what, &p, e));
+    enum code code = explain_plan(p, a, out, n, e);
+    shelf_give(&s->shelf, p);
+    return code;
+}
+
+void session_memory(struct session *s, struct session_memory *out) {
+    *out = (struct session_memory){.constant_bytes = s->constant_bytes,
+                                   .slab_bytes = slabs_total(&s->shop.slabs)};
+    pthread_mutex_lock(&s->shop.build);
+    out->packed_bytes = s->shop.packs.bytes;
+    pthread_mutex_unlock(&s->shop.build);
+    pthread_mutex_lock(&s->shelf.lock);
+    for (struct plan *p = s->shelf.plans; p; p = p->next) {
+        pthread_mutex_lock(&p->lock);
+        out->plans++;
+        out->runners += p->n_runners;
+        pthread_mutex_unlock(&p->lock);
+    }
+    pthread_mutex_unlock(&s->shelf.lock);
+}
