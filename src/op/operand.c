@@ -163,3 +163,13 @@ enum code operand_alloc(const struct op_call *c, size_t count, size_t bytes, voi
     *out = p;
     return OK;
 }
+
+enum dtype operand_dtype(int64_t number) {
+    static const enum dtype types[] = {
+        DT_NONE, DT_F32,    DT_U8,     DT_I8,       DT_U16,        DT_I16,    DT_I32,
+        DT_I64,  DT_STRING, DT_BOOL,   DT_F16,      DT_F64,        DT_U32,    DT_U64,
+        DT_C64,  DT_C128,   DT_BF16,   DT_F8E4M3FN, DT_F8E4M3FNUZ, DT_F8E5M2, DT_F8E5M2FNUZ,
+        DT_U4,   DT_I4,     DT_F4E2M1, DT_F8E8M0,   DT_U2,         DT_I2};
+    bool known = number > 0 && number < (int64_t)(sizeof types / sizeof types[0]);
+    return known ? types[number] : DT_NONE;
+}

@@ -73,6 +73,9 @@ MUST_USE enum code operand_axis(const struct operand_at *at, int64_t axis, int r
 MUST_USE enum code operand_axes(const struct operand_at *at, struct operand_ints *axes, int rank,
                                 struct err *e);
 
+/* Attributes name element types by ONNX's numbers (TensorProto.DataType); DT_NONE: none of ours. */
+enum dtype operand_dtype(int64_t number);
+
 /* --- run --- */
 
 static inline const struct tensor *operand_in(const struct op_call *c, int i) {

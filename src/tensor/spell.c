@@ -42,6 +42,20 @@ static struct str trim(struct str s) {
     return s;
 }
 
+/* The numbers that are words: inf, infinity, nan in any case, with a sign. */
+static bool word(struct str s, double *out) {
+    bool below = s.n && s.p[0] == '-';
+    if (below)
+        s = str_sub(s, 1, s.n);
+    if (str_eq_nocase(s, LIT("inf")) || str_eq_nocase(s, LIT("infinity")))
+        *out = below ? -__builtin_inf() : __builtin_inf();
+    else if (str_eq_nocase(s, LIT("nan")))
+        *out = __builtin_nan("");
+    else
+        return false;
+    return true;
+}
+
 /* Integers are read exactly; whatever else is a number ("3.7", "1e3") is read as a float and cut.
  */
 bool spell_take(enum dtype t, struct str text, void *element) {
@@ -62,6 +76,6 @@ bool spell_take(enum dtype t, struct str text, void *element) {
         *(uint64_t *)element = u;
         return true;
     }
-    return str_to_f64(s, &v) &&
+    return (str_to_f64(s, &v) || word(s, &v)) &&
            cast_elements(t, element, DT_F64, &v, 1, true, NULL, &ignored) == OK;
 }

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two inputs, one output, one type; see pairwise.h. */
+#include "op/pairwise.h"
+
+#include "op/broadcast.h"
+#include "op/post.h"
+#include "op/team.h"
+
+enum { HALF_BLOCK = 256, STRETCH = 8192 /* elements between a result and its posts: 32 KB */ };
+
+static bool is_half(enum dtype t) { return t == DT_F16 || t == DT_BF16; }
+
+bool pairwise_takes(const struct pairwise *p, enum dtype t) {
+    return p->fn[is_half(t) ? DT_F32 : t] != NULL;
+}
+
+struct pair_call {
+    const struct op_call *call;
+    const struct pairwise *pair;
+    binary_f32_fn *kernel; /* NULL: none */
+    pair_fn *fn;
+    const struct tensor *out;
+    enum dtype dtype; /* of the inputs */
+    size_t in_bytes, out_bytes;
+    const char *a, *b;
+    char *y;
+};
+
+static void half_row(const struct pair_call *c, size_t n, const uint16_t *a, ptrdiff_t a_step,
+                     const uint16_t *b, ptrdiff_t b_step, char *y) {
+    const struct kernel_set *k = kernel_set();
+    widen_16_fn *widen = c->dtype == DT_F16 ? k->widen_f16 : k->widen_bf16;
+    narrow_16_fn *narrow = c->dtype == DT_F16 ? k->narrow_f16 : k->narrow_bf16;
+    float p[HALF_BLOCK], q[HALF_BLOCK], r[HALF_BLOCK];
+    for (size_t i = 0; i < n; i += HALF_BLOCK) {
+        size_t some = n - i < HALF_BLOCK ? n - i : HALF_BLOCK;
+        uint16_t x[HALF_BLOCK], z[HALF_BLOCK];
+        for (size_t j = 0; j < some; j++) {
+            x[j] = a[(ptrdiff_t)(i + j) * a_step];
+            z[j] = b[(ptrdiff_t)(i + j) * b_step];
+        }
+        widen(some, x, p);
+        widen(some, z, q);
+        if (c->pair->truth) {
+            c->fn(some, p, 1, q, 1, y + i);
+        } else {
+            c->fn(some, p, 1, q, 1, r);
+            narrow(some, r, (uint16_t *)y + i);
+        }
+    }
+}
+
+static void rows_of(const struct pair_call *c, const struct broadcast_piece *p) {
+    const char *a = c->a + p->in[0] * (ptrdiff_t)c->in_bytes,
+               *b = c->b + p->in[1] * (ptrdiff_t)c->in_bytes;
+    char *y = c->y + p->out * c->out_bytes;
+    bool steps = (p->step[0] | p->step[1]) >> 1 == 0; /* each 0 or 1 */
+    if (c->kernel && steps) {
+        c->kernel(&(struct binary_f32){.rows = p->rows,
+                                       .n = p->n,
+                                       .a = (const float *)a,
+                                       .b = (const float *)b,
+                                       .y = (float *)y,
+                                       .a_row = p->row[0],
+                                       .b_row = p->row[1],
+                                       .y_row = (ptrdiff_t)p->n,
+                                       .a_one = p->step[0] == 0,
+                                       .b_one = p->step[1] == 0});
+        return;
+    }
+    for (size_t row = 0; row < p->rows; row++) {
+        if (is_half(c->dtype))
+            half_row(c, p->n, (const uint16_t *)a, p->step[0], (const uint16_t *)b, p->step[1], y);
+        else
+            c->fn(p->n, a, p->step[0], b, p->step[1], y);
+        a += p->row[0] * (ptrdiff_t)c->in_bytes, b += p->row[1] * (ptrdiff_t)c->in_bytes,
+            y += p->n * c->out_bytes;
+    }
+}
+
+static void piece(const struct broadcast_piece *p, void *ctx) {
+    const struct pair_call *c = ctx;
+    if (c->call->node->n_post == 0) {
+        rows_of(c, p);
+        return;
+    }
+    size_t at_once = p->n < STRETCH ? STRETCH / (p->n ? p->n : 1) : 1;
+    for (size_t row = 0; row < p->rows; row += at_once) {
+        struct broadcast_piece some = *p;
+        some.rows = p->rows - row < at_once ? p->rows - row : at_once;
+        some.n = p->n < STRETCH ? p->n : STRETCH;
+        for (size_t col = 0; col < p->n; col += some.n) {
+            some.n = p->n - col < some.n ? p->n - col : some.n;
+            some.out = p->out + row * p->n + col;
+            for (int i = 0; i < 2; i++)
+                some.in[i] = p->in[i] + (ptrdiff_t)row * p->row[i] + (ptrdiff_t)col * p->step[i];
+            rows_of(c, &some);
+            post_apply(c->call, c->out, some.out, some.rows * some.n);
+        }
+    }
+}
+
+enum code pairwise_run(const struct op_call *call, const struct pairwise *pair,
+                       const struct tensor *a, const struct tensor *b, const struct tensor *out,
+                       struct err *e) {
+    enum dtype t = a->dtype;
+    if (!pairwise_takes(pair, t) || b->dtype != t)
+        return operand_fail(call, e, UNSUPPORTED, "inputs of type %s and %s", dtype_name(t),
+                            dtype_name(b->dtype));
+    struct pair_call c = {.call = call,
+                          .pair = pair,
+                          .out = out,
+                          .dtype = t,
+                          .in_bytes = dtype_size(t),
+                          .out_bytes = dtype_size(out->dtype),
+                          .fn = pair->fn[is_half(t) ? DT_F32 : t],
+                          .a = a->data,
+                          .b = b->data,
+                          .y = out->data};
+    if (pair->kernel && t == DT_F32)
+        memcpy(&c.kernel, (const char *)kernel_set() + pair->kernel - 1, sizeof c.kernel);
+    struct broadcast walk;
+    broadcast_plan(&walk, out, (const struct tensor *[]){a, b}, 2);
+    double ns =
+        (double)tensor_count(out) * (pair->ns + post_cost(call->node) + (c.kernel ? 0 : 0.5));
+    broadcast_each(&walk, team_size(call->threads, ns), piece, &c);
+    return OK;
+}
+
+enum code pairwise_align(const struct operand_at *at, const struct shape *a, struct shape *b,
+                         struct err *e) {
+    if (at->node->opset >= 7 || attr_int(at->node, "broadcast", 0) == 0)
+        return OK;
+    int64_t axis = attr_int(at->node, "axis", a->rank - b->rank);
+    if (axis < 0)
+        axis += a->rank;
+    if (axis < 0 || axis + b->rank > a->rank)
+        return operand_fail(at, e, INVALID, "axis %d does not fit ranks %d and %d", (int)axis,
+                            a->rank, b->rank);
+    while (axis + b->rank < a->rank)
+        b->dims[b->rank++] = 1;
+    return OK;
+}
+
+enum code pairwise_infer(struct op_infer *c, const struct pairwise *p, struct err *e) {
+    TRY(operand_need(c, 2, e));
+    enum dtype t = c->in[0].dtype;
+    if (c->in[1].dtype != t)
+        return operand_fail(c, e, INVALID, "inputs are %s and %s, they must be of one type",
+                            dtype_name(t), dtype_name(c->in[1].dtype));
+    if (!pairwise_takes(p, t))
+        return operand_fail(c, e, UNSUPPORTED, "inputs of type %s", dtype_name(t));
+    enum dtype result = p->truth ? DT_BOOL : t;
+    if (!operand_known(c)) {
+        operand_out_later(c, 0, result);
+        return OK;
+    }
+    struct shape a = c->in[0].shape, b = c->in[1].shape, out;
+    char text_a[SHAPE_TEXT], text_b[SHAPE_TEXT];
+    TRY(pairwise_align(OPERAND_AT(c), &a, &b, e));
+    if (!shape_broadcast(&a, &b, &out))
+        return operand_fail(c, e, INVALID, "shapes %s and %s do not broadcast",
+                            shape_print(&a, text_a), shape_print(&b, text_b));
+    return operand_out(c, 0, result, &out, e);
+}

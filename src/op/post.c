@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Applying node->post; see post.h. */
+#include "op/post.h"
+
+#include "kernel/kernel.h"
+
+static unary_f32_fn *post_function(enum post_kind kind) {
+    const struct kernel_set *k = kernel_set();
+    switch (kind) {
+    case POST_RELU: return k->relu_f32;
+    case POST_CLIP: return k->clip_f32;
+    case POST_LEAKY_RELU: return k->leaky_relu_f32;
+    case POST_ELU: return k->elu_f32;
+    case POST_SIGMOID: return k->sigmoid_f32;
+    case POST_TANH: return k->tanh_f32;
+    case POST_HARD_SIGMOID: return k->hard_sigmoid_f32;
+    case POST_HARD_SWISH: return k->hard_swish_f32;
+    case POST_SILU: return k->silu_f32;
+    case POST_GELU_ERF: return k->gelu_erf_f32;
+    case POST_GELU_TANH: return k->gelu_tanh_f32;
+    case POST_NONE:
+    case POST_ADD:
+    case POST_MUL: break;
+    }
+    return NULL;
+}
+
+/* How the other operand of ADD and MUL repeats along y as it lies: element (p / inner) % n. */
+struct repeat {
+    size_t inner, n;
+};
+
+/* true when the operand is a scalar, of y's own shape and layout, or varies along a single axis. */
+static bool repeats(const struct tensor *y, const struct tensor *t, struct repeat *out) {
+    size_t count = tensor_count(t);
+    *out = (struct repeat){1, count};
+    if (count == 1 || (shape_eq(&y->shape, &t->shape) && y->layout == t->layout))
+        return true;
+    struct shape physical;
+    tensor_physical_shape(y, &physical);
+    for (int own = 0; own < t->shape.rank; own++) {
+        int axis = own + y->shape.rank - t->shape.rank;
+        if (axis < 0 || t->shape.dims[own] != (int64_t)count ||
+            y->shape.dims[axis] != (int64_t)count)
+            continue;
+        for (int inner = tensor_physical_axis(y, axis) + 1; inner < physical.rank; inner++)
+            out->inner *= (size_t)physical.dims[inner];
+        return true;
+    }
+    return false;
+}
+
+/* Position in t of element p of y: any broadcast, any layouts. */
+static size_t broadcast_position(const struct tensor *y, const struct tensor *t, size_t p) {
+    struct shape physical, own;
+    int64_t strides[SHAPE_MAX];
+    tensor_physical_shape(y, &physical);
+    tensor_physical_shape(t, &own);
+    shape_strides(&own, strides);
+    int64_t at[SHAPE_MAX];
+    size_t position = 0;
+    for (int axis = physical.rank - 1; axis >= 0; p /= (size_t)physical.dims[axis], axis--)
+        at[axis] = (int64_t)(p % (size_t)physical.dims[axis]);
+    for (int axis = 0; axis < t->shape.rank; axis++) {
+        int outer = axis + y->shape.rank - t->shape.rank;
+        if (outer >= 0 && t->shape.dims[axis] != 1)
+            position += (size_t)(at[tensor_physical_axis(y, outer)] *
+                                 strides[tensor_physical_axis(t, axis)]);
+    }
+    return position;
+}
+
+/* y[0, n) op= other, where other starts in the middle of a period at `at`. */
+static void along_rows(binary_f32_fn *fn, float *y, size_t n, const float *other, size_t period,
+                       size_t at) {
+    while (n) {
+        size_t rows = at == 0 && n >= period ? n / period : 1,
+               some = at == 0 && n >= period ? period : period - at;
+        some = some < n ? some : n;
+        fn(&(struct binary_f32){.rows = rows,
+                                .n = some,
+                                .a = y,
+                                .b = other + at,
+                                .y = y,
+                                .a_row = (ptrdiff_t)some,
+                                .y_row = (ptrdiff_t)some});
+        y += rows * some, n -= rows * some;
+        at = (at + some) % period;
+    }
+}
+
+static void along_runs(binary_f32_fn *fn, float *y, size_t begin, size_t n, const float *other,
+                       struct repeat r) {
+    while (n) {
+        size_t run = r.inner - begin % r.inner, some = run < n ? run : n;
+        fn(&(struct binary_f32){.rows = 1,
+                                .n = some,
+                                .a = y,
+                                .b = other + begin / r.inner % r.n,
+                                .b_one = true,
+                                .y = y});
+        y += some, n -= some, begin += some;
+    }
+}
+
+static void post_operand(const struct tensor *t, const struct post *p, const struct tensor *out,
+                         size_t begin, size_t count) {
+    binary_f32_fn *fn = p->kind == POST_ADD ? kernel_set()->add_f32 : kernel_set()->mul_f32;
+    float *y = (float *)out->data + begin;
+    const float *other = t->data;
+    struct repeat r;
+    if (!repeats(out, t, &r))
+        for (size_t i = 0; i < count; i++)
+            fn(&(struct binary_f32){.rows = 1,
+                                    .n = 1,
+                                    .a = y + i,
+                                    .b = other + broadcast_position(out, t, begin + i),
+                                    .y = y + i});
+    else if (r.n > 1 && r.inner == 1)
+        along_rows(fn, y, count, other, r.n, begin % r.n);
+    else if (r.n > 1)
+        along_runs(fn, y, begin, count, other, r);
+    else
+        fn(&(struct binary_f32){.rows = 1, .n = count, .a = y, .b = other, .b_one = true, .y = y});
+}
+
+void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count) {
+    for (int i = 0; i < c->node->n_post; i++) {
+        const struct post *p = &c->node->post[i];
+        unary_f32_fn *fn = post_function(p->kind);
+        float *at = (float *)y->data + begin;
+        if (p->kind == POST_SILU)
+            fn(count, at, at, 1.0f, 0);
+        else if (p->kind == POST_HARD_SWISH)
+            fn(count, at, at, 1.0f / 6, 0.5f);
+        else if (fn)
+            fn(count, at, at, p->alpha, p->beta);
+        else if (p->kind != POST_NONE)
+            post_operand(c->in[p->input], p, y, begin, count);
+    }
+}
+
+double post_cost(const struct node *n) {
+    double ns = 0;
+    for (int i = 0; i < n->n_post; i++)
+        ns += n->post[i].kind <= POST_LEAKY_RELU ? 0.1 : 0.5;
+    return ns;
+}

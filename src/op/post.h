@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node->post: the functions and additions that passes have fused behind a node, applied to f32
+ * results while they are still in cache. Operators with OP_POST call post_apply on each stretch
+ * they have just written. */
+#pragma once
+
+#include "graph/op.h"
+
+/* Applies all of node->post to elements [begin, begin + count) of y, counted in the order they lie.
+ * Any number of threads may work on different stretches. y is f32. */
+void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count);
+
+/* Nanoseconds per element, for team_size. */
+double post_cost(const struct node *n);
