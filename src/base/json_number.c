@@ -177,8 +177,7 @@ static inline bool fast_integer(const char **p, const char *end, const struct ra
     at += minus;
     const char *from = at;
     uint64_t v = 0;
-    for (; decimal_digit(at, end); at++)
-        v = v * 10 + (uint64_t)(*at - '0');
+    at = decimal_digits(at, end, &v);
     ptrdiff_t n = at - from;
     if (n < 1 || n > 18 || (*from == '0' && n > 1) || v > (minus ? range->below : range->above))
         return false;

@@ -89,21 +89,18 @@ static uint32_t round_to_odd32(uint64_t g, uint32_t c) {
     return (uint32_t)(p >> 64) | ((uint32_t)(p >> 32) > 1);
 }
 
-/* The best integer of the interval lower..upper around v (all times 4): one digit shorter if there
- * is one. */
-static struct digits choose(uint64_t lower, uint64_t v, uint64_t upper, int k) {
-    uint64_t s = v / 4;
-    if (s >= 10) {
-        uint64_t t = s / 10;
-        bool down = lower <= 40 * t, up = 40 * t + 40 <= upper;
-        if (down != up)
-            return (struct digits){t + up, k + 1};
-    }
-    bool down = lower <= 4 * s, up = 4 * s + 4 <= upper;
-    if (down != up)
-        return (struct digits){s + up, k};
-    uint64_t middle = 4 * s + 2;
-    return (struct digits){s + (v > middle || (v == middle && (s & 1))), k};
+/* The best integer of the interval lower..upper around v (all times 4): a multiple of ten if there
+ * is one, else the only one, else the nearer one, ties to even. Computed without branches: digits
+ * are what a processor cannot predict. */
+static inline struct digits choose(uint64_t lower, uint64_t v, uint64_t upper, int k) {
+    uint64_t s = v / 4, t = s / 10, middle = 4 * s + 2;
+    uint64_t t_below = lower <= 40 * t, t_above = 40 * t + 40 <= upper;
+    uint64_t s_below = lower <= 4 * s, s_above = 4 * s + 4 <= upper;
+    uint64_t nearer = (v > middle) | ((v == middle) & s);
+    uint64_t one_s = s_below ^ s_above, one_t = (t_below ^ t_above) & (s >= 10);
+    uint64_t at_s = s + ((s_above & one_s) | (nearer & ~one_s & 1));
+    uint64_t take_t = 0 - one_t;
+    return (struct digits){((t + t_above) & take_t) | (at_s & ~take_t), k + (int)one_t};
 }
 
 /* c * 2^q; narrow: v is a power of two, so its lower neighbour is half as far. */
@@ -130,53 +127,78 @@ static struct digits shorten32(uint32_t c, int q, bool narrow) {
 
 /* --- layout --- */
 
+enum { MOST_DIGITS = 17, PADDED = 33 };
+
 static char *put_word(char *out, const char *word) {
     size_t n = strlen(word);
     memcpy(out, word, n);
     return out + n;
 }
 
-static void trim(struct digits *d) {
-    while (d->digits % 10 == 0) {
-        d->digits /= 10;
-        d->exponent++;
-    }
+/* The eight digits of v < 10^8 as bytes 0 to 9, first digit lowest: halves, quarters, eighths at
+ * once. */
+static inline uint64_t eight_digits(uint32_t v) {
+    uint64_t x = v / 10000 | (uint64_t)(v % 10000) << 32;
+    uint64_t hundreds = (x * 10486 >> 20) & 0x0000007f0000007fu;
+    x = hundreds | (x - 100 * hundreds) << 16;
+    uint64_t tenths = (x * 103 >> 10) & 0x000f000f000f000fu;
+    return tenths | (x - 10 * tenths) << 8;
 }
 
-/* n digits as d.ddde±x */
-static char *put_scientific(uint64_t v, int n, int power, char *out) {
-    put_digits(v, n, out + 1);
-    out[0] = out[1];
+static inline int count_significant(uint64_t eight) { /* without the zeros behind */
+    return eight ? 8 - __builtin_clzll(eight) / 8 : 0;
+}
+
+static inline void put_eight(uint64_t eight, char *out) {
+    eight |= 0x3030303030303030u;
+    memcpy(out, &eight, 8);
+}
+
+/* v * 10^exponent, v of at most 9 (wide: 17) digits: padded to that many on the right, so that all
+ * is of fixed length. Returns how many of text's digits are significant; zeros follow. */
+static inline int spread(uint64_t v, int n, bool wide, char text[PADDED]) {
+    memset(text, '0', PADDED);
+    v *= tens[(wide ? 17 : 9) - n] | (n == (wide ? 17 : 9));
+    if (!wide) {
+        uint64_t eight = eight_digits((uint32_t)(v % 100000000));
+        text[0] = (char)('0' + v / 100000000);
+        put_eight(eight, text + 1);
+        return 1 + count_significant(eight);
+    }
+    uint64_t low = eight_digits((uint32_t)(v % 100000000)), top = v / 100000000;
+    uint64_t high = eight_digits((uint32_t)(top % 100000000));
+    text[0] = (char)('0' + top / 100000000);
+    put_eight(high, text + 1);
+    put_eight(low, text + 9);
+    return low ? 9 + count_significant(low) : 1 + count_significant(high);
+}
+
+/* d.ddde±x */
+static char *put_scientific(const char text[PADDED], int n, int power, char *out) {
+    out[0] = text[0];
     out[1] = '.';
+    memcpy(out + 2, text + 1, MOST_DIGITS - 1);
     out += n > 1 ? n + 1 : 1;
     *out++ = 'e';
     return shortest_i64(power, out);
 }
 
-static char *put_plain(uint64_t v, int n, int point, char *out) {
-    if (point <= 0) { /* 0.000ddd */
-        memcpy(out, "0.000000", 8);
-        put_digits(v, n, out + 2 - point);
+static inline char *put_float(struct digits d, bool wide, char *out) {
+    char text[PADDED];
+    int length = count_digits(d.digits), n = spread(d.digits, length, wide, text);
+    int point = length + d.exponent; /* value = 0.ddd * 10^point */
+    if (point > 0 && point <= 16) {  /* dd.ddd, dd000.0 */
+        memcpy(out, text, 16);
+        out[point] = '.';
+        memcpy(out + point + 1, text + point, 16);
+        return out + (n > point ? n : point + 1) + 1;
+    }
+    if (point <= 0 && point > -4) { /* 0.000ddd */
+        memcpy(out, "0.000", 5);
+        memcpy(out + 2 - point, text, MOST_DIGITS);
         return out + 2 - point + n;
     }
-    if (point >= n) { /* ddd000.0 */
-        put_digits(v, n, out);
-        memset(out + n, '0', (size_t)(point - n));
-        memcpy(out + point, ".0", 2);
-        return out + point + 2;
-    }
-    put_digits(v, n, out + 1); /* dd.ddd */
-    memmove(out, out + 1, (size_t)point);
-    out[point] = '.';
-    return out + n + 1;
-}
-
-static char *put_float(struct digits d, char *out) {
-    trim(&d);
-    int n = count_digits(d.digits), point = n + d.exponent; /* value = 0.ddd * 10^point */
-    if (point > -4 && point <= 16)
-        return put_plain(d.digits, n, point, out);
-    return put_scientific(d.digits, n, point - 1, out);
+    return put_scientific(text, n, point - 1, out);
 }
 
 char *shortest_f32(float v, char *out) {
@@ -195,8 +217,8 @@ char *shortest_f32(float v, char *out) {
     uint32_t c = exponent ? fraction | 0x800000 : fraction;
     int q = (exponent ? exponent : 1) - 150;
     if (q <= 0 && q > -24 && (c & (((uint32_t)1 << -q) - 1)) == 0)
-        return put_float((struct digits){c >> -q, 0}, out);
-    return put_float(shorten32(c, q, fraction == 0 && exponent > 1), out);
+        return put_float((struct digits){c >> -q, 0}, false, out);
+    return put_float(shorten32(c, q, fraction == 0 && exponent > 1), false, out);
 }
 
 char *shortest_f64(double v, char *out) {
@@ -215,6 +237,6 @@ char *shortest_f64(double v, char *out) {
     uint64_t c = exponent ? fraction | 0x10000000000000 : fraction;
     int q = (exponent ? exponent : 1) - 1075;
     if (q <= 0 && q > -53 && (c & (((uint64_t)1 << -q) - 1)) == 0)
-        return put_float((struct digits){c >> -q, 0}, out);
-    return put_float(shorten64(c, q, fraction == 0 && exponent > 1), out);
+        return put_float((struct digits){c >> -q, 0}, true, out);
+    return put_float(shorten64(c, q, fraction == 0 && exponent > 1), true, out);
 }
