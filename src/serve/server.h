@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server: N loops that listen on one address and answer every protocol of protocol/list.h.
  *
- *   server_open (bound, not yet accepting work) -> server_run (on the caller's thread until it has drained) -> server_close
+ *   server_open (bound, not yet accepting work) -> server_run (on the caller's thread until it has
+ * drained) -> server_close
  *
- * 1. SIGTERM or SIGINT: readiness turns false at once, new work is still taken for lame_ms, then the listeners close,
- *    what is in flight is answered, server_run returns. A second signal cuts everything at once.
- * 2. The host and the store are borrowed: after server_run returned, the caller drains and closes the host, then
- *    server_close, then the store. */
+ * 1. SIGTERM or SIGINT: readiness turns false at once, new work is still taken for lame_ms, then
+ * the listeners close, what is in flight is answered, server_run returns. A second signal cuts
+ * everything at once.
+ * 2. The host and the store are borrowed: after server_run returned, the caller drains and closes
+ * the host, then server_close, then the store. */
 #pragma once
 
 #include "host/host.h"
@@ -16,27 +18,30 @@
 struct server; /* opaque */
 
 struct server_options {
-    const char *listen;       /* "127.0.0.1:8080"; port 0 picks one */
-    int loops;                /* event loop threads; 0: by the number of cores */
-    struct http_limits http;  /* from http_limits_default */
-    size_t memory_bytes;      /* of request bodies held at one time, all together; 0: 4 GiB */
-    size_t image_pixels;      /* of one image, decoded; 0: 32 Mi */
-    uint64_t timeout_ms;      /* of one request, queue and compute; 0: 30,000 */
-    uint64_t slow_ms;         /* a request slower than this is logged with its times; 0: never */
-    bool access_log;          /* one JSON line per request */
-    int access_fd;            /* where to; 0: standard error */
-    uint64_t lame_ms;         /* after the first signal: unready but still accepting; default 0 */
-    uint64_t drain_ms;        /* then the most time for requests in flight; 0: 30,000 */
-    const char *key_file;     /* API keys, one a line; NULL: no key is asked for */
-    bool allow_control;       /* loading and unloading over HTTP */
-    size_t batch;             /* most rows joined in a run, as the host was told: shown by /v2/models/M/config */
-    void (*on_ready)(void *ctx, const char *address); /* once: "127.0.0.1:8080" answers and /readyz is 200; may be NULL */
+    const char *listen;      /* "127.0.0.1:8080"; port 0 picks one */
+    int loops;               /* event loop threads; 0: by the number of cores */
+    struct http_limits http; /* from http_limits_default */
+    size_t requests;         /* in flight at one time, over all loops; 0: 8,192 */
+    size_t image_pixels;     /* of one image, decoded; 0: 32 Mi */
+    uint64_t timeout_ms;     /* of one request, queue and compute; 0: 30,000 */
+    uint64_t slow_ms;        /* a request slower than this is logged with its times; 0: never */
+    bool access_log;         /* one JSON line per request */
+    int access_fd;           /* where to; 0: standard error */
+    uint64_t lame_ms;        /* after the first signal: unready but still accepting; default 0 */
+    uint64_t drain_ms;       /* then the most time for requests in flight; 0: 30,000 */
+    const char *key_file;    /* API keys, one a line; NULL: no key is asked for */
+    bool allow_control;      /* loading and unloading over HTTP */
+    size_t
+        batch; /* most rows joined in a run, as the host was told: shown by /v2/models/M/config */
+    void (*on_ready)(
+        void *ctx,
+        const char *address); /* once: "127.0.0.1:8080" answers and /readyz is 200; may be NULL */
     void *on_ready_ctx;
 };
 void server_options_default(struct server_options *o);
 
-MUST_USE enum code server_open(struct host *h, struct store *s, const struct server_options *o, struct server **out,
-                               struct err *e);
+MUST_USE enum code server_open(struct host *h, struct store *s, const struct server_options *o,
+                               struct server **out, struct err *e);
 const char *server_address(const struct server *s); /* with the port really bound */
 MUST_USE enum code server_run(struct server *s, struct err *e);
 void server_drain(struct server *s); /* as the signal does; any thread */

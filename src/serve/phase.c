@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Phases: see phase.h. Read from the bottom: the list of phases, the handler, then each phase
+ * upwards. */
+#include "serve/phase.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "serve/answer.h"
+#include "serve/coding.h"
+#include "serve/in.h"
+
+enum {
+    ASIDE_BYTES = 128 << 10, /* longer bodies and answers are worked on by a side thread */
+    REFUSED_BODY =
+        64 << 10, /* a request refused at its head is read when its body is no longer than this */
+    PAGE_BODY = 1 << 20, /* of a page's request */
+};
+
+static void advance(struct request *r, enum phase last);
+
+/* --- from thread to thread --- */
+
+static struct request *of_job(struct loop_job *job) {
+    return (struct request *)(void *)((char *)job - offsetof(struct request, job));
+}
+
+static struct request *of_side(struct side_job *job) {
+    return (struct request *)(void *)((char *)job - offsetof(struct request, side));
+}
+
+static void resumed(struct loop_job *job) { advance(of_job(job), PHASE_SEND); }
+
+static void to_loop(struct request *r, enum phase next) {
+    r->phase = next;
+    r->job.fn = resumed;
+    loop_post(r->x->loop, &r->job);
+}
+
+static void to_side(struct request *r, void (*fn)(struct side_job *)) {
+    r->side.fn = fn;
+    side_post(r->server->side, &r->side);
+}
+
+void request_wait(struct request *r) { r->waiting = true; }
+void request_resume(struct request *r) { to_loop(r, PHASE_ENCODE); }
+
+bool request_ready(const struct request *r) {
+    return !atomic_load(&r->server->unready) && host_ready(r->host);
+}
+
+/* --- ROUTE --- */
+
+static bool usable_id(struct str id) {
+    if (id.n == 0 || id.n > REQUEST_ID)
+        return false;
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] <= 0x20 || id.p[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+/* The client's X-Request-Id, else 16 hex digits that differ from request to request. */
+static void give_id(struct request *r) {
+    r->id = http_header_get(&r->x->request, "x-request-id");
+    if (usable_id(r->id))
+        return;
+    uint64_t z = r->thread->id_state += 0x9e3779b97f4a7c15u; /* splitmix64 */
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    char *text = arena_push(r->arena, 2 * sizeof z + 1);
+    r->id = (struct str){0};
+    if (!text)
+        return;
+    hex_put((const uint8_t *)&z, sizeof z, text);
+    r->id = (struct str){text, 2 * sizeof z};
+}
+
+static void refuse_method(struct request *r, unsigned methods) {
+    char text[ROUTER_ALLOW];
+    r->allow = arena_strdup(r->arena, str_of(router_allow(methods, text)));
+    if (!str_is(r->x->request.method, "OPTIONS"))
+        (void)fail(&r->err, METHOD, "Method Not Allowed: %.*s %.*s; it answers %s",
+                   STR(r->x->request.method), STR(r->x->request.path), text);
+}
+
+static enum step route(struct request *r) {
+    struct router_match m;
+    give_id(r);
+    router_find(&r->server->router, r->x->request.method, r->x->request.path, &m);
+    r->protocol = m.protocol;
+    r->route = m.route;
+    r->model = m.model;
+    r->version = m.version;
+    r->label = m.label;
+    if (!m.route)
+        (void)fail(&r->err, NOT_FOUND, "Not Found: no path '%.*s' here; /docs lists what is served",
+                   STR(str_sub(r->x->request.path, 0, 200)));
+    else if (!m.method_ok)
+        refuse_method(r, m.methods);
+    return STEP_NEXT;
+}
+
+/* --- AUTH --- */
+
+static enum step auth(struct request *r) {
+    if (r->route->flags & ROUTE_OPEN)
+        return STEP_NEXT;
+    if (auth_check(&r->server->auth, &r->x->request, &r->err) == OK &&
+        (r->route->flags & ROUTE_CONTROL) && !r->options->allow_control)
+        (void)fail(&r->err, UNAVAILABLE,
+                   "explicit model load / unload is not allowed: serve with --allow-control");
+    return STEP_NEXT;
+}
+
+/* --- LIMIT --- */
+
+static enum step limit(struct request *r) {
+    const struct http_request *q = &r->x->request;
+    size_t most = r->route->page ? PAGE_BODY : r->options->http.body_bytes;
+    if (q->content_length > most)
+        (void)fail(&r->err, TOO_LARGE, "the body has %llu bytes, the limit is %zu%s",
+                   (unsigned long long)q->content_length, most,
+                   r->route->page ? "" : " (--max-body)");
+    else if (atomic_load_explicit(&r->server->refusing, memory_order_relaxed) &&
+             !(r->route->flags & ROUTE_OPEN))
+        (void)fail(&r->err, UNAVAILABLE, "the server is draining");
+    else
+        r->counted = limit_enter(&r->server->limit, &r->err) == OK;
+    return STEP_NEXT;
+}
+
+/* --- DECODE --- */
+
+static enum code undo_coding(struct request *r, struct err *e) {
+    struct str header = http_header_get(&r->x->request, "content-encoding");
+    r->body = r->x->request.body;
+    if (header.n == 0)
+        return OK;
+    enum coding c = coding_of(header);
+    if (c == CODING_UNKNOWN)
+        return fail(e, MEDIA_TYPE,
+                    "Content-Encoding '%.*s' is not supported: send gzip, deflate or none",
+                    STR(header));
+    if (c == CODING_NONE)
+        return OK;
+    struct buf *b = answer_buf(r, 0, e);
+    if (!b)
+        return e->code;
+    b->cap_bytes = r->options->http.body_bytes;
+    TRY(coding_undo(c, r->body, b, e));
+    r->body = (struct span){(const uint8_t *)b->p, b->n};
+    return OK;
+}
+
+static enum code parse_version(struct request *r, struct err *e) {
+    if (r->version.n && (!str_to_u64(r->version, &r->ask.version) || r->ask.version == 0))
+        return fail(e, INVALID, "'%.*s' is not a version: versions are numbers from 1",
+                    STR(r->version));
+    return OK;
+}
+
+static void ask_done(struct ask *a);
+
+static void decode_now(struct request *r) {
+    struct err *e = &r->err;
+    if (undo_coding(r, e) != OK || parse_version(r, e) != OK)
+        return;
+    r->ask.model = r->model;
+    r->ask.alias = r->label;
+    r->ask.arena = r->arena;
+    r->ask.done = ask_done;
+    r->ask.user = r;
+    if (r->route->page)
+        (void)r->route->page(r, e);
+    else
+        (void)r->protocol->decode(r, e);
+}
+
+static enum step run(struct request *r);
+
+static void decode_aside(struct side_job *job) {
+    struct request *r = of_side(job);
+    decode_now(r);
+    if (r->err.code == OK && !r->route->page)
+        (void)run(r);
+    else if (!r->waiting)
+        to_loop(r, PHASE_ENCODE);
+}
+
+static bool is_image(struct span body) {
+    return body.n >= 4 &&
+           (memcmp(body.p, "\xff\xd8\xff", 3) == 0 || memcmp(body.p, "\x89PNG", 4) == 0 ||
+            memcmp(body.p, "--", 2) == 0); /* multipart: may hold one */
+}
+
+static bool long_decode(const struct request *r) {
+    const struct http_request *q = &r->x->request;
+    return q->body.n > ASIDE_BYTES || ((r->route->flags & ROUTE_IMAGE) && is_image(q->body)) ||
+           (q->body.n > ASIDE_BYTES / 16 && http_header_get(q, "content-encoding").n);
+}
+
+static enum step decode(struct request *r) {
+    if (r->allow) { /* OPTIONS */
+        answer_header(r, "Allow", str_of(r->allow));
+        answer_type(r, 204, (struct str){0});
+        r->phase = PHASE_SEND - 1;
+        return STEP_NEXT;
+    }
+    if (long_decode(r)) {
+        to_side(r, decode_aside);
+        return STEP_WAIT;
+    }
+    decode_now(r);
+    return r->waiting && r->err.code == OK ? STEP_WAIT : STEP_NEXT;
+}
+
+/* --- RUN --- */
+
+enum code request_route(struct request *r, struct err *e) {
+    return host_route(r->host, &r->ask, e);
+}
+
+static bool long_encode(const struct request *r) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < r->ask.n_outputs; i++)
+        bytes += tensor_bytes(&r->ask.outputs[i].tensor);
+    return bytes > ASIDE_BYTES;
+}
+
+static void encode_now(struct request *r);
+
+static void encode_aside(struct side_job *job) {
+    struct request *r = of_side(job);
+    encode_now(r);
+    to_loop(r, PHASE_SEND);
+}
+
+/* On a worker of the host, or inside host_submit. */
+static void ask_done(struct ask *a) {
+    struct request *r = a->user;
+    if (a->code != OK) {
+        r->err = a->err;
+        r->err.code = a->code;
+        to_loop(r, PHASE_ENCODE);
+    } else if (long_encode(r)) {
+        to_side(r, encode_aside);
+    } else {
+        to_loop(r, PHASE_ENCODE);
+    }
+}
+
+static enum step run(struct request *r) {
+    if (r->route->page)
+        return STEP_NEXT;
+    uint64_t deadline = clock_ns() + r->options->timeout_ms * 1000000;
+    if (r->ask.deadline_ns == 0 || r->ask.deadline_ns > deadline)
+        r->ask.deadline_ns = deadline;
+    host_submit(r->host, &r->ask);
+    return STEP_WAIT;
+}
+
+/* --- ENCODE, SEND --- */
+
+static void encode_now(struct request *r) {
+    if (r->err.code == OK && !r->route->page)
+        (void)r->protocol->encode(r, &r->err);
+    if (r->err.code != OK)
+        answer_error(r, &r->err);
+    answer_compress(r);
+}
+
+static enum step encode(struct request *r) {
+    encode_now(r);
+    return STEP_NEXT;
+}
+
+static enum step send(struct request *r) {
+    if (r->id.n)
+        answer_header(r, "X-Request-Id", r->id);
+    r->phase = PHASE_RECORD;
+    http_respond(r->x, &r->response);
+    return STEP_WAIT;
+}
+
+/* --- RECORD --- */
+
+static enum step record(struct request *r) {
+    struct http_exchange *x = r->x;
+    uint64_t now = clock_ns(), version = 0;
+    struct str model = {0};
+    int status = x->status ? x->status : err_http(ERR_CANCELLED);
+    const char *protocol = r->protocol ? r->protocol->name : "";
+    if (r->ask.live) {
+        model = live_model(r->ask.live);
+        version = live_version(r->ask.live);
+    }
+    uint64_t total = now > x->started_ns ? now - x->started_ns : 0;
+    meter_request(&r->thread->meter, model, version, protocol, status, total);
+    struct trail_line line = {
+        .request_id = r->id,
+        .traceparent = http_header_get(&x->request, "traceparent"),
+        .peer = str_of(x->peer),
+        .method = x->request.method,
+        .target = x->request.target,
+        .protocol = str_of(protocol),
+        .model = model,
+        .version = version,
+        .status = status,
+        .bytes_in = x->bytes_in,
+        .bytes_out = x->bytes_out,
+        .total_ns = total,
+        .queue_ns = r->ask.queue_ns,
+        .compute_ns = r->ask.compute_ns,
+        .batch_rows = r->ask.batch_rows,
+        .error = r->err.code != OK ? str_of(r->err.text) : (struct str){0},
+    };
+    trail_put(&r->thread->trail, &line,
+              r->route && (r->route->flags & ROUTE_QUIET) && status < 400);
+    if (status >= 500 && r->err.code == ERR_INTERNAL)
+        log_text(LOG_ERROR, "%s (%s:%d)", r->err.text, r->err.file ? r->err.file : "?",
+                 r->err.line);
+    if (r->counted)
+        limit_leave(&r->server->limit);
+    ask_end(&r->ask);
+    return STEP_NEXT;
+}
+
+/* --- the handler --- */
+
+static void advance(struct request *r, enum phase last) {
+    while (r->phase <= last) {
+        if (phase_rows[r->phase].run(r) == STEP_WAIT)
+            return;
+        r->phase = r->err.code != OK && r->phase < PHASE_ENCODE ? PHASE_ENCODE : r->phase + 1;
+    }
+}
+
+/* A refused request whose body is short is read to its end and answered like any other, with all
+ * headers an answer has (Allow, Retry-After); one with a long body is answered by net at once. */
+static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e) {
+    struct loop_thread *t = ctx;
+    struct request *r = ARENA_NEW(&x->arena, struct request);
+    if (!r)
+        return arena_fail(&x->arena, sizeof *r, "request", e);
+    r->x = x;
+    r->arena = &x->arena;
+    r->server = t->server;
+    r->host = t->server->host;
+    r->options = &t->server->options;
+    r->thread = t;
+    x->user = r;
+    advance(r, PHASE_LIMIT);
+    if (r->err.code == OK && !r->allow) {
+        *body_limit = r->route->page ? PAGE_BODY : r->options->http.body_bytes;
+        return OK;
+    }
+    if (x->request.content_length > REFUSED_BODY) {
+        *e = r->err.code != OK
+                 ? r->err
+                 : (struct err){.code = ERR_TOO_LARGE, .text = "no body is expected here"};
+        return e->code;
+    }
+    *body_limit = REFUSED_BODY;
+    return OK;
+}
+
+static void on_request(void *ctx, struct http_exchange *x) {
+    (void)ctx;
+    advance(x->user, PHASE_SEND);
+}
+
+static void on_gone(void *ctx, struct http_exchange *x) {
+    struct request *r = x->user;
+    (void)ctx;
+    r->ask.cancel = true;
+}
+
+static void on_done(void *ctx, struct http_exchange *x) {
+    (void)ctx;
+    if (x->user)
+        (void)phase_rows[PHASE_RECORD].run(x->user);
+}
+
+static void error_body(void *ctx, struct http_exchange *x, const struct err *e, struct str *type,
+                       struct str *body) {
+    (void)ctx;
+    *type = ANSWER_JSON;
+    *body = answer_error_body(x->user, &x->arena, e);
+}
+
+void phase_handler(struct loop_thread *t, struct http_handler *out) {
+    *out = (struct http_handler){t, on_head, on_request, on_gone, on_done, error_body};
+}
+
+const struct phase_row phase_rows[PHASE_N] = {
+    [PHASE_ROUTE] = {"route", route}, [PHASE_AUTH] = {"auth", auth},
+    [PHASE_LIMIT] = {"limit", limit}, [PHASE_DECODE] = {"decode", decode},
+    [PHASE_RUN] = {"run", run},       [PHASE_ENCODE] = {"encode", encode},
+    [PHASE_SEND] = {"send", send},    [PHASE_RECORD] = {"record", record},
+};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /docs: one page (web/docs.html, embedded by the build) that needs nothing from any network. It
+ * asks GET /predict what is served. "/" leads there. */
+#include "serve/protocol/protocol.h"
+
+#include "serve/answer.h"
+#include "serve/docs_page.h" /* made by the build: docs_page, docs_page_bytes */
+
+static enum code page(struct request *r, struct err *e) {
+    (void)e;
+    answer_type(r, 200, LIT("text/html; charset=utf-8"));
+    answer_header(r, "Cache-Control", LIT("no-cache"));
+    answer_header(r, "Content-Security-Policy",
+                  LIT("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                      "connect-src 'self'; "
+                      "img-src 'self' blob: data:"));
+    answer_span(r, (struct span){docs_page, docs_page_bytes});
+    return OK;
+}
+
+static enum code home(struct request *r, struct err *e) {
+    (void)e;
+    answer_type(r, 307, LIT("text/plain"));
+    answer_header(r, "Location", LIT("/docs"));
+    return OK;
+}
+
+static const struct route routes[] = {
+    {ROUTE_GET, "/docs", 0, page},
+    {ROUTE_GET, "/", 0, home},
+};
+
+const struct protocol protocol_docs = {
+    .name = "docs",
+    .routes = routes,
+    .n_routes = sizeof routes / sizeof *routes,
+};

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The protocols, one line each: PROTOCOL(name) is protocol_name in name.c. Where two answer one
+ * path, the upper wins. */
+PROTOCOL(tfserving)  /* /v1/models/...: TensorFlow Serving REST, KServe V1 */
+PROTOCOL(oip)        /* /v2/models/M/infer: Open Inference Protocol, binary tensors */
+PROTOCOL(repository) /* /v2/repository, config, stats, trace, logging: Triton's extensions */
+PROTOCOL(catalog) /* /v2, /v2/health, /v2/models: what is there; after repository: /v2/models/stats
+                     is no model */
+PROTOCOL(predict) /* /predict/M: JSON as people write it, .npy, images */
+PROTOCOL(health)  /* /healthz /livez /readyz /ping */
+PROTOCOL(metrics) /* /metrics */
+PROTOCOL(openapi) /* /openapi.json */
+PROTOCOL(docs)    /* /docs */

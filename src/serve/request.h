@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request on its way through the phases (phase.h). Lives in the exchange's arena; one thread
+ * has it at a time: the loop, then (long bodies) a side thread, the loop, a worker of the host, the
+ * loop. `ask.cancel` and `gone` are the only fields the loop writes meanwhile. */
+#pragma once
+
+#include "base/json.h"
+#include "host/host.h"
+#include "net/http.h"
+
+struct protocol;
+struct route;
+struct server;
+struct loop_thread;
+struct server_options;
+
+enum { REQUEST_HEADERS = 12, REQUEST_ID = 128 };
+
+enum phase {
+    PHASE_ROUTE,
+    PHASE_AUTH,
+    PHASE_LIMIT,
+    PHASE_DECODE,
+    PHASE_RUN,
+    PHASE_ENCODE,
+    PHASE_SEND,
+    PHASE_RECORD,
+    PHASE_N
+};
+
+struct request {
+    struct http_exchange *x;
+    struct arena *arena; /* x's */
+    struct host *host;
+    struct server *server;
+    struct loop_thread *thread; /* owns x */
+    const struct server_options *options;
+
+    /* ROUTE */
+    const struct protocol *protocol; /* NULL: no path matched */
+    const struct route *route;
+    struct str model, version, label; /* captures of the path, decoded; .n == 0: none */
+    struct str id;                    /* X-Request-Id, the client's or ours */
+    const char *allow;                /* of a 405 or an OPTIONS answer */
+
+    /* LIMIT */
+    bool counted;     /* among the requests in flight */
+    struct span body; /* after Content-Encoding was undone; may be written over */
+
+    /* DECODE, RUN */
+    struct ask ask;
+    void *notes; /* the protocol's own, from decode to encode */
+
+    /* ENCODE, SEND */
+    struct http_response response; /* headers point at `headers` */
+    struct http_header headers[REQUEST_HEADERS];
+    struct err err; /* err.code != OK: the answer is this error */
+
+    /* private to phase.c */
+    enum phase phase;
+    bool waiting; /* a page called request_wait */
+    struct loop_job job;
+    struct side_job {
+        struct side_job *next;
+        void (*fn)(struct side_job *);
+    } side;
+};
+
+/* Resolves the path's model into r->ask.live (or a name given by the protocol in r->ask.model). */
+MUST_USE enum code request_route(struct request *r, struct err *e);
+
+/* The server takes traffic: everything asked for is loaded, and it is not draining. */
+bool request_ready(const struct request *r);
+
+/* A page that answers later: request_wait before it returns OK, request_resume from any thread when
+ * r->response or r->err is ready. */
+void request_wait(struct request *r);
+void request_resume(struct request *r);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Server: see server.h.
+ *
+ *   RUNNING ──signal──▶ LAME (unready, still accepting; lame_ms) ──▶ DRAINING (listeners closed)
+ * ──▶ loops stop └────────────── second signal: cut everything ───────────────────────────────┘
+ *
+ * Loop 0 runs on server_run's thread and hears the signals and the tick that moves the state on;
+ * the others run on threads of their own and only follow drain_job. */
+#include "serve/server.h"
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "serve/in.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { ANNOUNCE_MS = 5, TICK_MS = 240, SIDE_MAX = 8 };
+
+static const struct counter_family connections = {
+    .name = "slipway_connections",
+    .help = "Open connections.",
+    .kind = COUNTER_GAUGE,
+};
+static const struct counter_family accepted = {
+    .name = "slipway_connections_accepted_total",
+    .help = "Connections accepted.",
+    .kind = COUNTER_TOTAL,
+};
+static const struct counter_family refused = {
+    .name = "slipway_connections_refused_total",
+    .help = "Connections over the limit, and requests that break HTTP.",
+    .kind = COUNTER_TOTAL,
+};
+static const struct counter_family in_flight = {
+    .name = "slipway_requests_in_flight",
+    .help = "Requests between their head and their answer.",
+    .kind = COUNTER_GAUGE,
+};
+
+void server_options_default(struct server_options *o) {
+    *o = (struct server_options){.listen = "127.0.0.1:8080", .allow_control = true};
+    http_limits_default(&o->http);
+}
+
+/* --- every loop: publishing --- */
+
+static void publish(struct loop_thread *t) {
+    struct http_stats s;
+    http_listener_stats(t->listener, &s);
+    counter_move(counter_get(&connections, NULL), (int64_t)s.open - t->open);
+    counter_add(counter_get(&accepted, NULL), s.accepted - t->accepted);
+    counter_add(counter_get(&refused, NULL), s.refused - t->refused);
+    counter_set(counter_get(&in_flight, NULL), (int64_t)atomic_load(&t->server->limit.requests));
+    t->open = (int64_t)s.open;
+    t->accepted = s.accepted;
+    t->refused = s.refused;
+    trail_flush(&t->trail);
+}
+
+/* --- draining --- */
+
+static void drained(void *ctx) {
+    struct loop_thread *t = ctx;
+    loop_stop(t->loop);
+}
+
+static void drain_loop(struct loop_job *job) {
+    struct loop_thread *t =
+        (struct loop_thread *)(void *)((char *)job - offsetof(struct loop_thread, drain_job));
+    http_drain(t->listener, t->server->options.drain_ms, drained, t);
+}
+
+static void drain_all(struct server *s) {
+    if (s->drain_started)
+        return;
+    s->drain_started = true;
+    atomic_store(&s->refusing, true);
+    log_text(LOG_INFO, "draining: no new connections, %zu requests in flight",
+             atomic_load(&s->limit.requests));
+    for (int i = 0; i < s->n_loops; i++) {
+        s->loops[i].drain_job.fn = drain_loop;
+        loop_post(s->loops[i].loop, &s->loops[i].drain_job);
+    }
+}
+
+static void cut_all(struct server *s) {
+    log_text(LOG_WARN, "stopping at once: requests in flight are cut");
+    for (int i = 0; i < s->n_loops; i++)
+        loop_stop(s->loops[i].loop);
+}
+
+void server_drain(struct server *s) {
+    atomic_store(&s->unready, true);
+    atomic_fetch_add(&s->signals, 1);
+}
+
+/* Loop 0: moves the state of the drawing on. */
+static void follow_signals(struct server *s) {
+    int signals = atomic_load(&s->signals);
+    uint64_t now = clock_ns();
+    if (signals == 0)
+        return;
+    if (s->lame_until_ns == 0)
+        s->lame_until_ns = now + s->options.lame_ms * 1000000;
+    if (signals > 1)
+        cut_all(s);
+    else if (now >= s->lame_until_ns)
+        drain_all(s);
+}
+
+static void on_signal(void *ctx, int number) {
+    struct loop_thread *t = ctx;
+    (void)number;
+    server_drain(t->server);
+    follow_signals(t->server);
+}
+
+static void tick(void *ctx) {
+    struct loop_thread *t = ctx;
+    if (t == t->server->loops)
+        follow_signals(t->server);
+    publish(t);
+}
+
+static void announce(void *ctx) {
+    struct server *s = ctx;
+    if (!host_ready(s->host))
+        return;
+    loop_timer_close(s->announcer);
+    s->announcer = NULL;
+    if (s->options.on_ready)
+        s->options.on_ready(s->options.on_ready_ctx, s->address);
+}
+
+/* --- open, run, close --- */
+
+static enum code open_loop(struct server *s, int index, struct err *e) {
+    struct loop_thread *t = &s->loops[index];
+    struct http_handler handler;
+    t->server = s;
+    int fd = s->options.access_fd ? s->options.access_fd : STDERR_FILENO;
+    trail_init(&t->trail, fd, s->options.access_log, s->options.slow_ms);
+    if (getrandom(&t->id_state, sizeof t->id_state, GRND_NONBLOCK) != sizeof t->id_state)
+        t->id_state = clock_wall_us() ^ (uint64_t)index << 56;
+    TRY(loop_open(&t->loop, e));
+    phase_handler(t, &handler);
+    const char *address = index ? s->address : s->options.listen;
+    TRY(http_listen(t->loop, address, s->n_loops > 1, &handler, &s->options.http, &t->listener, e));
+    if (index == 0)
+        http_listener_address(t->listener, s->address);
+    return loop_timer_open(t->loop, TICK_MS, tick, t, &t->tick, e);
+}
+
+static void set_defaults(struct server *s, const struct server_options *o) {
+    s->options = *o;
+    if (!s->options.requests)
+        s->options.requests = 8192;
+    if (!s->options.image_pixels)
+        s->options.image_pixels = (size_t)32 << 20;
+    if (!s->options.timeout_ms)
+        s->options.timeout_ms = 30000;
+    if (!s->options.drain_ms)
+        s->options.drain_ms = 30000;
+    if (!s->options.batch)
+        s->options.batch = 1;
+    int cores = cpu_cores();
+    s->n_loops = o->loops > 0 ? o->loops : cores / 4;
+    if (s->n_loops < 1)
+        s->n_loops = 1;
+    if (s->n_loops > SERVER_LOOPS)
+        s->n_loops = SERVER_LOOPS;
+    s->limit.most = s->options.requests;
+}
+
+static enum code open_parts(struct server *s, struct err *e) {
+    size_t n;
+    const struct protocol *const *protocols = protocol_list(&n);
+    TRY(router_init(&s->router, protocols, n, e));
+    TRY(auth_open(&s->auth, s->options.key_file, e));
+    int threads = cpu_cores() < SIDE_MAX ? cpu_cores() : SIDE_MAX;
+    TRY(side_open(threads, &s->side, e));
+    s->loops = mem_zalloc((size_t)s->n_loops, sizeof *s->loops);
+    if (!s->loops)
+        return fail(e, NOMEM, "server: out of memory");
+    for (int i = 0; i < s->n_loops; i++)
+        TRY(open_loop(s, i, e));
+    TRY(loop_timer_open(s->loops[0].loop, ANNOUNCE_MS, announce, s, &s->announcer, e));
+    TRY(loop_on_signal(s->loops[0].loop, SIGTERM, on_signal, &s->loops[0], e));
+    return loop_on_signal(s->loops[0].loop, SIGINT, on_signal, &s->loops[0], e);
+}
+
+enum code server_open(struct host *h, struct store *store, const struct server_options *o,
+                      struct server **out, struct err *e) {
+    struct server *s = mem_zalloc(1, sizeof *s);
+    if (!s)
+        return fail(e, NOMEM, "server: out of memory");
+    s->host = h;
+    s->store = store;
+    set_defaults(s, o);
+    enum code code = open_parts(s, e);
+    if (code != OK) {
+        server_close(s);
+        return code;
+    }
+    *out = s;
+    return OK;
+}
+
+const char *server_address(const struct server *s) { return s->address; }
+
+static void *loop_main(void *arg) {
+    struct loop_thread *t = arg;
+    loop_run(t->loop);
+    return NULL;
+}
+
+enum code server_run(struct server *s, struct err *e) {
+    enum code code = OK;
+    int started = 1;
+    for (; started < s->n_loops && code == OK; started++) {
+        struct loop_thread *t = &s->loops[started];
+        code = thread_start(&t->thread, "loop", loop_main, t, e);
+        t->started = code == OK;
+    }
+    if (code == OK)
+        loop_run(s->loops[0].loop);
+    for (int i = 1; i < s->n_loops; i++)
+        if (s->loops[i].started) {
+            if (code != OK)
+                loop_stop(s->loops[i].loop);
+            pthread_join(s->loops[i].thread, NULL);
+            s->loops[i].started = false;
+        }
+    atomic_store(&s->unready, true);
+    side_stop(s->side); /* from now on nothing new reaches the host */
+    return code;
+}
+
+static void close_loop(struct loop_thread *t) {
+    if (t->tick)
+        loop_timer_close(t->tick);
+    if (t->listener)
+        http_listener_close(t->listener);
+    if (t->loop)
+        loop_close(t->loop);
+    trail_deinit(&t->trail);
+}
+
+void server_close(struct server *s) {
+    if (!s)
+        return;
+    if (s->announcer)
+        loop_timer_close(s->announcer);
+    for (int i = 0; s->loops && i < s->n_loops; i++)
+        close_loop(&s->loops[i]);
+    side_close(s->side);
+    auth_close(&s->auth);
+    mem_free(s->loops);
+    mem_free(s);
+}
