@@ -235,45 +235,48 @@ static void put_texts(const struct tensor *t, size_t width, struct buf *out) {
     }
 }
 
-static enum code put_header(const struct tensor *t, const char *descr, struct buf *out,
-                            struct err *e) {
-    char text[320];
-    int n =
-        snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
+static void fill_head(const struct tensor *t, const char *descr, struct npy_head *out) {
+    char *text = out->bytes + 10;
+    size_t room = sizeof out->bytes - 10 - MEM_LINE;
+    int n = snprintf(text, room, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
     for (int d = 0; d < t->shape.rank; d++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "%lld,%s", (long long)t->shape.dims[d],
+        n += snprintf(text + n, room - (size_t)n, "%lld,%s", (long long)t->shape.dims[d],
                       d + 1 < t->shape.rank ? " " : "");
-    n += snprintf(text + n, sizeof text - (size_t)n, "), }");
-    size_t total = mem_round_up(10 + (size_t)n + 1, MEM_LINE), header = total - 10;
+    n += snprintf(text + n, room - (size_t)n, "), }");
+    out->n = mem_round_up(10 + (size_t)n + 1, MEM_LINE);
+    size_t header = out->n - 10;
+    memset(text + n, ' ', header - (size_t)n);
+    text[header - 1] = '\n';
     const unsigned char prefix[10] = {
         0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)header, (unsigned char)(header >> 8)};
-    buf_put(out, prefix, sizeof prefix);
-    buf_put(out, text, (size_t)n);
-    for (size_t i = (size_t)n; i + 1 < header; i++)
-        buf_put_byte(out, ' ');
-    buf_put_byte(out, '\n');
-    return buf_check(out, ".npy", e);
+    memcpy(out->bytes, prefix, sizeof prefix);
+}
+
+enum code npy_head(const struct tensor *t, struct npy_head *out, struct err *e) {
+    char descr[24];
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].dtype == t->dtype) {
+            snprintf(descr, sizeof descr, "%c%s", dtype_size(t->dtype) == 1 ? '|' : '<',
+                     types[i].code);
+            fill_head(t, descr, out);
+            return OK;
+        }
+    return fail(e, UNSUPPORTED, "numpy has no type for %s", dtype_name(t->dtype));
 }
 
 enum code npy_put(const struct tensor *t, struct buf *out, struct err *e) {
-    char descr[24] = "";
-    size_t width = 0;
+    struct npy_head head;
     if (t->dtype == DT_STRING) {
-        width = widest(t);
+        char descr[24];
+        size_t width = widest(t);
         snprintf(descr, sizeof descr, "|S%zu", width);
-    } else if (t->dtype == DT_BF16) {
-        snprintf(descr, sizeof descr, "<u2");
-    }
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i].dtype == t->dtype)
-            snprintf(descr, sizeof descr, "%c%s", dtype_size(t->dtype) == 1 ? '|' : '<',
-                     types[i].code);
-    if (!descr[0])
-        return fail(e, UNSUPPORTED, "numpy has no type for %s", dtype_name(t->dtype));
-    TRY(put_header(t, descr, out, e));
-    if (width)
+        fill_head(t, descr, &head);
+        buf_put(out, head.bytes, head.n);
         put_texts(t, width, out);
-    else
+    } else {
+        TRY(npy_head(t, &head, e));
+        buf_put(out, head.bytes, head.n);
         buf_put(out, t->data, tensor_bytes(t));
+    }
     return buf_check(out, ".npy", e);
 }
