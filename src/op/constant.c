@@ -78,15 +78,6 @@ static enum code run_constant(const struct op_call *c, struct err *e) {
 
 /* --- eye_like --- */
 
-/* ONNX numbers element types; only this operator and its like need it here. */
-static enum dtype dtype_of_number(int64_t number) {
-    static const enum dtype types[] = {DT_NONE, DT_F32, DT_U8,     DT_I8,   DT_U16, DT_I16,
-                                       DT_I32,  DT_I64, DT_STRING, DT_BOOL, DT_F16, DT_F64,
-                                       DT_U32,  DT_U64, DT_NONE,   DT_NONE, DT_BF16};
-    return number >= 0 && number < (int64_t)(sizeof types / sizeof types[0]) ? types[number]
-                                                                             : DT_NONE;
-}
-
 static void one_of(enum dtype t, unsigned char out[16]) {
     memset(out, 0, 16);
     switch (t) {
@@ -102,7 +93,7 @@ static enum code infer_eye_like(struct op_infer *c, struct err *e) {
     TRY(operand_need(c, 1, e));
     enum dtype t = c->in[0].dtype;
     if (attr_find(c->node, "dtype"))
-        t = dtype_of_number(attr_int(c->node, "dtype", 0));
+        t = operand_dtype(attr_int(c->node, "dtype", 0));
     if (!dtype_is_float(t) && !dtype_is_integer(t) && t != DT_BOOL)
         return operand_fail(c, e, UNSUPPORTED, "the element type of the result");
     operand_out_later(c, 0, t);

@@ -129,3 +129,7 @@ OP(where)
 OP(cast)
 OP(cast_like)
 OP(bit_cast)
+/* rnn.c */
+OP(rnn)
+OP(gru)
+OP(lstm)

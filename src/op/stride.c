@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Strided copies. A copy is first simplified (dims of 1 dropped, neighbours that continue each
- * other joined), then one of four inner loops runs over what remains: run        the innermost dim
- * is dense on both sides            memcpy repeat     the innermost dim repeats one element fill
- *   transpose  dense in `to`, while another dim is dense in `from` blocks of 4x4 in registers,
- * 16x16 in cache gather     anything else                                       element by element
- */
+ * other joined), then one of four inner loops runs over what remains. The innermost dim is dense on
+ * both sides: memcpy. It repeats one element: fill. It is dense in `to` while another dim is dense
+ * in `from`: the transpose kernel over both. Anything else: element by element. */
 #include "op/stride.h"
+
+#include "kernel/kernel.h"
 
 #include <string.h>
 
-enum { STRIDE_BLOCK = 16, STRIDE_PARALLEL_BYTES = 256 << 10 };
+enum { STRIDE_PARALLEL_BYTES = 256 << 10 };
 
 /* Elements of each size that may lie anywhere and hold anything. */
 typedef uint8_t __attribute__((may_alias)) any8;
 typedef uint16_t __attribute__((may_alias, aligned(1))) any16;
 typedef uint32_t __attribute__((may_alias, aligned(1))) any32;
 typedef uint64_t __attribute__((may_alias, aligned(1))) any64;
-typedef uint32_t vec4 __attribute__((vector_size(16), may_alias, aligned(1)));
 
 void stride_push(struct stride *s, int64_t dim, int64_t to, int64_t from) {
     s->dims[s->rank] = dim;
@@ -105,69 +104,6 @@ static void copy_row(char *to, int64_t to_step, const char *from, int64_t from_s
     }
 }
 
-/* A matrix turned over: to[i * to_row + j] = from[i + j * from_column], i < rows, j < columns. */
-struct turn {
-    char *to;
-    const char *from;
-    int64_t rows, columns, to_row, from_column;
-};
-
-#define TURN_BLOCK(name, type)                                                                     \
-    static void turn_block_##name(const struct turn *t, int64_t i0, int64_t i1, int64_t j0,        \
-                                  int64_t j1) {                                                    \
-        type *d = (type *)t->to;                                                                   \
-        const type *s = (const type *)t->from;                                                     \
-        for (int64_t i = i0; i < i1; i++)                                                          \
-            for (int64_t j = j0; j < j1; j++)                                                      \
-                d[i * t->to_row + j] = s[i + j * t->from_column];                                  \
-    }
-TURN_BLOCK(8, any8)
-TURN_BLOCK(16, any16)
-TURN_BLOCK(32, any32)
-TURN_BLOCK(64, any64)
-
-/* Four rows of four 32-bit elements, turned in registers. */
-static void turn_4x4(any32 *d, int64_t to_row, const any32 *s, int64_t from_column) {
-    vec4 a = *(const vec4 *)s, b = *(const vec4 *)(s + from_column);
-    vec4 c = *(const vec4 *)(s + 2 * from_column), e = *(const vec4 *)(s + 3 * from_column);
-    vec4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
-         ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    vec4 ce_low = __builtin_shufflevector(c, e, 0, 4, 1, 5),
-         ce_high = __builtin_shufflevector(c, e, 2, 6, 3, 7);
-    *(vec4 *)d = __builtin_shufflevector(ab_low, ce_low, 0, 1, 4, 5);
-    *(vec4 *)(d + to_row) = __builtin_shufflevector(ab_low, ce_low, 2, 3, 6, 7);
-    *(vec4 *)(d + 2 * to_row) = __builtin_shufflevector(ab_high, ce_high, 0, 1, 4, 5);
-    *(vec4 *)(d + 3 * to_row) = __builtin_shufflevector(ab_high, ce_high, 2, 3, 6, 7);
-}
-
-static void turn_block_4x4(const struct turn *t, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
-    any32 *d = (any32 *)t->to;
-    const any32 *s = (const any32 *)t->from;
-    int64_t i = i0;
-    for (; i + 4 <= i1; i += 4) {
-        int64_t j = j0;
-        for (; j + 4 <= j1; j += 4)
-            turn_4x4(d + i * t->to_row + j, t->to_row, s + i + j * t->from_column, t->from_column);
-        turn_block_32(t, i, i + 4, j, j1);
-    }
-    turn_block_32(t, i, i1, j0, j1);
-}
-
-static void turn_matrix(const struct turn *t, size_t bytes) {
-    for (int64_t i = 0; i < t->rows; i += STRIDE_BLOCK) {
-        int64_t i1 = i + STRIDE_BLOCK < t->rows ? i + STRIDE_BLOCK : t->rows;
-        for (int64_t j = 0; j < t->columns; j += STRIDE_BLOCK) {
-            int64_t j1 = j + STRIDE_BLOCK < t->columns ? j + STRIDE_BLOCK : t->columns;
-            switch (bytes) {
-            case 1: turn_block_8(t, i, i1, j, j1); break;
-            case 2: turn_block_16(t, i, i1, j, j1); break;
-            case 4: turn_block_4x4(t, i, i1, j, j1); break;
-            default: turn_block_64(t, i, i1, j, j1);
-            }
-        }
-    }
-}
-
 /* What one step of the outer loop does: a row, or a matrix turned over. */
 struct inner {
     int row;    /* the dim that is dense in `to` */
@@ -175,18 +111,24 @@ struct inner {
     size_t bytes;
 };
 
+static transpose_fn *turn_of(size_t bytes) {
+    const struct kernel_set *set = kernel_set();
+    switch (bytes) {
+    case 1: return set->transpose_8;
+    case 2: return set->transpose_16;
+    case 4: return set->transpose_32;
+    default: return set->transpose_64;
+    }
+}
+
 static void inner_step(const struct stride *s, const struct inner *in, char *to, const char *from) {
     if (in->turned < 0) {
         copy_row(to, s->to[in->row], from, s->from[in->row], s->dims[in->row], in->bytes);
         return;
     }
-    struct turn t = {.to = to,
-                     .from = from,
-                     .rows = s->dims[in->turned],
-                     .columns = s->dims[in->row],
-                     .to_row = s->to[in->turned],
-                     .from_column = s->from[in->row]};
-    turn_matrix(&t, in->bytes);
+    transpose_fn *turn = turn_of(in->bytes);
+    turn((size_t)s->dims[in->row], (size_t)s->dims[in->turned], from, (size_t)s->from[in->row], to,
+         (size_t)s->to[in->turned]);
 }
 
 /* Moves the dim at `at` to the end, so that the outer loop runs over the dims before. */
@@ -203,8 +145,7 @@ static void move_last(struct stride *s, int at) {
 static struct inner choose_inner(struct stride *s, size_t bytes) {
     struct inner in = {.row = s->rank - 1, .turned = -1, .bytes = bytes};
     bool movable = bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
-    if (!movable || s->to[s->rank - 1] != 1 || s->from[s->rank - 1] == 1 ||
-        s->from[s->rank - 1] == 0)
+    if (!movable || s->to[s->rank - 1] != 1 || s->from[s->rank - 1] <= 1)
         return in;
     for (int k = 0; k < s->rank - 1; k++) {
         if (s->from[k] != 1)
