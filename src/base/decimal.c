@@ -33,24 +33,6 @@ static const struct kind f32_kind = {23, 127, 0xff, -65, 38, -17, 10};
 
 /* --- digits --- */
 
-const uint64_t decimal_tens[17] = {1,
-                                   10,
-                                   100,
-                                   1000,
-                                   10000,
-                                   100000,
-                                   1000000,
-                                   10000000,
-                                   100000000,
-                                   1000000000,
-                                   10000000000,
-                                   100000000000,
-                                   1000000000000,
-                                   10000000000000,
-                                   100000000000000,
-                                   1000000000000000,
-                                   10000000000000000};
-
 /* d->digits from the first 19 significant digits of the text, when there are more than 19
  * characters. */
 void decimal_cut(struct decimal *d) {

@@ -5,7 +5,7 @@
  * cannot decide falls to decimal.c (Eisel-Lemire, then exact arithmetic). */
 #pragma once
 
-#include "base/err.h"
+#include "base/power10.h"
 
 #include <float.h>
 #include <stdbool.h>
@@ -45,9 +45,6 @@ static inline bool decimal_digit(const char *p, const char *end) {
     return p < end && (unsigned char)(*p - '0') < 10;
 }
 
-/* 10^n as integers, n = 0 .. 16. */
-extern const uint64_t decimal_tens[17];
-
 /* Eight characters less '0' each (so digits are bytes 0 to 9): how many digits stand in front. */
 static inline unsigned decimal_count(uint64_t v) {
     uint64_t others = ((v + 0x7676767676767676u) | v) & 0x8080808080808080u;
@@ -77,7 +74,7 @@ static inline const char *decimal_digits(const char *p, const char *end, uint64_
         uint64_t a = decimal_load(p), b = decimal_load(p + 8);
         unsigned n_a = decimal_count(a), n_b = decimal_count(b);
         n_b &= 0 - n_a / 8; /* only behind eight of a */
-        *w = (*w * decimal_tens[n_a] + decimal_value(a, n_a)) * decimal_tens[n_b] +
+        *w = (*w * power10_u64[n_a] + decimal_value(a, n_a)) * power10_u64[n_b] +
              decimal_value(b, n_b);
         p += n_a + n_b;
         if (n_a + n_b < 16)

@@ -24,30 +24,10 @@ static const char pairs[201] =
     "4748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293"
     "949596979899";
 
-static const uint64_t tens[20] = {0,
-                                  10,
-                                  100,
-                                  1000,
-                                  10000,
-                                  100000,
-                                  1000000,
-                                  10000000,
-                                  100000000,
-                                  1000000000,
-                                  10000000000,
-                                  100000000000,
-                                  1000000000000,
-                                  10000000000000,
-                                  100000000000000,
-                                  1000000000000000,
-                                  10000000000000000,
-                                  100000000000000000,
-                                  1000000000000000000,
-                                  10000000000000000000u};
-
 static int count_digits(uint64_t v) {
-    int guess = (64 - __builtin_clzll(v | 1)) * 1233 >> 12; /* bits * log10(2) */
-    return guess + (v >= tens[guess]);
+    v |= 1;                                             /* 0 has one digit */
+    int guess = (64 - __builtin_clzll(v)) * 1233 >> 12; /* bits * log10(2) */
+    return guess + (v >= power10_u64[guess]);
 }
 
 /* Exactly n digits of v, leading zeros included. */
@@ -127,7 +107,7 @@ static struct digits shorten32(uint32_t c, int q, bool narrow) {
 
 /* --- layout --- */
 
-enum { MOST_DIGITS = 17, PADDED = 33 };
+enum { F32_DIGITS = 9, F64_DIGITS = 17, PADDED = 33 };
 
 static char *put_word(char *out, const char *word) {
     size_t n = strlen(word);
@@ -158,7 +138,7 @@ static inline void put_eight(uint64_t eight, char *out) {
  * is of fixed length. Returns how many of text's digits are significant; zeros follow. */
 static inline int spread(uint64_t v, int n, bool wide, char text[PADDED]) {
     memset(text, '0', PADDED);
-    v *= tens[(wide ? 17 : 9) - n] | (n == (wide ? 17 : 9));
+    v *= power10_u64[(wide ? F64_DIGITS : F32_DIGITS) - n];
     if (!wide) {
         uint64_t eight = eight_digits((uint32_t)(v % 100000000));
         text[0] = (char)('0' + v / 100000000);
@@ -177,7 +157,7 @@ static inline int spread(uint64_t v, int n, bool wide, char text[PADDED]) {
 static char *put_scientific(const char text[PADDED], int n, int power, char *out) {
     out[0] = text[0];
     out[1] = '.';
-    memcpy(out + 2, text + 1, MOST_DIGITS - 1);
+    memcpy(out + 2, text + 1, F64_DIGITS - 1);
     out += n > 1 ? n + 1 : 1;
     *out++ = 'e';
     return shortest_i64(power, out);
@@ -195,7 +175,7 @@ static inline char *put_float(struct digits d, bool wide, char *out) {
     }
     if (point <= 0 && point > -4) { /* 0.000ddd */
         memcpy(out, "0.000", 5);
-        memcpy(out + 2 - point, text, MOST_DIGITS);
+        memcpy(out + 2 - point, text, F64_DIGITS);
         return out + 2 - point + n;
     }
     return put_scientific(text, n, point - 1, out);

@@ -71,7 +71,15 @@ static void every_entry_is_exact_or_rounded_up(void **state) {
     }
 }
 
+static void integers(void **state) {
+    (void)state;
+    uint64_t v = 1;
+    for (int k = 0; k < 20; k++, v *= 10)
+        assert_int_equal(power10_u64[k], v);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_entry_is_exact_or_rounded_up)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_entry_is_exact_or_rounded_up),
+                                       cmocka_unit_test(integers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
