@@ -4,6 +4,7 @@
 #include "cli/facts.h"
 #include "base/file.h"
 #include "job/import.h"
+#include "serve/recipe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,12 +73,8 @@ static enum code read_preprocess(struct cli *c, const struct options *o, struct 
     if (!o->preprocess)
         return OK;
     TRY(file_read(o->preprocess, CAP, &c->arena, &j->preprocess, e));
-    struct json r;
-    struct str ignored;
-    json_init(&r, (struct str){(const char *)j->preprocess.p, j->preprocess.n}, &c->arena);
-    enum code code = json_skip(&r, &ignored, e);
-    if (code == OK)
-        code = json_end(&r, e);
+    struct recipe checked;
+    enum code code = recipe_read(j->preprocess, &c->arena, &checked, e);
     return code == OK ? OK : err_prefix(e, "%s", o->preprocess);
 }
 

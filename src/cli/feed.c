@@ -3,13 +3,16 @@
 #include "cli/feed.h"
 
 #include "base/file.h"
+#include "serve/image.h"
+#include "serve/recipe.h"
+#include "serve/typed.h"
 #include "tensor/cast.h"
 #include "tensor/npy.h"
 
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_CAP = 1 << 30 };
+enum { FILE_CAP = 1 << 30, PIXELS_MAX = 1 << 26 };
 
 enum code feed_index(const struct session_io *io, size_t n, struct str name, const char *what,
                      size_t *out, struct err *e) {
@@ -130,22 +133,6 @@ static enum code read_input(const char *path, struct arena *a, struct span *out,
     return code;
 }
 
-static enum json_number number_of(enum dtype t) {
-    switch (t) {
-    case DT_F64: return JN_F64;
-    case DT_I8: return JN_I8;
-    case DT_I16: return JN_I16;
-    case DT_I32: return JN_I32;
-    case DT_I64: return JN_I64;
-    case DT_U8: return JN_U8;
-    case DT_U16: return JN_U16;
-    case DT_U32: return JN_U32;
-    case DT_U64: return JN_U64;
-    case DT_BOOL: return JN_BOOL;
-    default: return JN_F32;
-    }
-}
-
 static enum code from_json(struct span bytes, const struct session_io *io, struct arena *a,
                            struct tensor *out, struct err *e) {
     struct json r;
@@ -158,18 +145,20 @@ static enum code from_json(struct span bytes, const struct session_io *io, struc
         return arena_fail(a, sizeof *b, "input", e);
     json_init(&r, (struct str){(const char *)bytes.p, bytes.n}, a);
     r.allow_nan = true;
-    if (io->dtype == DT_STRING)
+    enum json_number number;
+    struct tensor t = {.dtype = io->dtype, .shape = {.rank = 0}};
+    if (io->dtype == DT_STRING) {
         TRY(json_strings(&r, b, &shape, e));
-    else
-        TRY(json_tensor(&r, number_of(io->dtype), b, &shape, e));
+    } else {
+        if (!typed_number(io->dtype, &number)) { /* f16, bf16: read as f32, converted by fit() */
+            number = JN_F32;
+            t.dtype = DT_F32;
+        }
+        TRY(json_tensor(&r, number, b, &shape, e));
+    }
     TRY(json_end(&r, e));
-    struct tensor t = {io->dtype == DT_STRING || io->dtype == DT_F64 ||
-                               dtype_is_integer(io->dtype) || io->dtype == DT_BOOL
-                           ? io->dtype
-                           : DT_F32,
-                       LAYOUT_PLAIN,
-                       {.rank = shape.rank},
-                       b->p};
+    t.data = b->p;
+    t.shape.rank = shape.rank;
     for (int d = 0; d < shape.rank; d++)
         t.shape.dims[d] = shape.dims[d];
     *out = t;
@@ -213,11 +202,10 @@ static enum code one_file(const struct session_io *io, const char *path, struct 
     return fit(io, a, out, e);
 }
 
-enum code feed_files(const struct session *s, struct span preprocess, char *const *items,
+enum code feed_files(const struct session *s, const struct recipe *recipe, char *const *items,
                      int n_items, struct arena *a, struct tensor *out, struct err *e) {
     const struct session_io *io;
     size_t n = session_inputs(s, &io), next = 0;
-    (void)preprocess;
     for (int i = 0; i < n_items; i++) {
         struct str item = str_of(items[i]);
         size_t equals, at = next;
@@ -228,7 +216,7 @@ enum code feed_files(const struct session *s, struct span preprocess, char *cons
         }
         if (at >= n)
             return fail(e, USAGE, "%d inputs given, the model has %zu", n_items, n);
-        enum code code = one_file(&io[at], path, a, &out[at], e);
+        enum code code = one_file(&io[at], recipe, path, a, &out[at], e);
         if (code != OK)
             return err_prefix(e, "input '%.*s' from '%s'", STR(io[at].name), path);
         next = at + 1;

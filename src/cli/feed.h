@@ -14,8 +14,10 @@ MUST_USE enum code feed_random(const struct session *s, const struct option_list
 /* "NAME=FILE" items, or bare files by position: .npy, .json (nested numbers or text), .png/.jpg
  * (resized to the input's shape by the version's preprocessing), .txt (one string), "-" (npy or
  * JSON on standard input). Others: DT_NONE. */
-MUST_USE enum code feed_files(const struct session *s, struct span preprocess, char *const *items,
-                              int n, struct arena *a, struct tensor *out, struct err *e);
+struct recipe;
+MUST_USE enum code feed_files(const struct session *s, const struct recipe *recipe,
+                              char *const *items, int n, struct arena *a, struct tensor *out,
+                              struct err *e);
 
 /* The session's input of that name; INVALID lists the names there are. */
 MUST_USE enum code feed_index(const struct session_io *io, size_t n, struct str name,

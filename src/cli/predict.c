@@ -8,6 +8,8 @@
 #include "cli/feed.h"
 #include "host/loaded.h"
 #include "plan/cores.h"
+#include "serve/recipe.h"
+#include "serve/typed.h"
 #include "tensor/npy.h"
 
 #include <string.h>
@@ -19,24 +21,9 @@ struct options {
     int64_t threads;
 };
 
-static enum json_number number_of(enum dtype t, bool *known) {
-    static const enum dtype types[] = {DT_F32, DT_F64, DT_I8,  DT_I16, DT_I32, DT_I64,
-                                       DT_U8,  DT_U16, DT_U32, DT_U64, DT_BOOL};
-    static const enum json_number numbers[] = {JN_F32, JN_F64, JN_I8,  JN_I16, JN_I32, JN_I64,
-                                               JN_U8,  JN_U16, JN_U32, JN_U64, JN_BOOL};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i] == t) {
-            *known = true;
-            return numbers[i];
-        }
-    *known = false;
-    return JN_F32;
-}
-
 static void put_values(struct json_out *w, const struct tensor *t) {
-    bool known;
-    enum json_number number = number_of(t->dtype, &known);
-    if (known) {
+    enum json_number number;
+    if (typed_number(t->dtype, &number)) {
         json_put_tensor(w, number, t->data, t->shape.rank, t->shape.dims);
         return;
     }
@@ -142,43 +129,75 @@ static enum code save_all(const struct session_io *io, size_t n, const struct op
     return OK;
 }
 
-static enum code answer(struct cli *c, const struct options *o, const struct loaded *l,
-                        const struct session_run *run, struct err *e) {
-    const struct session_io *io;
-    size_t n = session_outputs(l->session, &io);
-    TRY(save_all(io, n, &o->outputs, run, e));
-    if (c->json)
-        return as_json(io, n, run, e);
-    for (size_t i = 0; i < n && !o->outputs.n; i++)
-        if (run->outputs[i].dtype == DT_SEQUENCE)
-            printf("%.*s  a sequence of %zu\n", STR(io[i].name),
-                   ((struct sequence *)run->outputs[i].data)->n);
+struct answered {
+    struct cli *cli;
+    const struct options *options;
+    const struct loaded *loaded;
+    const struct session_run *run;
+    const struct recipe *recipe;
+};
+
+static enum code read_recipe(struct cli *c, const struct loaded *l, struct recipe *out,
+                             struct err *e) {
+    struct span part;
+    struct err absent;
+    if (store_version_part(l->version, "preprocess", &part, &absent) != OK)
+        part = (struct span){0};
+    return recipe_read(part, &c->arena, out, e);
+}
+
+static enum code print_text(const struct answered *a, const struct tensor *t, struct err *e) {
+    struct str text;
+    double confidence;
+    TRY(recipe_text(a->recipe, t, &a->cli->arena, &text, &confidence, e));
+    printf("%.*s\n  confidence %.3f\n", STR(text), confidence);
+    return OK;
+}
+
+static enum code print_all(const struct answered *a, const struct session_io *io, size_t n,
+                           struct err *e) {
+    for (size_t i = 0; i < n; i++) {
+        const struct tensor *t = &a->run->outputs[i];
+        if (t->dtype == DT_SEQUENCE)
+            printf("%.*s  a sequence of %zu\n", STR(io[i].name), ((struct sequence *)t->data)->n);
+        else if (a->recipe->ctc && i == 0)
+            TRY(print_text(a, t, e));
         else
-            print_output(&io[i], &run->outputs[i]);
-    if (!c->quiet)
-        fprintf(stderr, "load %s, compute %s\n", print_duration(&c->arena, l->load_ns),
-                print_duration(&c->arena, run->compute_ns));
+            print_output(&io[i], t);
+    }
+    return OK;
+}
+
+static enum code answer(const struct answered *a, struct err *e) {
+    const struct session_io *io;
+    size_t n = session_outputs(a->loaded->session, &io);
+    TRY(save_all(io, n, &a->options->outputs, a->run, e));
+    if (a->cli->json)
+        return as_json(io, n, a->run, e);
+    if (!a->options->outputs.n)
+        TRY(print_all(a, io, n, e));
+    if (!a->cli->quiet)
+        fprintf(stderr, "load %s, compute %s\n", print_duration(&a->cli->arena, a->loaded->load_ns),
+                print_duration(&a->cli->arena, a->run->compute_ns));
     return OK;
 }
 
 static enum code ask(struct cli *c, const struct options *o, struct loaded *l, struct err *e) {
     const struct session_io *io;
     struct session_run run;
-    struct err ignored;
-    struct span preprocess = {0};
+    struct recipe recipe;
     size_t n = session_inputs(l->session, &io);
     struct tensor *inputs = ARENA_ARRAY(&c->arena, n + 1, struct tensor);
     if (!inputs)
         return fail(e, NOMEM, "out of memory");
-    if (store_version_part(l->version, "preprocess", &preprocess, &ignored) != OK)
-        preprocess = (struct span){0};
-    TRY(feed_files(l->session, preprocess, c->args + 1, c->n_args - 1, &c->arena, inputs, e));
-    TRY(feed_files(l->session, preprocess, (char *const *)o->inputs.items, o->inputs.n, &c->arena,
+    TRY(read_recipe(c, l, &recipe, e));
+    TRY(feed_files(l->session, &recipe, c->args + 1, c->n_args - 1, &c->arena, inputs, e));
+    TRY(feed_files(l->session, &recipe, (char *const *)o->inputs.items, o->inputs.n, &c->arena,
                    inputs, e));
     struct session_ask question = {.inputs = inputs,
                                    .threads = o->threads > 0 ? (int)o->threads : cpu_cores()};
     TRY(session_begin(l->session, &question, &run, e));
-    enum code code = answer(c, o, l, &run, e);
+    enum code code = answer(&(struct answered){c, o, l, &run, &recipe}, e);
     session_end(l->session, &run);
     return code;
 }
