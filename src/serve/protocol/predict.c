@@ -15,13 +15,13 @@
 
 #include "serve/answer.h"
 #include "serve/multipart.h"
-#include "serve/npy.h"
 #include "serve/rank.h"
 #include "serve/recipe.h"
 #include "serve/records.h"
 #include "serve/server.h"
 #include "serve/typed.h"
 #include "tensor/cast.h"
+#include "tensor/npy.h"
 
 enum { NAMES_ROOM = 240, TOP = 5 };
 
