@@ -189,10 +189,23 @@ static enum code fit(const struct session_io *io, struct arena *a, struct tensor
     return OK;
 }
 
-static enum code one_file(const struct session_io *io, const char *path, struct arena *a,
-                          struct tensor *out, struct err *e) {
+/* A picture becomes the input by the version's recipe, as it would over HTTP. */
+static enum code from_image(const struct session_io *io, const struct recipe *recipe,
+                            struct span bytes, struct arena *a, struct tensor *out, struct err *e) {
+    struct live_io as = {.name = io->name, .dtype = io->dtype, .shape = io->shape};
+    struct image image;
+    TRY(image_decode(bytes, PIXELS_MAX, &image, e));
+    enum code code = recipe_image(recipe, &as, &image, a, out, e);
+    image_free(&image);
+    return code;
+}
+
+static enum code one_file(const struct session_io *io, const struct recipe *recipe,
+                          const char *path, struct arena *a, struct tensor *out, struct err *e) {
     struct span bytes;
     TRY(read_input(path, a, &bytes, e));
+    if (image_kind(bytes) != IMAGE_NONE)
+        return from_image(io, recipe, bytes, a, out, e);
     if (npy_is(bytes))
         TRY(npy_read(bytes, a, out, e));
     else if (str_ends(str_of(path), ".txt"))
