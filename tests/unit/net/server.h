@@ -189,10 +189,10 @@ static inline void server_drain(struct server *s, uint64_t deadline_ms) {
     server_do(s, drain_job);
 }
 
-/* Waits at most two seconds for a condition on the server's atomics. */
+/* Waits at most ten seconds for a condition on the server's atomics. */
 #define eventually(condition)                                                                      \
     do {                                                                                           \
-        uint64_t until_ = clock_ns() + UINT64_C(4000000000);                                       \
+        uint64_t until_ = clock_ns() + UINT64_C(10000000000);                                      \
         while (!(condition) && clock_ns() < until_)                                                \
             usleep(500);                                                                           \
         assert_true(condition);                                                                    \
