@@ -123,7 +123,8 @@ char *arena_printf(struct arena *a, const char *format, ...) {
 
 enum code arena_fail(const struct arena *a, size_t bytes, const char *what, struct err *e) {
     if (bytes > a->cap_bytes - a->used_bytes)
-        return fail(e, LIMIT, "%s: %zu bytes do not fit under the limit of %zu bytes", what, bytes, a->cap_bytes);
+        return fail(e, LIMIT, "%s: %zu bytes do not fit under the limit of %zu bytes", what, bytes,
+                    a->cap_bytes);
     return fail(e, NOMEM, "%s: out of memory (%zu bytes)", what, bytes);
 }
 
@@ -135,7 +136,8 @@ void arena_reset(struct arena *a, struct arena_mark mark) {
     run_cleanups(a, mark.cleanup);
     struct arena_chunk *keep = mark.chunk;
     if (!keep) /* back to empty: the oldest chunk stays, so that a reused arena does not allocate */
-        for (keep = a->chunk; keep && keep->older; keep = keep->older) {}
+        for (keep = a->chunk; keep && keep->older;)
+            keep = keep->older;
     free_chunks(a, keep);
     if (keep)
         keep->used = mark.chunk ? mark.chunk_used : 0;

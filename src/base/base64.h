@@ -5,5 +5,6 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-MUST_USE enum code base64_take(struct str text, struct buf *out, struct err *e); /* padded or not; INVALID names the byte */
-void base64_put(struct span bytes, struct buf *out);                           /* padded */
+/* padded or not; INVALID names the byte */
+MUST_USE enum code base64_take(struct str text, struct buf *out, struct err *e);
+void base64_put(struct span bytes, struct buf *out); /* padded */

@@ -35,7 +35,8 @@ static void put(struct err *e, enum code code, const char *file, int line) {
     e->line = line;
 }
 
-enum code err_set(struct err *e, enum code code, const char *file, int line, const char *format, ...) {
+enum code err_set(struct err *e, enum code code, const char *file, int line, const char *format,
+                  ...) {
     va_list args;
     va_start(args, format);
     vsnprintf(e->text, sizeof e->text, format, args);
@@ -56,7 +57,8 @@ static enum code code_of_errno(int number) {
     }
 }
 
-enum code err_set_errno(struct err *e, int number, const char *file, int line, const char *format, ...) {
+enum code err_set_errno(struct err *e, int number, const char *file, int line, const char *format,
+                        ...) {
     va_list args;
     va_start(args, format);
     int n = vsnprintf(e->text, sizeof e->text, format, args);

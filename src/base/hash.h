@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hashes: SHA-256 (FIPS 180-4, OpenSSL) for identity, CRC-32C for framing, a fast seeded one for tables. */
+/* Hashes: SHA-256 (FIPS 180-4, OpenSSL) for identity, CRC-32C for framing, a fast seeded one for
+ * tables. */
 #pragma once
 
 #include "base/err.h"
@@ -12,11 +13,13 @@ struct sha256 { /* opaque EVP context */
 };
 MUST_USE enum code sha256_begin(struct sha256 *h, struct err *e);
 void sha256_add(struct sha256 *h, const void *bytes, size_t n);
-void sha256_end(struct sha256 *h, uint8_t digest[SHA256_BYTES]); /* frees the context; digest may be NULL */
+/* frees the context; digest may be NULL */
+void sha256_end(struct sha256 *h, uint8_t digest[SHA256_BYTES]);
 MUST_USE enum code sha256_of(struct span bytes, uint8_t digest[SHA256_BYTES], struct err *e);
 
 void hex_put(const uint8_t *bytes, size_t n, char *out); /* 2n lower-case digits and a NUL */
 bool hex_take(struct str text, uint8_t *out, size_t n);  /* exactly 2n digits */
 
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t n);
-uint64_t hash_bytes(const void *bytes, size_t n); /* for tables; seeded per process against collision attacks */
+/* for tables; seeded per process against collision attacks */
+uint64_t hash_bytes(const void *bytes, size_t n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hash table from borrowed text to a pointer. Open addressing; memory from an arena, so it never shrinks and has no
- * delete: for tables built once and then read. Owned by one thread, or immutable after build. */
+/* Hash table from borrowed text to a pointer. Open addressing; memory from an arena, so it never
+ * shrinks and has no delete: for tables built once and then read. Owned by one thread, or immutable
+ * after build. */
 #pragma once
 
 #include "base/arena.h"
@@ -19,6 +20,8 @@ struct map {
 };
 
 void map_init(struct map *m, struct arena *a);
-MUST_USE enum code map_put(struct map *m, struct str key, void *value, struct err *e); /* replaces */
-void *map_get(const struct map *m, struct str key);                                    /* NULL when absent */
+/* replaces */
+MUST_USE enum code map_put(struct map *m, struct str key, void *value, struct err *e);
+/* NULL when absent */
+void *map_get(const struct map *m, struct str key);
 bool map_has(const struct map *m, struct str key);

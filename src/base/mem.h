@@ -6,12 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t bytes);                     /* NULL when out of memory; bytes 0 gives a unique pointer */
-void *mem_zalloc(size_t count, size_t bytes);      /* zeroed; NULL on overflow of the product too */
-void *mem_realloc(void *old, size_t bytes);        /* NULL leaves old alone */
+/* NULL when out of memory; bytes 0 gives a unique pointer */
+void *mem_alloc(size_t bytes);
+void *mem_zalloc(size_t count, size_t bytes); /* zeroed; NULL on overflow of the product too */
+void *mem_realloc(void *old, size_t bytes);   /* NULL leaves old alone */
 void *mem_alloc_aligned(size_t bytes, size_t align); /* freed by mem_free */
-void mem_free(void *p);                            /* NULL allowed */
-char *mem_strdup(const char *text);                /* owned by the caller; NULL when out of memory */
+void mem_free(void *p);                              /* NULL allowed */
+/* owned by the caller; NULL when out of memory */
+char *mem_strdup(const char *text);
 
 /* Allocations made by this thread since it started: tests subtract two readings. */
 uint64_t mem_count(void);
@@ -34,4 +36,5 @@ static inline bool add_size(size_t a, size_t b, size_t *out) {
 }
 
 #define MEM_LINE 64 /* bytes of a cache line, and of an AVX-512 vector */
-static inline size_t mem_round_up(size_t n, size_t align) { return (n + align - 1) & ~(align - 1); } /* align: power of 2 */
+/* align: power of 2 */
+static inline size_t mem_round_up(size_t n, size_t align) { return (n + align - 1) & ~(align - 1); }

@@ -26,7 +26,9 @@ static inline struct str str_of(const char *text) { /* borrowed; text may be NUL
     return (struct str){text, text ? strlen(text) : 0};
 }
 
-static inline bool str_eq(struct str a, struct str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
+static inline bool str_eq(struct str a, struct str b) {
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 
 static inline bool str_is(struct str a, const char *text) { return str_eq(a, str_of(text)); }
 
@@ -46,9 +48,11 @@ static inline struct str str_sub(struct str a, size_t from, size_t to) { /* clam
     return from < to ? (struct str){a.p + from, to - from} : (struct str){NULL, 0};
 }
 
-int str_cmp(struct str a, struct str b);                  /* like memcmp, shorter first */
-bool str_eq_nocase(struct str a, struct str b);           /* ASCII */
-bool str_find(struct str a, char c, size_t *at);          /* first c in a */
-bool str_to_i64(struct str a, int64_t *out);              /* whole text, decimal, optional '-'; false on overflow */
+int str_cmp(struct str a, struct str b);         /* like memcmp, shorter first */
+bool str_eq_nocase(struct str a, struct str b);  /* ASCII */
+bool str_find(struct str a, char c, size_t *at); /* first c in a */
+/* whole text, decimal, optional '-'; false on overflow */
+bool str_to_i64(struct str a, int64_t *out);
 bool str_to_u64(struct str a, uint64_t *out);
-bool str_to_f64(struct str a, double *out);               /* whole text, a JSON number; false beyond f64 */
+/* whole text, a JSON number; false beyond f64 */
+bool str_to_f64(struct str a, double *out);

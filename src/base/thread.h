@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-MUST_USE enum code thread_start(pthread_t *t, const char *name, void *(*fn)(void *), void *arg, struct err *e); /* name <= 15 bytes */
-/* Waits on a condition until the monotonic deadline (clock_ns); false on time-out. The condition must come from thread_cond_init. */
+/* name <= 15 bytes */
+MUST_USE enum code thread_start(pthread_t *t, const char *name, void *(*fn)(void *), void *arg,
+                                struct err *e);
+/* Waits on a condition until the monotonic deadline (clock_ns); false on time-out. The condition
+ * must come from thread_cond_init. */
 void thread_cond_init(pthread_cond_t *c);
 bool thread_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t deadline_ns);

@@ -5,5 +5,7 @@
 #include "base/str.h"
 
 bool utf8_valid(struct str text);
-size_t utf8_length(const char *text, size_t n); /* bytes of the valid sequence at text (n bytes readable), 0 when none */
-size_t utf8_put(uint32_t code_point, char out[4]); /* bytes written; surrogates and > 0x10ffff give U+FFFD */
+/* bytes of the valid sequence at text (n bytes readable), 0 when none */
+size_t utf8_length(const char *text, size_t n);
+/* bytes written; surrogates and > 0x10ffff give U+FFFD */
+size_t utf8_put(uint32_t code_point, char out[4]);
