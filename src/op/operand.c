@@ -173,3 +173,17 @@ enum dtype operand_dtype(int64_t number) {
     bool known = number > 0 && number < (int64_t)(sizeof types / sizeof types[0]);
     return known ? types[number] : DT_NONE;
 }
+
+enum code operand_keep(const struct op_call *c, const struct tensor *from, struct tensor *to,
+                       struct err *e) {
+    bool sequence = from->dtype == DT_SEQUENCE;
+    size_t bytes = sequence ? sizeof(struct sequence) : tensor_bytes(from);
+    struct tensor copy = *from;
+    copy.layout = LAYOUT_PLAIN;
+    if (bytes) {
+        TRY(operand_alloc(c, 1, bytes, &copy.data, e));
+        memcpy(copy.data, from->data, bytes);
+    }
+    *to = copy;
+    return OK;
+}

@@ -88,3 +88,7 @@ static inline struct tensor *operand_to(const struct op_call *c, int i) {
  * none. */
 MUST_USE enum code operand_alloc(const struct op_call *c, size_t count, size_t bytes, void **out,
                                  struct err *e);
+/* OP_DYNAMIC operators: *to becomes a copy of *from that lives until the run ends. The items of a
+ * sequence already do, or are the caller's: they are shared. */
+MUST_USE enum code operand_keep(const struct op_call *c, const struct tensor *from,
+                                struct tensor *to, struct err *e);

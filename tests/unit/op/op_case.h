@@ -41,7 +41,11 @@ struct op_case {
     struct post post[POST_MAX];
     int n_post;
     struct graph *graph; /* of the node; NULL: an empty one */
-    struct arena arena;  /* results of op_case_run, and whatever a test wants to keep */
+    /* Stands in for the executor when the node has a body. */
+    enum code (*run_graph)(struct op_host *h, const struct op_call *call, const struct graph *g,
+                           const struct tensor *const *inputs, struct tensor *outputs,
+                           struct err *e);
+    struct arena arena; /* results of op_case_run, and whatever a test wants to keep */
     struct tensor got[OP_CASE_OPERANDS]; /* after op_case_run */
 };
 
@@ -168,8 +172,6 @@ struct op_case_host {
     struct op_host host;
     struct arena *arena;
     uint64_t seed;
-    enum code (*run_graph)(struct op_case_host *h, const struct graph *g,
-                           const struct tensor *const *in, struct tensor *out, struct err *e);
 };
 
 static inline void *op_case_alloc(struct op_host *h, size_t bytes) {
@@ -214,10 +216,12 @@ static inline void op_case_build(struct op_case_stage *s, struct op_case *c) {
     *s = (struct op_case_stage){.c = c, .op = op_find(str_of(c->op_name))};
     if (!s->op)
         fail_msg("no operator '%s'", c->op_name);
-    s->host = (struct op_case_host){
-        .host = {.alloc = op_case_alloc, .check = op_case_go_on, .random = op_case_chance},
-        .arena = &c->arena,
-        .seed = 1};
+    s->host = (struct op_case_host){.host = {.alloc = op_case_alloc,
+                                             .run_graph = c->run_graph,
+                                             .check = op_case_go_on,
+                                             .random = op_case_chance},
+                                    .arena = &c->arena,
+                                    .seed = 1};
     s->model = (struct model){.arena = &c->arena, .main = &s->graph, .opset = c->opset};
     s->graph =
         (struct graph){.model = &s->model, .values = s->values, .n_values = c->n_in + c->n_out};
