@@ -26,8 +26,8 @@ static enum code home(struct request *r, struct err *e) {
 }
 
 static const struct route routes[] = {
-    {ROUTE_GET, "/docs", 0, page},
-    {ROUTE_GET, "/", 0, home},
+    {ROUTE_GET, "/docs", ROUTE_OPEN, page},
+    {ROUTE_GET, "/", ROUTE_OPEN, home},
 };
 
 const struct protocol protocol_docs = {

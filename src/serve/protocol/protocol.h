@@ -18,7 +18,7 @@ enum { /* methods a route answers; HEAD comes with GET, OPTIONS with every route
        ROUTE_DELETE = 1 << 3,
 };
 enum {                      /* facts */
-       ROUTE_OPEN = 1 << 0, /* answered without an API key: health */
+       ROUTE_OPEN = 1 << 0, /* answered without an API key: health, the empty page */
        ROUTE_CONTROL =
            1 << 1,           /* changes what is served: refused unless the server allows control */
        ROUTE_QUIET = 1 << 2, /* probes and scrapes: not in the access log unless they fail */
