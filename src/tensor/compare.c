@@ -38,7 +38,7 @@ static void add_element(struct compare *c, struct sums *s, size_t index, const s
         return;
     if (!isfinite(d)) /* one of them is infinite or NaN: as wrong as can be */
         d = DBL_MAX;
-    c->different += !(d <= absolute + relative * fabs(b));
+    c->different += !(d <= absolute + relative * fabs(b)) || d == DBL_MAX;
     double size = fmax(fmax(fabs(a), fabs(b)), 1e-12);
     double rel = isfinite(size) && d < DBL_MAX ? d / size : DBL_MAX;
     if (d > c->max_abs) {

@@ -57,9 +57,10 @@ uint8_t minifloat_e8m0(float v, bool saturate, enum minifloat_round mode) {
         return 0xff;
     uint32_t fraction = u & 0x7fffff;
     bool up = mode == MINIFLOAT_UP && fraction;
-    if (mode ==
-        MINIFLOAT_NEAREST) /* half way goes up, except from 2^-127 (to the even, empty, exponent) */
-        up = fraction > 0x400000 || (fraction == 0x400000 && exponent);
+    if (mode == MINIFLOAT_NEAREST)
+        up = fraction >= 0x400000;
+    if (exponent == 0) /* a subnormal float: 2^-127, the value of code 0, is 0x400000 */
+        up = mode == MINIFLOAT_UP ? fraction > 0x400000 : up && fraction >= 0x600000;
     if (up && !(saturate && exponent == 0xfe))
         exponent++;
     return (uint8_t)exponent;
