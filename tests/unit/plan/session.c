@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/session.c"
+
+#include "toy.h"
+
+#include <pthread.h>
+
+/* y = relu(x * w + b) + x over (N, 8), with rows of every kind. */
+static void two_layers(struct toy *t) {
+    toy_init(t);
+    value_id x = toy_input(t, "x", DT_F32, SHAPE(-1, 8));
+    value_id m = toy_node(t, "mul", IDS(x, toy_weights(t, SHAPE(8), 1)));
+    value_id a = toy_node(t, "add", IDS(m, toy_weights(t, SHAPE(1, 8), 2)));
+    value_id y = toy_node(t, "add", IDS(toy_node(t, "relu", IDS(a)), x));
+    toy_output(t, y);
+}
+
+static void check_two_layers(const struct tensor *x, const struct tensor *y, const struct graph *g) {
+    const float *w = NULL, *b = NULL, *in = x->data, *out = y->data;
+    for (int v = 0; v < g->n_values; v++)
+        if (g->values[v].constant) {
+            if (!w)
+                w = g->values[v].constant->data;
+            else
+                b = g->values[v].constant->data;
+        }
+    for (size_t i = 0; i < tensor_count(x); i++) {
+        float v = in[i] * w[i % 8] + b[i % 8];
+        assert_true(fabsf(out[i] - ((v > 0 ? v : 0) + in[i])) < 1e-5F);
+    }
+}
+
+static void answers(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s = toy_open(&t, 0);
+    for (int64_t n = 1; n <= 64; n *= 4) {
+        struct tensor x = toy_tensor(&t, SHAPE(n, 8), (unsigned)n), y = toy_answer(&t, s, &x);
+        check_two_layers(&x, &y, t.g);
+    }
+    session_close(s);
+    toy_deinit(&t);
+}
+
+static void ends(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s = toy_open(&t, 0);
+    const struct session_io *io;
+    assert_int_equal(session_inputs(s, &io), 1);
+    assert_true(str_is(io[0].name, "x"));
+    assert_int_equal(io[0].shape.dims[0], -1);
+    assert_int_equal(session_outputs(s, &io), 1);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* The second run of a plan, and every later one, takes nothing from the heap. */
+static void steady_runs_allocate_nothing(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s = toy_open(&t, 0);
+    struct tensor x[2] = {toy_tensor(&t, SHAPE(3, 8), 1), toy_tensor(&t, SHAPE(5, 8), 1)};
+    struct session_run run;
+    struct err e;
+    struct session_ask ask = {.threads = 1};
+    uint64_t before = 0;
+    for (int i = 0; i < 1000; i++) {
+        if (i == 2)
+            before = mem_count();
+        ask.inputs = &x[i % 2];
+        assert_int_equal(session_begin(s, &ask, &run, &e), OK);
+        session_end(s, &run);
+    }
+    assert_int_equal(mem_count() - before, 0);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* Ever new shapes: plans stay within the limit, and so do slabs. */
+static void plans_are_bounded(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s;
+    struct session_memory m;
+    struct err e;
+    assert_int_equal(session_open(t.g->model, &(struct session_options){.plans = 4}, &s, &e), OK);
+    for (int64_t n = 1; n < 40; n++) {
+        struct tensor x = toy_tensor(&t, SHAPE(n, 8), 1), y = toy_answer(&t, s, &x);
+        check_two_layers(&x, &y, t.g);
+    }
+    session_memory(s, &m);
+    assert_int_equal(m.plans, 4);
+    assert_true(m.slab_bytes < 16384);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+static void refuses(struct session *s, const struct tensor *x, const char *text) {
+    struct session_run run;
+    struct err e;
+    struct session_ask ask = {.inputs = x, .threads = 1};
+    assert_int_equal(session_begin(s, &ask, &run, &e), ERR_INVALID);
+    assert_string_equal(e.text, text);
+}
+
+static void wrong_inputs(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s = toy_open(&t, 0);
+    struct tensor x = toy_tensor(&t, SHAPE(2, 7), 1);
+    refuses(s, &x, "input 'x': expected f32 [-1,8], got f32 [2,7]");
+    x = toy_tensor(&t, SHAPE(8), 1);
+    refuses(s, &x, "input 'x': expected f32 [-1,8], got f32 [8]");
+    x = toy_tensor(&t, SHAPE(2, 8), 1);
+    x.dtype = DT_I32;
+    refuses(s, &x, "input 'x': expected f32 [-1,8], got i32 [2,8]");
+    x.dtype = DT_NONE;
+    refuses(s, &x, "input 'x' is missing");
+    x.dtype = DT_F32;
+    x.data = NULL;
+    refuses(s, &x, "input 'x': f32 [2,8] is not a tensor");
+    session_close(s);
+    toy_deinit(&t);
+}
+
+static void no_rows(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s = toy_open(&t, 0);
+    struct tensor x = toy_tensor(&t, SHAPE(0, 8), 1), y = toy_answer(&t, s, &x);
+    assert_int_equal(tensor_count(&y), 0);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* Bytes at an odd address, as they lie in a message. */
+static void misaligned_input(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s = toy_open(&t, 0);
+    struct tensor x = toy_tensor(&t, SHAPE(4, 8), 1), odd = x;
+    char *bytes = arena_push(&t.arena, tensor_bytes(&x) + 1);
+    odd.data = bytes + 1;
+    memcpy(odd.data, x.data, tensor_bytes(&x));
+    struct tensor y = toy_answer(&t, s, &odd);
+    check_two_layers(&x, &y, t.g);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* Outputs that are views of inputs are copies; one that is a constant stays. */
+static void outputs_of_inputs(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1, 6));
+    toy_output(&t, x);
+    toy_output(&t, toy_node(&t, "reshape", IDS(x, INTS(&t, -1, 3))));
+    toy_output(&t, toy_weights(&t, SHAPE(3), 5));
+    struct session *s = toy_open(&t, 0);
+    struct tensor in = toy_tensor(&t, SHAPE(4, 6), 1);
+    struct session_run run;
+    struct err e;
+    struct session_ask ask = {.inputs = &in, .threads = 1};
+    assert_int_equal(session_begin(s, &ask, &run, &e), OK);
+    for (int i = 0; i < 2; i++) {
+        assert_ptr_not_equal(run.outputs[i].data, in.data);
+        assert_memory_equal(run.outputs[i].data, in.data, tensor_bytes(&in));
+    }
+    assert_int_equal(run.outputs[1].shape.dims[0], 8);
+    assert_int_equal(run.outputs[2].shape.dims[0], 3);
+    session_end(s, &run);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* What is not wanted is not computed. */
+static void wanted_outputs(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(4));
+    toy_output(&t, toy_node(&t, "exp", IDS(x)));
+    toy_output(&t, toy_node(&t, "neg", IDS(x)));
+    struct session *s = toy_open(&t, 0);
+    struct tensor in = toy_tensor(&t, SHAPE(4), 1);
+    struct session_run run;
+    struct session_step *rows;
+    size_t n;
+    struct err e;
+    struct session_ask ask = {.inputs = &in, .threads = 1, .want = (bool[]){false, true}};
+    assert_int_equal(session_begin(s, &ask, &run, &e), OK);
+    assert_int_equal(run.outputs[0].dtype, DT_NONE);
+    assert_int_equal(run.outputs[1].dtype, DT_F32);
+    session_end(s, &run);
+    assert_int_equal(session_explain(s, &ask, &t.arena, &rows, &n, &e), OK);
+    assert_int_equal(n, 1);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* An input with a default may be given or not. */
+static void default_input(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(3)), d = toy_input(&t, "d", DT_F32, SHAPE(3));
+    struct tensor def = toy_tensor(&t, SHAPE(3), 9), in[2] = {toy_tensor(&t, SHAPE(3), 1)};
+    t.g->values[d].constant = &def;
+    toy_output(&t, toy_node(&t, "add", IDS(x, d)));
+    struct session *s = toy_open(&t, 0);
+    const struct session_io *io;
+    (void)session_inputs(s, &io);
+    assert_true(io[1].optional);
+    struct tensor y = toy_answer(&t, s, in);
+    assert_true(tensor_f64(&y, 0) == tensor_f64(&in[0], 0) + tensor_f64(&def, 0));
+    in[1] = toy_tensor(&t, SHAPE(3), 4);
+    y = toy_answer(&t, s, in);
+    assert_true(tensor_f64(&y, 1) == tensor_f64(&in[0], 1) + tensor_f64(&in[1], 1));
+    session_close(s);
+    toy_deinit(&t);
+}
+
+static void stopped_runs(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s = toy_open(&t, 0);
+    struct tensor x = toy_tensor(&t, SHAPE(2, 8), 1);
+    bool cancel = true;
+    struct session_run run;
+    struct err e;
+    struct session_ask ask = {.inputs = &x, .threads = 1, .cancel = &cancel};
+    assert_int_equal(session_begin(s, &ask, &run, &e), ERR_CANCELLED);
+    ask = (struct session_ask){.inputs = &x, .threads = 1, .deadline_ns = 1};
+    assert_int_equal(session_begin(s, &ask, &run, &e), ERR_TIMEOUT);
+    ask.deadline_ns = clock_ns() + 10000000000u;
+    cancel = false;
+    ask.cancel = &cancel;
+    assert_int_equal(session_begin(s, &ask, &run, &e), OK);
+    session_end(s, &run);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+static void memory_limit(void **unused) {
+    (void)unused;
+    struct toy t;
+    two_layers(&t);
+    struct session *s;
+    struct session_run run;
+    struct err e;
+    assert_int_equal(session_open(t.g->model, &(struct session_options){.memory_bytes = 1 << 16}, &s, &e), OK);
+    struct tensor x = toy_tensor(&t, SHAPE(10000, 8), 1);
+    struct session_ask ask = {.inputs = &x, .threads = 1};
+    assert_int_equal(session_begin(s, &ask, &run, &e), ERR_LIMIT);
+    x = toy_tensor(&t, SHAPE(10, 8), 1);
+    assert_int_equal(session_begin(s, &ask, &run, &e), OK);
+    session_end(s, &run);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* Shapes that only data tells: non-zero positions, and what follows from them. */
+static void late_steps(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1));
+    value_id at = toy_node(&t, "non_zero", IDS(x)); /* (1, n) */
+    value_id flat = toy_node(&t, "reshape", IDS(at, INTS(&t, -1)));
+    toy_output(&t, toy_node(&t, "gather", IDS(x, flat)));
+    for (unsigned off = 0; off <= 1; off++) {
+        struct session *s = toy_open(&t, off ? ~0u : 0);
+        float data[6] = {0, 1, 0, 2, 3, 0};
+        for (int round = 0; round < 3; round++) {
+            data[0] = (float)round;
+            struct tensor in = {DT_F32, LAYOUT_PLAIN, {1, {6}}, data}, y = toy_answer(&t, s, &in);
+            assert_int_equal(tensor_count(&y), round ? 4 : 3);
+            assert_true(tensor_f64(&y, tensor_count(&y) - 1) == 3);
+        }
+        session_close(s);
+    }
+    toy_deinit(&t);
+}
+
+struct crowd {
+    struct session *s;
+    struct toy *t;
+    const struct tensor *x;
+    bool right;
+};
+
+static void *crowd_member(void *arg) {
+    struct crowd *c = arg;
+    c->right = true;
+    for (int i = 0; i < 200; i++) {
+        const struct tensor *x = &c->x[i % 5];
+        struct session_run run;
+        struct err e;
+        struct session_ask ask = {.inputs = x, .threads = 1};
+        if (session_begin(c->s, &ask, &run, &e) != OK) {
+            c->right = false;
+            break;
+        }
+        check_two_layers(x, &run.outputs[0], c->t->g);
+        session_end(c->s, &run);
+    }
+    return NULL;
+}
+
+/* Many threads, more shapes than plans: every answer is its own. */
+static void concurrent_runs(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct err e;
+    struct session *s;
+    two_layers(&t);
+    assert_int_equal(session_open(t.g->model, &(struct session_options){.plans = 2}, &s, &e), OK);
+    struct tensor x[5];
+    for (int i = 0; i < 5; i++)
+        x[i] = toy_tensor(&t, SHAPE(1 + 7 * i, 8), (unsigned)i);
+    pthread_t threads[4];
+    struct crowd crowd[4];
+    for (int i = 0; i < 4; i++) {
+        crowd[i] = (struct crowd){s, &t, x, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_member, &crowd[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(crowd[i].right);
+    }
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* Rows of steps, and their times when asked for. */
+static void explained(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct err e;
+    struct session *s;
+    two_layers(&t);
+    assert_int_equal(session_open(t.g->model, &(struct session_options){.profile = true}, &s, &e), OK);
+    struct tensor x = toy_tensor(&t, SHAPE(3, 8), 1);
+    (void)toy_answer(&t, s, &x);
+    (void)toy_answer(&t, s, &x);
+    struct session_step *rows;
+    size_t n;
+    struct session_ask ask = {.inputs = &x, .threads = 2};
+    assert_int_equal(session_explain(s, &ask, &t.arena, &rows, &n, &e), OK);
+    assert_int_equal(n, 1);
+    assert_true(str_is(rows[0].op, "mul+add+relu+add"));
+    assert_true(str_is(rows[0].shapes, "3x8, 8, 1x8, 3x8 -> 3x8"));
+    assert_int_equal(rows[0].calls, 2);
+    assert_true(rows[0].total_ns >= rows[0].min_ns);
+    session_close(s);
+    toy_deinit(&t);
+}
+
+static void pass_names(void **unused) {
+    (void)unused;
+    assert_true(pass_count() > 5);
+    for (size_t i = 0; i < pass_count(); i++)
+        assert_non_null(pass_name(i));
+    assert_null(pass_name(pass_count()));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers),         cmocka_unit_test(ends),
+        cmocka_unit_test(plans_are_bounded), cmocka_unit_test(steady_runs_allocate_nothing),
+        cmocka_unit_test(wrong_inputs),    cmocka_unit_test(no_rows),
+        cmocka_unit_test(misaligned_input), cmocka_unit_test(outputs_of_inputs),
+        cmocka_unit_test(wanted_outputs),  cmocka_unit_test(default_input),
+        cmocka_unit_test(stopped_runs),    cmocka_unit_test(memory_limit),
+        cmocka_unit_test(late_steps),      cmocka_unit_test(concurrent_runs),
+        cmocka_unit_test(explained),       cmocka_unit_test(pass_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
