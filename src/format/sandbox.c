@@ -324,7 +324,7 @@ static enum code receive(pid_t pid, const struct reading *r, const struct sandbo
     case EARLY: return fail_status(status, l, what, e);
     case WHOLE: break;
     }
-    if (f.code == ERR_NOMEM)
+    if (f.code == ERR_NOMEM || f.code == ERR_TOO_LARGE) /* of the arena, of the answer */
         return fail_memory(l, what, e);
     return (enum code)f.code;
 }
