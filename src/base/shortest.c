@@ -107,13 +107,17 @@ static struct digits shorten32(uint32_t c, int q, bool narrow) {
 
 /* --- layout --- */
 
-enum { F32_DIGITS = 9, F64_DIGITS = 17, PADDED = 33 };
+enum { F32_DIGITS = 9, F64_DIGITS = 17 };
 
-static char *put_word(char *out, const char *word) {
-    size_t n = strlen(word);
-    memcpy(out, word, n);
-    return out + n;
-}
+/* A number's digits as characters, zeros behind: 17 of them, kept in registers. Through an array in
+ * memory they would be read back in other pieces than they were written in, which stalls. */
+struct spread {
+    char first;
+    uint64_t high, low; /* characters 1 to 8 and 9 to 16, first one lowest */
+    int n;              /* how many are significant */
+};
+
+static const uint64_t zeros = 0x3030303030303030u;
 
 /* The eight digits of v < 10^8 as bytes 0 to 9, first digit lowest: halves, quarters, eighths at
  * once. */
@@ -129,56 +133,63 @@ static inline int count_significant(uint64_t eight) { /* without the zeros behin
     return eight ? 8 - __builtin_clzll(eight) / 8 : 0;
 }
 
-static inline void put_eight(uint64_t eight, char *out) {
-    eight |= 0x3030303030303030u;
-    memcpy(out, &eight, 8);
+/* v of n digits, at most 9 (wide: 17); padded to that many on the right, so that all is of fixed
+ * length. */
+static inline struct spread spread(uint64_t v, int n, bool wide) {
+    v *= power10_u64[(wide ? F64_DIGITS : F32_DIGITS) - n];
+    uint64_t low = wide ? eight_digits((uint32_t)(v % 100000000)) : 0;
+    uint64_t top = wide ? v / 100000000 : v;
+    uint64_t high = eight_digits((uint32_t)(top % 100000000));
+    return (struct spread){(char)('0' + top / 100000000), high | zeros, low | zeros,
+                           low ? 9 + count_significant(low) : 1 + count_significant(high)};
 }
 
-/* v * 10^exponent, v of at most 9 (wide: 17) digits: padded to that many on the right, so that all
- * is of fixed length. Returns how many of text's digits are significant; zeros follow. */
-static inline int spread(uint64_t v, int n, bool wide, char text[PADDED]) {
-    memset(text, '0', PADDED);
-    v *= power10_u64[(wide ? F64_DIGITS : F32_DIGITS) - n];
-    if (!wide) {
-        uint64_t eight = eight_digits((uint32_t)(v % 100000000));
-        text[0] = (char)('0' + v / 100000000);
-        put_eight(eight, text + 1);
-        return 1 + count_significant(eight);
-    }
-    uint64_t low = eight_digits((uint32_t)(v % 100000000)), top = v / 100000000;
-    uint64_t high = eight_digits((uint32_t)(top % 100000000));
-    text[0] = (char)('0' + top / 100000000);
-    put_eight(high, text + 1);
-    put_eight(low, text + 9);
-    return low ? 9 + count_significant(low) : 1 + count_significant(high);
+static inline void put_eight(uint64_t eight, char *out) { memcpy(out, &eight, 8); }
+
+static inline void put_all(const struct spread *s, char *out) {
+    out[0] = s->first;
+    put_eight(s->high, out + 1);
+    put_eight(s->low, out + 9);
 }
 
 /* d.ddde±x */
-static char *put_scientific(const char text[PADDED], int n, int power, char *out) {
-    out[0] = text[0];
+static char *put_scientific(const struct spread *s, int power, char *out) {
+    put_all(s, out + 1);
+    out[0] = s->first;
     out[1] = '.';
-    memcpy(out + 2, text + 1, F64_DIGITS - 1);
-    out += n > 1 ? n + 1 : 1;
+    out += s->n > 1 ? s->n + 1 : 1;
     *out++ = 'e';
     return shortest_i64(power, out);
 }
 
+/* dd.ddd or dd000.0: all digits, then again what stands behind the point, one place on. */
+static inline char *put_plain(const struct spread *s, int point, char *out) {
+    put_all(s, out);
+    out[point] = '.';
+    if (point <= 8) {
+        put_eight(s->high >> 8 * (point - 1), out + point + 1);
+        put_eight(s->low, out + 10);
+    } else
+        put_eight(s->low >> 8 * (point - 9), out + point + 1);
+    return out + (s->n > point ? s->n : point + 1) + 1;
+}
+
 static inline char *put_float(struct digits d, bool wide, char *out) {
-    char text[PADDED];
-    int length = count_digits(d.digits), n = spread(d.digits, length, wide, text);
-    int point = length + d.exponent; /* value = 0.ddd * 10^point */
-    if (point > 0 && point <= 16) {  /* dd.ddd, dd000.0 */
-        memcpy(out, text, 16);
-        out[point] = '.';
-        memcpy(out + point + 1, text + point, 16);
-        return out + (n > point ? n : point + 1) + 1;
-    }
-    if (point <= 0 && point > -4) { /* 0.000ddd */
-        memcpy(out, "0.000", 5);
-        memcpy(out + 2 - point, text, F64_DIGITS);
-        return out + 2 - point + n;
-    }
-    return put_scientific(text, n, point - 1, out);
+    int length = count_digits(d.digits), point = length + d.exponent; /* value = 0.ddd * 10^point */
+    struct spread s = spread(d.digits, length, wide);
+    if (point > 0 && point <= 16)
+        return put_plain(&s, point, out);
+    if (point > 0 || point <= -4)
+        return put_scientific(&s, point - 1, out);
+    memcpy(out, "0.000", 5);
+    put_all(&s, out + 2 - point);
+    return out + 2 - point + s.n;
+}
+
+static char *put_word(char *out, const char *word) {
+    size_t n = strlen(word);
+    memcpy(out, word, n);
+    return out + n;
 }
 
 char *shortest_f32(float v, char *out) {

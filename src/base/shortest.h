@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SHORTEST_ROOM = 40 };
+enum { SHORTEST_ROOM = 32 };
 
 /* Write at out, without a NUL, and return the end. At most 24 bytes are meaningful, but up to
  * SHORTEST_ROOM may be written. Plain notation from 1e-4 to below 1e16, else like 1.5e-7; whole
