@@ -87,15 +87,41 @@ static int flush(int status) {
     return status ? status : err_exit(ERR_IO);
 }
 
+/* Edits (insert, delete, replace) between two short words: Wagner-Fischer, one row. */
+static size_t distance(const char *a, const char *b) {
+    enum { WORD = 24 };
+    size_t row[WORD + 1], n = strlen(b);
+    if (n > WORD)
+        return WORD;
+    for (size_t k = 0; k <= n; k++)
+        row[k] = k;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t k = 0; k < n; k++) {
+            size_t change = diagonal + (a[i] != b[k]),
+                   other = (row[k] < row[k + 1] ? row[k] : row[k + 1]) + 1;
+            diagonal = row[k + 1];
+            row[k + 1] = change < other ? change : other;
+        }
+    }
+    return row[n];
+}
+
 static int unknown(const char *name) {
     const char *near = NULL;
-    for (size_t i = 0; i < command_count(); i++)
-        if (strncmp(commands[i]->name, name, 2) == 0 && !near)
+    size_t best = 3;
+    for (size_t i = 0; i < command_count(); i++) {
+        size_t d = distance(name, commands[i]->name);
+        if (d < best) {
+            best = d;
             near = commands[i]->name;
+        }
+    }
     fprintf(stderr, "slipway: no command '%s'", name);
     if (near)
         fprintf(stderr, "; did you mean '%s'?", near);
-    fprintf(stderr, " `slipway help` lists them\n");
+    fprintf(stderr, "%s `slipway help` lists them\n", near ? "" : ";");
     return err_exit(ERR_USAGE);
 }
 
