@@ -210,7 +210,7 @@ static enum code take_u64(struct wire *w, uint64_t *out, struct err *e) {
 }
 
 static enum code take_i64(struct wire *w, int64_t *out, struct err *e) {
-    uint64_t v;
+    uint64_t v = 0;
     TRY(take_u64(w, &v, e));
     *out = (int64_t)(v >> 1 ^ (0 - (v & 1)));
     return OK;
@@ -218,7 +218,7 @@ static enum code take_i64(struct wire *w, int64_t *out, struct err *e) {
 
 /* A number in 0..most. */
 static enum code take_upto(struct wire *w, uint64_t most, int *out, struct err *e) {
-    uint64_t v;
+    uint64_t v = 0;
     TRY(take_u64(w, &v, e));
     if (v > most || v > INT32_MAX)
         return broken(w, e);
