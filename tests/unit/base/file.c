@@ -105,6 +105,27 @@ static void maps_hold_the_file(void **state) {
     map_file_close(&m);
 }
 
+static void an_open_file_is_mapped_and_stays_open(void **state) {
+    (void)state;
+    struct err e;
+    struct map_file m = {0};
+    int ends[2];
+    assert_ok(file_publish(in_folder("fd"), text_span("by descriptor"), 0600, &e));
+    int fd = open(in_folder("fd"), O_RDONLY | O_CLOEXEC);
+    assert_ok(map_file_fd(&m, fd, "fd", &e));
+    assert_memory_equal(m.bytes.p, "by descriptor", 13);
+    map_file_close(&m);
+    char first;
+    assert_int_equal(read(fd, &first, 1), 1);
+    close(fd);
+    assert_fails(map_file_fd(&m, -1, "gone", &e), IO, "cannot examine 'gone'");
+    assert_int_equal(pipe(ends), 0);
+    assert_fails(map_file_fd(&m, ends[0], "pipe", &e), INVALID, "'pipe' is not a regular file");
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(m.bytes.n, 0);
+}
+
 /* A FIFO must not hang the reader, a folder must not be mapped. */
 static void only_regular_files(void **state) {
     (void)state;
@@ -189,6 +210,7 @@ int main(void) {
         cmocka_unit_test(published_bytes_are_read_back),
         cmocka_unit_test(the_arena_bounds_reading),
         cmocka_unit_test(maps_hold_the_file),
+        cmocka_unit_test(an_open_file_is_mapped_and_stays_open),
         cmocka_unit_test(only_regular_files),
         cmocka_unit_test(folders_are_made_like_mkdir_p),
         cmocka_unit_test(a_dropped_draft_leaves_nothing),
