@@ -150,3 +150,19 @@ OP(concat_from_sequence)
 OP(optional)
 OP(optional_get_element)
 OP(optional_has_element)
+/* conv.c */
+OP(conv)
+/* reorder.c: only passes make it */
+OP(reorder)
+/* random.c */
+OP(random_normal)
+OP(random_uniform)
+OP(random_normal_like)
+OP(random_uniform_like)
+OP(bernoulli)
+OP(multinomial)
+OP(dropout)
+/* loss.c */
+OP(negative_log_likelihood_loss)
+OP(softmax_cross_entropy_loss)
+/* NOTE 16:05: reduce softmax norm resize einsum attention quant are being written by a second pair of hands: see NOTE-split.txt */

@@ -146,3 +146,47 @@ double post_cost(const struct node *n) {
         ns += n->post[i].kind <= POST_LEAKY_RELU ? 0.1 : 0.5;
     return ns;
 }
+
+/* --- for oneDNN --- */
+
+static bool fuse_operand(const struct op_value *out, const struct op_value *in,
+                         struct dnnl_fused *f) {
+    if (in->dtype != DT_F32 || out->shape.rank > DNNL_DIMS)
+        return false;
+    const int shift = out->shape.rank - in->shape.rank;
+    bool channels = false, others = false; /* more than one element along them */
+    for (int axis = 0; axis < out->shape.rank; axis++) {
+        f->dims[axis] = axis < shift ? 1 : in->shape.dims[axis - shift];
+        if (axis == 1)
+            channels = f->dims[axis] != 1;
+        else if (axis > 1)
+            others = others || f->dims[axis] != 1;
+    }
+    return out->layout == in->layout || !channels || !others;
+}
+
+bool post_fused(const struct op_prepare *c, struct dnnl_fused out[DNNL_FUSED_MAX]) {
+    static const enum dnnl_fused_kind kinds[] = {[POST_RELU] = DNNL_FUSED_RELU,
+                                                 [POST_CLIP] = DNNL_FUSED_CLIP,
+                                                 [POST_LEAKY_RELU] = DNNL_FUSED_LEAKY_RELU,
+                                                 [POST_ELU] = DNNL_FUSED_ELU,
+                                                 [POST_SIGMOID] = DNNL_FUSED_SIGMOID,
+                                                 [POST_TANH] = DNNL_FUSED_TANH,
+                                                 [POST_HARD_SIGMOID] = DNNL_FUSED_HARD_SIGMOID,
+                                                 [POST_HARD_SWISH] = DNNL_FUSED_HARD_SWISH,
+                                                 [POST_SILU] = DNNL_FUSED_SILU,
+                                                 [POST_GELU_ERF] = DNNL_FUSED_GELU_ERF,
+                                                 [POST_GELU_TANH] = DNNL_FUSED_GELU_TANH,
+                                                 [POST_ADD] = DNNL_FUSED_ADD,
+                                                 [POST_MUL] = DNNL_FUSED_MUL};
+    for (int i = 0; i < c->node->n_post; i++) {
+        const struct post *p = &c->node->post[i];
+        out[i] = (struct dnnl_fused){.kind = kinds[p->kind], .alpha = p->alpha, .beta = p->beta};
+        if (p->kind == POST_NONE)
+            return false;
+        if ((p->kind == POST_ADD || p->kind == POST_MUL) &&
+            !fuse_operand(&c->out[0], &c->in[p->input], &out[i]))
+            return false;
+    }
+    return true;
+}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "graph/op.h"
+#include "kernel/dnnl.h"
 
 /* Applies all of node->post to elements [begin, begin + count) of y, counted in the order they lie.
  * Any number of threads may work on different stretches. y is f32. */
@@ -12,3 +13,8 @@ void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, s
 
 /* Nanoseconds per element, for team_size. */
 double post_cost(const struct node *n);
+
+/* node->post in oneDNN's terms, for an output in channels-last order (or rank 2, 3 rows of a matrix
+ * product); operand i of ADD and MUL is node input node->post[i].input. false: an operand is in the
+ * wrong layout or type. */
+bool post_fused(const struct op_prepare *c, struct dnnl_fused out[DNNL_FUSED_MAX]);

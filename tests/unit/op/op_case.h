@@ -14,7 +14,8 @@
  * OP_NHWC_ALL and the rank is 3 or more. op_case_run only runs (PLAIN, 1 thread) and leaves the
  * results in c.got for a test with its own judgement. op_case_refuse expects infer or run to fail
  * with a code and a text. Every input and output buffer is exactly as large as its tensor and made
- * by malloc: ASan sees each step outside. */
+ * by malloc: ASan sees each step outside. Elementwise operators are run in NHWC too, with every
+ * operand of full shape in it. */
 #pragma once
 
 #include <setjmp.h>
@@ -40,6 +41,7 @@ struct op_case {
     struct attr attrs[OP_CASE_ATTRS];
     struct post post[POST_MAX];
     int n_post;
+    unsigned constant;   /* bit i: prepare sees input i as a constant */
     struct graph *graph; /* of the node; NULL: an empty one */
     /* Stands in for the executor when the node has a body. */
     enum code (*run_graph)(struct op_host *h, const struct op_call *call, const struct graph *g,
@@ -317,9 +319,13 @@ static inline struct tensor op_case_exact(const struct tensor *like, enum layout
 /* Does input i travel in NHWC when the node does? */
 static inline bool op_case_moves(const struct op_case_stage *s, int i) {
     const struct shape *shape = &s->c->in[i].shape;
+    bool full = shape_eq(shape, &s->c->out[0].shape);
     if (s->op->flags & OP_NHWC_ALL)
         return shape->rank >= 3;
-    return shape->rank >= 3 && i == 0;
+    for (int k = 0; k < s->c->n_post; k++)
+        if (s->c->post[k].input == i && i > 0)
+            return shape->rank >= 3 && full;
+    return shape->rank >= 3 && (i == 0 || (s->op->flags & OP_ELEMENTWISE && full));
 }
 
 static inline void op_case_load(struct op_case_stage *s, const struct op_case_way *way) {
@@ -451,7 +457,7 @@ static inline void op_case_one_way(struct op_case *c, struct op_case_way way) {
     op_case_claims(s, true);
     op_case_load(s, &way);
     for (int i = 0; i < c->n_in; i++)
-        s->in[i].data = NULL; /* as if nothing were constant */
+        s->in[i].data = c->constant >> i & 1 ? &s->in_tensor[i] : NULL;
     if (op_case_execute(s, &way, &e) != OK)
         fail_msg("%s: run: %s", c->op_name, e.text);
     op_case_judge(s);
@@ -467,8 +473,9 @@ static inline void op_case_check(struct op_case *c) {
                  shape_eq(&c->in[0].shape, &c->out[0].shape);
     if (op->flags & OP_INPLACE && alike && tensor_count(&c->in[0]))
         op_case_one_way(c, (struct op_case_way){.threads = 1, .in_place = true});
-    if (op->flags & (OP_NHWC | OP_NHWC_ALL) && c->in[0].shape.rank >= 3 &&
-        c->out[0].shape.rank >= 3)
+    bool full = shape_eq(&c->in[0].shape, &c->out[0].shape);
+    if ((op->flags & (OP_NHWC | OP_NHWC_ALL) || (op->flags & OP_ELEMENTWISE && full)) &&
+        c->in[0].shape.rank >= 3 && c->out[0].shape.rank >= 3)
         for (int threads = 1; threads <= 2; threads++)
             op_case_one_way(c, (struct op_case_way){.threads = threads, .layout = LAYOUT_NHWC});
     arena_deinit(&c->arena);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conv: convolution of one to three spatial dims, grouped or not. ONNX Conv 1, 11, 22.
+ *
+ * The work is always done channels last. A PLAIN node carries its input there and its output back
+ * through scratch memory. f32 with constant weights: oneDNN for the large ones, our own gathered
+ * product and depthwise loops for the small ones and where oneDNN has no fast form. Weights that
+ * are not constant are packed in every run. f16, bf16 and f64 are computed in f32.
+ *
+ * Scratch, in this order: [x channels last] [y channels last] [packed weights] [what the kernel
+ * asks]. */
+#include "op/implicit.h"
+#include "op/operand.h"
+#include "op/pack.h"
+#include "op/post.h"
+#include "op/reorder.h"
+#include "op/team.h"
+#include "tensor/cast.h"
+
+static enum code shapes(const struct operand_at *at, const struct shape *x, const struct shape *w,
+                        struct window *window, struct err *e) {
+    char text_x[SHAPE_TEXT], text_w[SHAPE_TEXT];
+    int64_t groups = attr_int(at->node, "group", 1);
+    if (x->rank < 3 || x->rank > 2 + WINDOW_DIMS || w->rank != x->rank)
+        return operand_fail(at, e, INVALID, "input %s with weights %s", shape_print(x, text_x),
+                            shape_print(w, text_w));
+    if (groups < 1 || groups > w->dims[0] || w->dims[0] % groups != 0 ||
+        x->dims[1] != w->dims[1] * groups)
+        return operand_fail(at, e, INVALID, "input %s with weights %s in %lld groups",
+                            shape_print(x, text_x), shape_print(w, text_w), (long long)groups);
+    return window_of(at, x, w->dims + 2, window, e);
+}
+
+static enum code infer_conv(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 2, e));
+    enum dtype t = c->in[0].dtype;
+    if (!dtype_is_float(t) || c->in[1].dtype != t || (operand_given(c, 2) && c->in[2].dtype != t))
+        return operand_fail(c, e, INVALID, "input is %s, weights are %s", dtype_name(t),
+                            dtype_name(c->in[1].dtype));
+    operand_out_later(c, 0, t);
+    if (!operand_known(c))
+        return OK;
+    const struct shape *x = &c->in[0].shape, *w = &c->in[1].shape;
+    struct window window;
+    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    if (operand_given(c, 2) && (c->in[2].shape.rank != 1 || c->in[2].shape.dims[0] != w->dims[0]))
+        return operand_fail(c, e, INVALID, "the bias does not have %lld elements",
+                            (long long)w->dims[0]);
+    struct shape out = {.rank = x->rank, .dims = {x->dims[0], w->dims[0]}};
+    for (int i = 0; i < window.n; i++)
+        out.dims[2 + i] = window.out[i];
+    return operand_out(c, 0, t, &out, e);
+}
+
+struct conv {
+    struct implicit implicit;
+    struct dnnl_task *task; /* NULL: implicit. Owned, freed by release */
+    const void *packed;     /* NULL: weights are packed by each run into scratch */
+    bool plain;             /* x and y go through scratch */
+    bool wide;              /* another float type: x, w, bias and y go through scratch as f32 */
+    bool fused;             /* the task does the posts */
+    size_t y_at, w_at, bias_at, inner_at, inner_bytes;
+};
+
+static double multiplications(const struct implicit *p) {
+    return (double)p->batch * (double)window_pixels(&p->w) * (double)p->groups * (double)p->out *
+           (double)p->in * (double)window_taps(&p->w);
+}
+
+/* oneDNN pays from some size on; depthwise is ours. */
+static bool wants_task(const struct implicit *p) {
+    return !p->depthwise && multiplications(p) >= 2e5;
+}
+
+static void describe(const struct op_prepare *c, const struct implicit *p, struct dnnl_conv *d) {
+    *d = (struct dnnl_conv){.n_spatial = p->w.n,
+                            .batch = (int64_t)p->batch,
+                            .groups = (int64_t)p->groups,
+                            .in_channels = (int64_t)(p->groups * p->in),
+                            .out_channels = (int64_t)(p->groups * p->out),
+                            .bias = c->node->n_in > 2 && c->in[2].dtype != DT_NONE,
+                            .threads = c->threads};
+    for (int i = 0; i < p->w.n; i++) {
+        d->in[i] = p->w.in[i], d->out[i] = p->w.out[i];
+        d->kernel[i] = p->w.kernel[i], d->stride[i] = p->w.stride[i],
+        d->dilation[i] = p->w.dilation[i];
+        d->before[i] = p->w.before[i], d->after[i] = p->w.after[i];
+    }
+}
+
+static void try_task(const struct op_prepare *c, struct conv *s) {
+    struct dnnl_conv d;
+    struct err ignored;
+    describe(c, &s->implicit, &d);
+    if (!s->plain && c->node->n_post && post_fused(c, d.fused)) {
+        d.n_fused = c->node->n_post;
+        s->fused = dnnl_task_conv(&d, &s->task, &ignored) == OK;
+    }
+    d.n_fused = 0;
+    if (!s->task && dnnl_task_conv(&d, &s->task, &ignored) != OK)
+        s->task = NULL;
+}
+
+static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *e) {
+    const struct tensor *w = c->in[1].data;
+    size_t bytes =
+        s->task ? dnnl_task_packed(s->task) : implicit_packed(&s->implicit) * sizeof(float);
+    uint64_t packing = s->task ? dnnl_task_packing(s->task) : PACK_IMPLICIT + s->implicit.groups;
+    void *to;
+    bool filled;
+    TRY(pack_room(c, w->data, packing, bytes, &to, &filled, e));
+    if (!filled && s->task)
+        TRY(dnnl_task_pack(s->task, w->data, to, e));
+    else if (!filled)
+        implicit_pack(&s->implicit, w->data, to);
+    s->packed = to;
+    return OK;
+}
+
+static size_t take(size_t *at, size_t bytes) {
+    size_t here = *at;
+    *at = mem_round_up(here + bytes, MEM_LINE);
+    return here;
+}
+
+static void lay_out(struct op_prepare *c, struct conv *s) {
+    const struct implicit *p = &s->implicit;
+    const size_t channels_out = p->groups * p->out;
+    size_t at = 0, in = p->batch * window_inputs(&p->w) * p->groups * p->in,
+           out = p->batch * window_pixels(&p->w) * channels_out;
+    bool carried = s->plain || s->wide;
+    take(&at, carried ? in * sizeof(float) * (s->plain && s->wide ? 2 : 1) : 0);
+    s->y_at = take(&at, carried ? out * sizeof(float) * (s->plain && s->wide ? 2 : 1) : 0);
+    s->bias_at = take(&at, s->wide ? channels_out * sizeof(float) : 0);
+    s->w_at = take(&at, s->packed ? 0
+                                  : (implicit_packed(p) +
+                                     (s->wide ? channels_out * p->in * window_taps(&p->w) : 0)) *
+                                        sizeof(float));
+    s->inner_bytes = s->task ? dnnl_task_scratch(s->task) : implicit_scratch(p, c->threads);
+    s->inner_at = take(&at, s->inner_bytes);
+    c->scratch_bytes = at;
+}
+
+static void release_conv(void *state) {
+    struct conv *s = state;
+    if (s)
+        dnnl_task_free(s->task);
+}
+
+static enum code prepare_conv(struct op_prepare *c, struct err *e) {
+    const struct shape *x = &c->in[0].shape, *w = &c->in[1].shape;
+    struct window window;
+    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    struct conv *s = ARENA_NEW(c->arena, struct conv);
+    if (!s)
+        return arena_fail(c->arena, sizeof *s, "a convolution", e);
+    size_t groups = (size_t)attr_int(c->node, "group", 1);
+    implicit_plan(&s->implicit, &window, (size_t)x->dims[0], groups, (size_t)w->dims[1],
+                  (size_t)w->dims[0] / groups);
+    s->plain = c->in[0].layout == LAYOUT_PLAIN;
+    s->wide = c->in[0].dtype != DT_F32;
+    if (!s->wide && c->in[1].data) {
+        if (wants_task(&s->implicit))
+            try_task(c, s);
+        enum code code = pack_weights(c, s, e);
+        if (code != OK) {
+            release_conv(s);
+            return code;
+        }
+    }
+    lay_out(c, s);
+    c->state = s;
+    c->flops = 2 * multiplications(&s->implicit);
+    c->kernel = s->task                 ? dnnl_task_kernel(s->task)
+                : s->implicit.depthwise ? "depthwise"
+                                        : "gather gemm";
+    return OK;
+}
+
+/* --- run --- */
+
+struct ready { /* f32, channels last */
+    const float *x, *w, *bias;
+    float *y;
+};
+
+static enum code to_f32(const struct tensor *t, float *to, struct err *e) {
+    return cast_elements(DT_F32, to, t->dtype, t->data, tensor_count(t), true, NULL, e);
+}
+
+static enum code gather_inputs(const struct op_call *c, const struct conv *s, struct ready *r,
+                               struct err *e) {
+    const struct implicit *p = &s->implicit;
+    const struct tensor *bias = operand_in(c, 2);
+    char *scratch = c->scratch;
+    size_t in = tensor_count(c->in[0]), pixels = window_inputs(&p->w);
+    float *x = c->scratch, *plain = s->wide && s->plain ? x + in : x;
+    *r = (struct ready){c->in[0]->data, c->in[1]->data, bias ? bias->data : NULL, c->out[0]->data};
+    if (s->wide) {
+        float *w = (float *)(scratch + s->w_at) + implicit_packed(p),
+              *b = (float *)(scratch + s->bias_at);
+        TRY(to_f32(c->in[0], plain, e));
+        TRY(to_f32(c->in[1], w, e));
+        if (bias)
+            TRY(to_f32(bias, b, e));
+        *r = (struct ready){plain, w, bias ? b : NULL, (float *)(scratch + s->y_at)};
+    }
+    if (s->plain) {
+        reorder_planes(r->x, x, p->batch, p->groups * p->in, pixels, sizeof(float), c->threads);
+        r->x = x;
+        r->y = (float *)(scratch + s->y_at);
+    }
+    if (!s->packed) {
+        float *packed = (float *)(scratch + s->w_at);
+        implicit_pack(p, r->w, packed);
+        r->w = packed;
+    } else {
+        r->w = s->packed;
+    }
+    return OK;
+}
+
+static enum code run_task(const struct op_call *c, const struct conv *s, const struct ready *r,
+                          struct err *e) {
+    struct dnnl_run run = {.src = r->x,
+                           .weights = r->w,
+                           .bias = r->bias,
+                           .dst = r->y,
+                           .scratch = (char *)c->scratch + s->inner_at};
+    for (int i = 0; s->fused && i < c->node->n_post; i++) {
+        const struct post *p = &c->node->post[i];
+        if (p->kind == POST_ADD || p->kind == POST_MUL)
+            run.extra[i] = c->in[p->input]->data;
+    }
+    return dnnl_task_run(s->task, &run, e);
+}
+
+static void finish(void *ctx, size_t begin, size_t count) {
+    const struct op_call *c = ctx;
+    post_apply(c, c->out[0], begin, count);
+}
+
+static enum code run_conv(const struct op_call *c, struct err *e) {
+    const struct conv *s = c->state;
+    const struct implicit *p = &s->implicit;
+    struct ready r;
+    if (tensor_count(c->out[0]) == 0)
+        return OK;
+    TRY(gather_inputs(c, s, &r, e));
+    const bool here = r.y == c->out[0]->data; /* then posts can follow each stretch */
+    if (s->task) {
+        TRY(run_task(c, s, &r, e));
+    } else {
+        implicit_run(p, &(struct implicit_run){.x = r.x,
+                                               .packed = r.w,
+                                               .bias = r.bias,
+                                               .y = r.y,
+                                               .scratch = (char *)c->scratch + s->inner_at,
+                                               .threads = c->threads,
+                                               .done = here && c->node->n_post ? finish : NULL,
+                                               .ctx = (void *)(uintptr_t)c});
+    }
+    size_t count = tensor_count(c->out[0]);
+    if (s->plain) {
+        float *y = s->wide ? r.y + count : c->out[0]->data;
+        reorder_planes(r.y, y, p->batch, window_pixels(&p->w), p->groups * p->out, sizeof(float),
+                       c->threads);
+        r.y = y;
+    }
+    if (s->wide)
+        return cast_elements(c->out[0]->dtype, c->out[0]->data, DT_F32, r.y, count, true, NULL, e);
+    if (!s->fused && (s->task || !here) && c->node->n_post)
+        post_apply(c, c->out[0], 0, count);
+    return OK;
+}
+
+const struct op op_conv = {"conv",     OP_PURE | OP_NHWC | OP_NHWC_WINS | OP_POST,
+                           infer_conv, prepare_conv,
+                           run_conv,   release_conv};

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolution by gathered rows; see implicit.h.
+ *
+ * Scratch: a row of zeros that padding points to, then for each thread a table of positions and one
+ * of pointers. */
+#include "op/implicit.h"
+
+#include "op/team.h"
+
+#include <string.h>
+
+enum { TILES = 8, DEPTHWISE_PIXELS = 16 };
+
+static size_t block_rows(const struct implicit *p) {
+    if (p->depthwise)
+        return DEPTHWISE_PIXELS;
+    struct gemm_tile t;
+    kernel_set()->gemm_tile_f32(&t);
+    return t.mr * (p->taps > 512 ? 1 : TILES);
+}
+
+/* Kernel elements of the last dim lie in a row of memory when they touch each other and nothing
+ * pads them. */
+static bool mergeable(const struct window *w, size_t groups) {
+    int last = w->n - 1;
+    return groups == 1 && w->dilation[last] == 1 && w->before[last] == 0 && w->after[last] == 0 &&
+           w->kernel[last] > 1;
+}
+
+void implicit_plan(struct implicit *p, const struct window *w, size_t batch, size_t groups,
+                   size_t in, size_t out) {
+    *p = (struct implicit){
+        .w = *w, .batch = batch, .groups = groups, .in = in, .out = out, .gather = *w};
+    p->depthwise = in == 1 && out == 1 && groups > 1;
+    p->taps = window_taps(w);
+    p->k = in;
+    if (mergeable(w, groups)) {
+        int last = w->n - 1;
+        p->k *= (size_t)w->kernel[last];
+        p->taps /= (size_t)w->kernel[last];
+        p->gather.kernel[last] = 1;
+    }
+}
+
+size_t implicit_packed(const struct implicit *p) {
+    size_t taps = window_taps(&p->w);
+    return p->depthwise ? taps * p->groups : p->groups * panel_floats(taps * p->in, p->out);
+}
+
+void implicit_pack(const struct implicit *p, const float *weights, float *packed) {
+    const size_t taps = window_taps(&p->w);
+    if (p->depthwise) {
+        kernel_set()->transpose_32(p->groups, taps, weights, taps, packed, p->groups);
+        return;
+    }
+    const size_t each = panel_floats(taps * p->in, p->out);
+    for (size_t g = 0; g < p->groups; g++) {
+        struct panel_source s = {.b = weights + g * p->out * p->in * taps,
+                                 .taps = taps,
+                                 .k = p->in,
+                                 .n = p->out,
+                                 .tap_step = 1,
+                                 .k_step = (ptrdiff_t)taps,
+                                 .n_step = (ptrdiff_t)(taps * p->in)};
+        panel_pack(&s, packed + g * each);
+    }
+}
+
+static size_t zero_bytes(const struct implicit *p) {
+    return ((p->depthwise ? p->groups : p->k) * sizeof(float) + 63) / 64 * 64;
+}
+
+static size_t thread_bytes(const struct implicit *p) {
+    size_t entries = block_rows(p) * p->taps;
+    return (entries * (sizeof(ptrdiff_t) + sizeof(float *)) + 63) / 64 * 64;
+}
+
+size_t implicit_scratch(const struct implicit *p, int threads) {
+    return zero_bytes(p) + (size_t)threads * thread_bytes(p);
+}
+
+struct place { /* of one thread */
+    const struct implicit *p;
+    const struct implicit_run *r;
+    const float *zeros;
+    ptrdiff_t *positions;
+    const float **pointers;
+};
+
+/* Pointers of the taps of outputs [first, first + count) of a picture at x, whose pixels are
+ * `pixel` floats apart. */
+static void point(const struct place *t, const float *x, size_t pixel, size_t first, size_t count,
+                  const float **to) {
+    window_positions(&t->p->gather, first, count, t->positions);
+    for (size_t i = 0; i < count * t->p->taps; i++)
+        to[i] = t->positions[i] < 0 ? t->zeros : x + t->positions[i] * (ptrdiff_t)pixel;
+}
+
+static void rows_of_group(const struct place *t, const float *x, float *y, size_t group,
+                          size_t first, size_t count) {
+    const struct implicit *p = t->p;
+    const size_t each = panel_floats(window_taps(&p->w) * p->in, p->out);
+    struct gemm_tile tile;
+    kernel_set()->gemm_tile_f32(&tile);
+    for (size_t i = 0; i < count; i += tile.mr) {
+        size_t some = count - i < tile.mr ? count - i : tile.mr;
+        point(t, x + group * p->in, p->in * p->groups, first + i, some, t->pointers + i * p->taps);
+    }
+    struct panel_rows rows = {.m = count,
+                              .n = p->out,
+                              .k = p->k,
+                              .taps = p->taps,
+                              .a = t->pointers,
+                              .panels = t->r->packed + group * each,
+                              .bias = t->r->bias ? t->r->bias + group * p->out : NULL,
+                              .c = y + group * p->out,
+                              .c_row = p->out * p->groups};
+    panel_multiply_rows(&rows);
+}
+
+/* Outputs [first, first + count) of picture `picture`. */
+static void stretch(const struct place *t, size_t picture, size_t first, size_t count) {
+    const struct implicit *p = t->p;
+    const size_t channels = p->out * p->groups;
+    const float *x = t->r->x + picture * window_inputs(&p->w) * p->in * p->groups;
+    size_t begin = (picture * window_pixels(&p->w) + first) * channels;
+    float *y = t->r->y + begin;
+    if (p->depthwise) {
+        point(t, x, p->groups, first, count, t->pointers);
+        kernel_set()->depthwise_f32(&(struct depthwise_f32){.pixels = count,
+                                                            .taps = p->taps,
+                                                            .n = p->groups,
+                                                            .x = t->pointers,
+                                                            .w = t->r->packed,
+                                                            .bias = t->r->bias,
+                                                            .y = y,
+                                                            .y_row = p->groups});
+    } else {
+        for (size_t group = 0; group < p->groups; group++)
+            rows_of_group(t, x, y, group, first, count);
+    }
+    if (t->r->done)
+        t->r->done(t->r->ctx, begin, count * channels);
+}
+
+static void part(const struct implicit *p, const struct implicit_run *r, int index, int parts) {
+    char *own = (char *)r->scratch + zero_bytes(p) + (size_t)index * thread_bytes(p);
+    const size_t step = block_rows(p), pixels = window_pixels(&p->w), total = p->batch * pixels;
+    struct place t = {p, r, r->scratch, (ptrdiff_t *)own,
+                      (const float **)(own + step * p->taps * sizeof(ptrdiff_t))};
+    struct gemm_tile tile;
+    kernel_set()->gemm_tile_f32(&tile);
+    size_t end = team_cut(total, p->depthwise ? 1 : tile.mr, parts, index + 1);
+    for (size_t at = team_cut(total, p->depthwise ? 1 : tile.mr, parts, index); at < end;) {
+        size_t first = at % pixels, count = pixels - first;
+        count = count < step ? count : step;
+        count = count < end - at ? count : end - at;
+        stretch(&t, at / pixels, first, count);
+        at += count;
+    }
+}
+
+void implicit_run(const struct implicit *p, const struct implicit_run *r) {
+    memset(r->scratch, 0, zero_bytes(p));
+    double multiplications = (double)p->batch * (double)window_pixels(&p->w) * (double)p->groups *
+                             (double)p->out * (double)p->k * (double)p->taps;
+    const int threads = team_size(r->threads, multiplications * (p->depthwise ? 0.1 : 0.025));
+    if (threads == 1) {
+        part(p, r, 0, 1);
+        return;
+    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int i = 0; i < threads; i++)
+        part(p, r, i, threads);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our own f32 convolution, channels last: a matrix product whose rows are gathered by pointer (no
+ * im2col copy), and a depthwise form. It takes every window, grouping and size; oneDNN takes over
+ * where it is faster. */
+#pragma once
+
+#include "op/panel.h"
+#include "op/window.h"
+
+struct implicit {
+    struct window w;
+    size_t batch, groups, in, out; /* in, out: channels of one group */
+    bool depthwise;                /* one channel in and out per group */
+    size_t taps, k;       /* of the product: kernel columns that lie in a row are merged into k */
+    struct window gather; /* w, with the merged dim's kernel set to 1 */
+};
+void implicit_plan(struct implicit *p, const struct window *w, size_t batch, size_t groups,
+                   size_t in, size_t out);
+
+size_t implicit_packed(const struct implicit *p); /* floats */
+void implicit_pack(const struct implicit *p, const float *weights,
+                   float *packed); /* (out, in/groups, spatial) plain */
+size_t implicit_scratch(const struct implicit *p, int threads); /* bytes */
+
+/* Called on stretches of y (in elements) as they are finished; may be NULL. */
+typedef void implicit_done_fn(void *ctx, size_t begin, size_t count);
+struct implicit_run {
+    const float *x, *packed, *bias; /* bias (groups * out) or NULL */
+    float *y;
+    void *scratch;
+    int threads;
+    implicit_done_fn *done;
+    void *ctx;
+};
+void implicit_run(const struct implicit *p, const struct implicit_run *r);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pack.h. */
+#include "op/pack.h"
+
+enum code pack_room(struct op_prepare *c, const void *constant, uint64_t packing, size_t bytes,
+                    void **to, bool *filled, struct err *e) {
+    *filled = false;
+    *to = c->packs ? c->packs->get(c->packs, constant, packing, bytes, filled)
+                   : arena_push_aligned(c->arena, bytes, MEM_LINE);
+    if (*to)
+        return OK;
+    char text[160];
+    struct str label = node_label(c->graph, c->node, text);
+    return fail(e, NOMEM, "%.*s: no memory for %zu bytes of packed weights", STR(label), bytes);
+}

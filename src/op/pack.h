@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where packed weights live: shared by the session's plans when the plan offers that, else in the
+ * plan's arena. */
+#pragma once
+
+#include "op/operand.h"
+
+/* Packings of our own; oneDNN's are hashes. */
+enum {
+    PACK_IMPLICIT = 1 << 20,
+    PACK_PANEL = 2 << 20,
+    PACK_PANEL_TRANSPOSED = 3 << 20,
+    PACK_OTHER = 4 << 20
+};
+
+/* *to: `bytes` of 64-byte aligned memory for the packed form of `constant`; *filled: it has been
+ * written already. */
+MUST_USE enum code pack_room(struct op_prepare *c, const void *constant, uint64_t packing,
+                             size_t bytes, void **to, bool *filled, struct err *e);

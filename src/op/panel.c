@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packing and walking of panels; see panel.h. Rows are taken in blocks that stay in the
+ * second-level cache while all panels pass over them; with few rows and many columns the team
+ * shares the panels instead. */
+#include "op/panel.h"
+
+#include "op/team.h"
+
+enum { TILES = 8 /* of rows in a block */, TILE_MAX = 32 /* rows of the largest tile */ };
+
+static struct gemm_tile tile_size(void) {
+    struct gemm_tile t;
+    kernel_set()->gemm_tile_f32(&t);
+    return t;
+}
+
+size_t panel_floats(size_t rows, size_t n) {
+    size_t nr = tile_size().nr;
+    return rows * ((n + nr - 1) / nr * nr);
+}
+
+static void pack_one(const struct panel_source *s, size_t col, size_t nr, float *to) {
+    size_t some = s->n - col < nr ? s->n - col : nr;
+    for (size_t tap = 0; tap < s->taps; tap++)
+        for (size_t k = 0; k < s->k; k++, to += nr) {
+            const float *from = s->b + (ptrdiff_t)tap * s->tap_step + (ptrdiff_t)k * s->k_step +
+                                (ptrdiff_t)col * s->n_step;
+            for (size_t i = 0; i < some; i++)
+                to[i] = from[(ptrdiff_t)i * s->n_step];
+            for (size_t i = some; i < nr; i++)
+                to[i] = 0;
+        }
+}
+
+void panel_pack(const struct panel_source *s, float *panels) {
+    const size_t nr = tile_size().nr, rows = s->taps * s->k;
+    if (s->k_step == 1 && s->taps == 1 &&
+        s->n_step >= (ptrdiff_t)s->k) { /* columns lie in a row: transpose */
+        for (size_t col = 0; col < s->n; col += nr, panels += rows * nr) {
+            size_t some = s->n - col < nr ? s->n - col : nr;
+            kernel_set()->transpose_32(some, rows, s->b + (ptrdiff_t)col * s->n_step,
+                                       (size_t)s->n_step, panels, nr);
+            for (size_t i = 0; some < nr && i < rows; i++)
+                for (size_t j = some; j < nr; j++)
+                    panels[i * nr + j] = 0;
+        }
+        return;
+    }
+    for (size_t col = 0; col < s->n; col += nr, panels += rows * nr)
+        pack_one(s, col, nr, panels);
+}
+
+void panel_multiply_rows(const struct panel_rows *r) {
+    const struct gemm_tile t = tile_size();
+    gemm_f32_fn *fn = kernel_set()->gemm_f32;
+    const float *panel = r->panels;
+    for (size_t col = 0; col < r->n; col += t.nr, panel += r->taps * r->k * t.nr)
+        for (size_t row = 0; row < r->m; row += t.mr) {
+            struct gemm_f32 g = {.m = r->m - row < t.mr ? r->m - row : t.mr,
+                                 .n = r->n - col < t.nr ? r->n - col : t.nr,
+                                 .k = r->k,
+                                 .taps = r->taps,
+                                 .a = r->a + row * r->taps,
+                                 .b = panel,
+                                 .bias = r->bias ? r->bias + col : NULL,
+                                 .c = r->c + row * r->c_row + col,
+                                 .ldc = r->c_row};
+            fn(&g);
+        }
+}
+
+/* Rows [row, row + rows) by columns [from, to), which begin at a panel. */
+static void block(const struct panel_product *p, size_t row, size_t rows, size_t from, size_t to) {
+    const struct gemm_tile t = tile_size();
+    gemm_f32_fn *fn = kernel_set()->gemm_f32;
+    const float *a[TILES * TILE_MAX];
+    for (size_t i = 0; i < rows; i++)
+        a[i] = p->a + (row + i) * p->a_row;
+    for (size_t col = from; col < to; col += t.nr)
+        for (size_t i = 0; i < rows; i += t.mr) {
+            struct gemm_f32 g = {.m = rows - i < t.mr ? rows - i : t.mr,
+                                 .n = p->n - col < t.nr ? p->n - col : t.nr,
+                                 .k = p->k,
+                                 .taps = 1,
+                                 .a = a + i,
+                                 .b = p->panels + col * p->k,
+                                 .bias = p->bias ? p->bias + col : NULL,
+                                 .c = p->c + (row + i) * p->c_row + col,
+                                 .ldc = p->c_row,
+                                 .add = p->add};
+            fn(&g);
+        }
+}
+
+void panel_multiply(const struct panel_product *p, int threads) {
+    const struct gemm_tile t = tile_size();
+    const size_t step = TILES * t.mr, blocks = (p->m + step - 1) / step;
+    const int team = team_size(threads, (double)p->m * (double)p->n * (double)p->k * 0.025);
+    if (team == 1) {
+        for (size_t row = 0; row < p->m; row += step)
+            block(p, row, p->m - row < step ? p->m - row : step, 0, p->n);
+        return;
+    }
+    const bool by_rows = p->m >= (size_t)team * t.mr * 2; /* else by columns */
+    const size_t rows_each =
+        by_rows && blocks < 2 * (size_t)team ? (p->m + (size_t)team - 1) / (size_t)team : step;
+    const size_t each = rows_each < step ? (rows_each + t.mr - 1) / t.mr * t.mr : step;
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (int part = 0; part < team; part++) {
+        size_t first = by_rows ? team_cut(p->m, each, team, part) : 0,
+               last = by_rows ? team_cut(p->m, each, team, part + 1) : p->m;
+        size_t from = by_rows ? 0 : team_cut(p->n, t.nr, team, part),
+               to = by_rows ? p->n : team_cut(p->n, t.nr, team, part + 1);
+        for (size_t row = first; row < last; row += each)
+            block(p, row, last - row < each ? last - row : each, from, to);
+    }
+}

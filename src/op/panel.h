@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our own f32 matrix product, for shapes that would not pay for oneDNN, and wherever it is not
+ * usable. B is packed into panels of the kernel's tile width: (columns / nr, taps * k, nr),
+ * zero-filled; kernel.h's gemm_f32 says what a panel means. */
+#pragma once
+
+#include "kernel/kernel.h"
+
+/* Where the elements of B lie: (taps, k) rows by n columns, each with its stride in elements. */
+struct panel_source {
+    const float *b;
+    size_t taps, k, n;
+    ptrdiff_t tap_step, k_step, n_step;
+};
+size_t panel_floats(size_t rows, size_t n); /* room for the packed form of rows x n */
+void panel_pack(const struct panel_source *s, float *panels);
+
+/* C (m, n) = A (m, k) * B + bias, rows of A with a stride; panels: packed B of one tap. */
+struct panel_product {
+    size_t m, n, k;
+    const float *a;
+    size_t a_row;
+    const float *panels;
+    const float *bias; /* (n) or NULL */
+    float *c;
+    size_t c_row;
+    bool add; /* to what C holds */
+};
+void panel_multiply(const struct panel_product *p, int threads);
+
+/* One stretch of rows, by one thread, of a product whose rows are gathered: rows given as pointers,
+ * in tiles. `a` holds for each tile of at most mr rows its (taps, rows of the tile) pointers, tile
+ * after tile. */
+struct panel_rows {
+    size_t m, n, k, taps;
+    const float *const *a;
+    const float *panels, *bias;
+    float *c;
+    size_t c_row;
+};
+void panel_multiply_rows(const struct panel_rows *r);

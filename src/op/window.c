@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Windows; see window.h. */
+#include "op/window.h"
+
+#define LARGEST ((int64_t)1 << 31)
+enum { TAPS_MAX = 1 << 24 };
+
+/* A list attribute of n entries in [least, 2^31), or `otherwise` for all. */
+static enum code list(const struct operand_at *at, const char *name, int n, int64_t least,
+                      int64_t otherwise, int64_t *out, struct err *e) {
+    struct operand_ints v;
+    bool present;
+    TRY(operand_attr_ints(at, name, &v, &present, e));
+    if (present && v.n != n)
+        return operand_fail(at, e, INVALID, "%s has %d entries, %d were expected", name, v.n, n);
+    for (int i = 0; i < n; i++) {
+        out[i] = present ? v.v[i] : otherwise;
+        if (out[i] < least || out[i] >= LARGEST)
+            return operand_fail(at, e, INVALID, "%s has an entry of %lld", name, (long long)out[i]);
+    }
+    return OK;
+}
+
+enum code window_attributes(const struct operand_at *at, int n, const int64_t *kernel,
+                            struct window *w, struct err *e) {
+    int64_t pads[2 * WINDOW_DIMS];
+    *w = (struct window){.n = n};
+    if (n < 1 || n > WINDOW_DIMS)
+        return operand_fail(at, e, UNSUPPORTED, "%d spatial dims, 1 to %d are possible", n,
+                            WINDOW_DIMS);
+    if (!kernel && !attr_find(at->node, "kernel_shape"))
+        return operand_fail(at, e, FORMAT, "kernel_shape is missing");
+    TRY(list(at, "kernel_shape", n, 1, 1, w->kernel, e));
+    for (int i = 0; kernel && i < n; i++) {
+        if (attr_find(at->node, "kernel_shape") && w->kernel[i] != kernel[i])
+            return operand_fail(at, e, INVALID,
+                                "kernel_shape differs from the shape of the weights");
+        w->kernel[i] = kernel[i];
+        if (kernel[i] < 1 || kernel[i] >= LARGEST)
+            return operand_fail(at, e, INVALID, "a kernel of size %lld", (long long)kernel[i]);
+    }
+    double taps = 1;
+    for (int i = 0; i < n; i++)
+        taps *= (double)w->kernel[i];
+    if (taps > TAPS_MAX)
+        return operand_fail(at, e, LIMIT, "a window of %.0f elements, limit %d", taps, TAPS_MAX);
+    TRY(list(at, "strides", n, 1, 1, w->stride, e));
+    TRY(list(at, "dilations", n, 1, 1, w->dilation, e));
+    TRY(list(at, "pads", 2 * n, 0, 0, pads, e));
+    for (int i = 0; i < n; i++) {
+        w->before[i] = pads[i];
+        w->after[i] = pads[n + i];
+    }
+    return OK;
+}
+
+/* ONNX: SAME makes ceil(in / stride) outputs and pads what is missing, the odd one at the end
+ * (UPPER) or start (LOWER). */
+static void pad_same(struct window *w, int i, bool upper) {
+    int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
+    w->out[i] = (w->in[i] + w->stride[i] - 1) / w->stride[i];
+    int64_t total = (w->out[i] - 1) * w->stride[i] + reach - w->in[i];
+    total = total > 0 ? total : 0;
+    w->before[i] = upper ? total / 2 : total - total / 2;
+    w->after[i] = total - w->before[i];
+}
+
+static enum code one_dim(const struct operand_at *at, struct window *w, int i, bool ceil_mode,
+                         struct err *e) {
+    int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
+    int64_t room = w->in[i] + w->before[i] + w->after[i] - reach;
+    if (reach >= LARGEST)
+        return operand_fail(at, e, LIMIT, "a window that reaches over %lld elements",
+                            (long long)reach);
+    if (room < 0)
+        return operand_fail(
+            at, e, INVALID, "a window of %lld does not fit into %lld with pads of %lld",
+            (long long)reach, (long long)w->in[i], (long long)(w->before[i] + w->after[i]));
+    w->out[i] = room / w->stride[i] + 1;
+    if (ceil_mode && room % w->stride[i] != 0 && w->out[i] * w->stride[i] < w->in[i] + w->before[i])
+        w->out[i]++; /* only where the last window still begins inside */
+    return OK;
+}
+
+enum code window_of(const struct operand_at *at, const struct shape *x, const int64_t *kernel,
+                    struct window *w, struct err *e) {
+    TRY(window_attributes(at, x->rank - 2, kernel, w, e));
+    struct str pad = attr_str(at->node, "auto_pad", "NOTSET");
+    bool same_upper = str_is(pad, "SAME_UPPER"), same_lower = str_is(pad, "SAME_LOWER"),
+         valid = str_is(pad, "VALID");
+    if (!same_upper && !same_lower && !valid && !str_is(pad, "NOTSET") && pad.n)
+        return operand_fail(at, e, INVALID, "auto_pad '%.*s'", STR(pad));
+    bool ceil_mode = attr_int(at->node, "ceil_mode", 0) != 0;
+    for (int i = 0; i < w->n; i++) {
+        w->in[i] = x->dims[2 + i];
+        if (w->in[i] >= LARGEST)
+            return operand_fail(at, e, LIMIT, "a dim of %lld", (long long)w->in[i]);
+        if (valid)
+            w->before[i] = w->after[i] = 0;
+        if (same_upper || same_lower)
+            pad_same(w, i, same_upper);
+        else
+            TRY(one_dim(at, w, i, ceil_mode && !valid, e));
+    }
+    return OK;
+}
+
+static size_t product(const int64_t *v, int n) {
+    size_t p = 1;
+    for (int i = 0; i < n; i++)
+        p *= (size_t)v[i];
+    return p;
+}
+size_t window_taps(const struct window *w) { return product(w->kernel, w->n); }
+size_t window_pixels(const struct window *w) { return product(w->out, w->n); }
+size_t window_inputs(const struct window *w) { return product(w->in, w->n); }
+
+ptrdiff_t window_at(const struct window *w, size_t pixel, size_t tap) {
+    ptrdiff_t position = 0, step = 1;
+    for (int i = w->n - 1; i >= 0; i--) {
+        int64_t out = (int64_t)(pixel % (size_t)w->out[i]),
+                k = (int64_t)(tap % (size_t)w->kernel[i]);
+        int64_t in = out * w->stride[i] - w->before[i] + k * w->dilation[i];
+        if (in < 0 || in >= w->in[i])
+            return -1;
+        position += (ptrdiff_t)in * step;
+        step *= (ptrdiff_t)w->in[i];
+        pixel /= (size_t)w->out[i];
+        tap /= (size_t)w->kernel[i];
+    }
+    return position;
+}
+
+/* Two dims or one, the usual case, without divisions per tap. */
+static void planar(const struct window *w, size_t first, size_t count, ptrdiff_t *to) {
+    const int last = w->n - 1;
+    const int64_t rows = w->n == 2 ? w->kernel[0] : 1, in_rows = w->n == 2 ? w->in[0] : 1;
+    for (size_t i = 0; i < count; i++) {
+        int64_t x = (int64_t)((first + i) % (size_t)w->out[last]),
+                y = (int64_t)((first + i) / (size_t)w->out[last]);
+        int64_t x0 = x * w->stride[last] - w->before[last],
+                y0 = w->n == 2 ? y * w->stride[0] - w->before[0] : 0;
+        ptrdiff_t *at = to + i;
+        for (int64_t ky = 0; ky < rows; ky++) {
+            int64_t in_y = w->n == 2 ? y0 + ky * w->dilation[0] : 0;
+            bool inside = in_y >= 0 && in_y < in_rows;
+            for (int64_t kx = 0; kx < w->kernel[last]; kx++, at += count) {
+                int64_t in_x = x0 + kx * w->dilation[last];
+                *at = inside && in_x >= 0 && in_x < w->in[last]
+                          ? (ptrdiff_t)(in_y * w->in[last] + in_x)
+                          : -1;
+            }
+        }
+    }
+}
+
+void window_positions(const struct window *w, size_t first, size_t count, ptrdiff_t *to) {
+    if (w->n <= 2) {
+        planar(w, first, count, to);
+        return;
+    }
+    size_t taps = window_taps(w);
+    for (size_t tap = 0; tap < taps; tap++)
+        for (size_t i = 0; i < count; i++)
+            to[tap * count + i] = window_at(w, first + i, tap);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sliding window of convolutions and pools: kernel_shape, strides, dilations, pads, auto_pad
+ * and ceil_mode of a node turned into numbers, checked, with the output sizes. One to three spatial
+ * dims.
+ *
+ * After window_of every number is in [0, 2^31), stride and dilation and kernel are at least 1, so
+ * products of a few fit. */
+#pragma once
+
+#include "op/operand.h"
+
+enum { WINDOW_DIMS = 3 };
+
+struct window {
+    int n; /* spatial dims */
+    int64_t in[WINDOW_DIMS], out[WINDOW_DIMS];
+    int64_t kernel[WINDOW_DIMS], stride[WINDOW_DIMS], dilation[WINDOW_DIMS];
+    int64_t before[WINDOW_DIMS], after[WINDOW_DIMS];
+};
+
+/* x: (N, C, spatial...). kernel: spatial dims of the weights, or NULL: from kernel_shape, which
+ * must then be there. */
+MUST_USE enum code window_of(const struct operand_at *at, const struct shape *x,
+                             const int64_t *kernel, struct window *w, struct err *e);
+/* Reads the attributes alone: kernel, stride, dilation, before, after (auto_pad aside), for
+ * conv_transpose. */
+MUST_USE enum code window_attributes(const struct operand_at *at, int n, const int64_t *kernel,
+                                     struct window *w, struct err *e);
+
+size_t window_taps(const struct window *w);   /* kernel elements */
+size_t window_pixels(const struct window *w); /* output positions of one picture */
+size_t window_inputs(const struct window *w); /* input positions of one picture */
+
+/* Input position (in pixels of one picture) under tap `tap` of output position `pixel`; -1:
+ * padding. */
+ptrdiff_t window_at(const struct window *w, size_t pixel, size_t tap);
+/* The same for every tap of outputs [first, first + count): to[tap * count + i]. */
+void window_positions(const struct window *w, size_t first, size_t count, ptrdiff_t *to);
