@@ -29,7 +29,7 @@
 enum {
     CASES_MAX = 8192,
     NAME_MAX_BYTES = 160,
-    REASON_BYTES = 400,
+    REASON_BYTES = 512,
     OPERANDS = 64,
     SECONDS = 30,
     TEAM = 2
