@@ -262,6 +262,8 @@ static enum code open_main(struct import *i, const char *path, struct err *e) {
     i->files = f;
     i->n_files = 1;
     i->format = format_sniff(head_of(f->bytes), f->bytes.n);
+    if (f->bytes.n == 0)
+        return fail(e, FORMAT, "'%s' is empty", f->path);
     if (!i->format)
         return fail(e, FORMAT, "'%s' is no model this build can read (%s)", f->path,
                     format_names());
