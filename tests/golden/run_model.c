@@ -148,11 +148,12 @@ static void do_memory(struct driver *d) {
 }
 
 static enum code obey(struct driver *d, char *line, struct err *e) {
-    int at = 0, runs = 0;
+    char *dir = line;
+    long runs = strncmp(line, "bench ", 6) == 0 ? strtol(line + 6, &dir, 10) : 0;
     if (strncmp(line, "run ", 4) == 0)
         TRY(do_run(d, line + 4, e));
-    else if (sscanf(line, "bench %d %n", &runs, &at) == 1 && at && runs > 0)
-        return do_bench(d, runs, line + at, e);
+    else if (runs > 0 && runs < 100000 && *dir == ' ')
+        return do_bench(d, (int)runs, dir + 1, e);
     else if (strncmp(line, "steps ", 6) == 0)
         TRY(do_steps(d, line + 6, e));
     else if (strcmp(line, "info") == 0)
