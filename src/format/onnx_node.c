@@ -174,8 +174,9 @@ static enum code count_node(struct onnx_reader *r, struct err *e) {
     return OK;
 }
 
-static enum code full(const struct onnx_reader *r, struct err *e) {
-    return arena_fail(r->a, sizeof(struct node), "nodes of a graph", e);
+static enum code full(const struct onnx_reader *r, const struct graph *g, struct err *e) {
+    return arena_fail(r->a, 2 * sizeof(struct node) * (size_t)(g->room_nodes + 8),
+                      "nodes of a graph", e);
 }
 
 static enum code prefixed(const struct onnx_reader *r, const struct onnx_scope *s, struct str *name,
@@ -183,7 +184,7 @@ static enum code prefixed(const struct onnx_reader *r, const struct onnx_scope *
     if (!s->prefix.n || !name->n)
         return OK;
     *name = str_of(arena_printf(r->a, "%.*s/%.*s", STR(s->prefix), STR(*name)));
-    return name->p ? OK : full(r, e);
+    return name->p ? OK : full(r, s->g, e);
 }
 
 static enum code add_node(struct onnx_reader *r, struct onnx_scope *s, const struct onnx_node *n,
@@ -198,13 +199,13 @@ static enum code add_node(struct onnx_reader *r, struct onnx_scope *s, const str
     value_id *in = ARENA_ARRAY(r->a, (size_t)n->n_in, value_id);
     value_id *out = ARENA_ARRAY(r->a, (size_t)n->n_out, value_id);
     if (!in || !out)
-        return full(r, e);
+        return full(r, s->g, e);
     TRY(resolve_names(r, s, n, INPUT, in, e));
     TRY(resolve_names(r, s, n, OUTPUT, out, e));
     TRY(claim_outputs(s->g, n, out, e));
     struct node *to = graph_add_node(s->g, 0, 0, 0);
     if (!to)
-        return full(r, e);
+        return full(r, s->g, e);
     to->name = n->name;
     TRY(prefixed(r, s, &to->name, e));
     to->op_type = n->op_type;
@@ -253,7 +254,7 @@ enum code onnx_node_identity(struct onnx_reader *r, struct onnx_scope *s, value_
     TRY(count_node(r, e));
     struct node *n = graph_add_node(s->g, 1, 1, 0);
     if (!n)
-        return full(r, e);
+        return full(r, s->g, e);
     n->op_type = LIT("Identity");
     n->domain = LIT("ai.onnx");
     n->op_name = LIT("identity");

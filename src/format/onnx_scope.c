@@ -16,16 +16,22 @@ enum code onnx_scope_bind(struct onnx_scope *s, struct str name, value_id id, st
     return map_put(&s->names, name, to_pointer(id), e);
 }
 
+/* The array of values could not grow. */
+static enum code full(const struct onnx_reader *r, const struct graph *g, struct err *e) {
+    return arena_fail(r->a, 2 * sizeof(struct value) * (size_t)(g->room_values + 8),
+                      "values of a graph", e);
+}
+
 static enum code add_value(struct onnx_reader *r, struct onnx_scope *s, struct str name,
                            value_id *out, struct err *e) {
-    struct str full = name;
+    struct str whole = name;
     if (s->prefix.n) {
-        full = str_of(arena_printf(r->a, "%.*s/%.*s", STR(s->prefix), STR(name)));
-        if (!full.p)
+        whole = str_of(arena_printf(r->a, "%.*s/%.*s", STR(s->prefix), STR(name)));
+        if (!whole.p)
             return arena_fail(r->a, name.n, "names of a function body", e);
     }
-    *out = graph_add_value(s->g, full);
-    return *out == VALUE_NONE ? arena_fail(r->a, sizeof(struct value), "values of a graph", e) : OK;
+    *out = graph_add_value(s->g, whole);
+    return *out == VALUE_NONE ? full(r, s->g, e) : OK;
 }
 
 enum code onnx_scope_declare(struct onnx_reader *r, struct onnx_scope *s, struct str name,
@@ -53,7 +59,7 @@ enum code onnx_scope_resolve(struct onnx_reader *r, struct onnx_scope *s, struct
     else {
         *out = graph_add_value(s->g, name);
         if (*out == VALUE_NONE)
-            return arena_fail(r->a, sizeof(struct value), "values of a graph", e);
+            return full(r, s->g, e);
         const struct value *from = &s->up->g->values[outer];
         struct value *to = &s->g->values[*out];
         to->capture = outer;
