@@ -196,6 +196,8 @@ static enum code late_infer(struct run *x, const struct step *s, struct arena *s
     struct op_infer infer = {
         .graph = x->r->plan->graph, .node = n, .in = in, .out = out, .scratch = scratch};
     TRY(n->op->infer(&infer, e));
+    if (n->op->flags & OP_DYNAMIC)
+        return OK; /* it makes its outputs itself; infer has checked its operands */
     for (int i = 0; i < n->n_out; i++)
         TRY(late_output(x, s, i, &out[i], e));
     TRY(late_prepare(x, s, l, in, out, e));
@@ -212,14 +214,12 @@ static enum code run_late(struct run *x, const struct step *s, struct op_call *c
     for (int i = 0; i < n->n_out; i++)
         if (x->r->out[s->first_out + i])
             *x->r->out[s->first_out + i] = (struct tensor){0};
-    if (!(n->op->flags & OP_DYNAMIC)) {
-        struct arena scratch; /* a few pages of the heap: the path of late steps may allocate */
-        arena_init(&scratch, 64 << 20);
-        enum code code = late_infer(x, s, &scratch, call, e);
-        arena_deinit(&scratch);
-        if (code != OK)
-            return code;
-    }
+    struct arena scratch; /* a few pages of the heap: the path of late steps may allocate */
+    arena_init(&scratch, 64 << 20);
+    enum code code = late_infer(x, s, &scratch, call, e);
+    arena_deinit(&scratch);
+    if (code != OK)
+        return code;
     return n->op->run(call, e);
 }
 

@@ -152,7 +152,9 @@ static enum code check_input(const struct session_io *io, const struct tensor *t
     size_t count;
     if (t->dtype == DT_NONE)
         return io->optional ? OK : fail(e, INVALID, "input '%.*s' is missing", STR(io->name));
-    if (t->dtype != io->dtype || !shape_matches(&io->shape, &t->shape))
+    /* an optional is declared as a sequence and passed as what it holds */
+    bool any = io->dtype == DT_SEQUENCE;
+    if (!any && (t->dtype != io->dtype || !shape_matches(&io->shape, &t->shape)))
         return fail(e, INVALID, "input '%.*s': expected %s %s, got %s %s", STR(io->name),
                     dtype_name(io->dtype),
                     io->shape.rank < 0 ? "of any shape" : shape_print(&io->shape, want),
