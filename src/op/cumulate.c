@@ -9,15 +9,6 @@
 
 static bool is_number(enum dtype t) { return dtype_is_float(t) || dtype_is_integer(t); }
 
-static void put_f64(const struct tensor *to, size_t at, double v) {
-    switch (to->dtype) {
-    case DT_F64: ((double *)to->data)[at] = v; return;
-    case DT_F16: ((uint16_t *)to->data)[at] = dtype_f32_to_f16((float)v); return;
-    case DT_BF16: ((uint16_t *)to->data)[at] = dtype_f32_to_bf16((float)v); return;
-    default: ((float *)to->data)[at] = (float)v;
-    }
-}
-
 static void put_u64(const struct tensor *to, size_t at, uint64_t v) {
     size_t bytes = dtype_size(to->dtype);
     memcpy((char *)to->data + at * bytes, &v, bytes); /* little-endian */
@@ -50,7 +41,7 @@ static void cumulate_floats(const struct line *l, const struct tensor *in,
     size_t at = l->from;
     for (size_t k = 0; k < l->dim; k++, at += (size_t)l->step) {
         double v = tensor_f64(in, at), next = l->multiply ? total * v : total + v;
-        put_f64(out, at, l->exclusive ? total : next);
+        operand_put(out, at, l->exclusive ? total : next);
         total = next;
     }
 }
@@ -152,7 +143,7 @@ static enum code run_det(const struct op_call *c, struct err *e) {
     for (size_t k = 0; k < count; k++) {
         for (size_t j = 0; j < n * n; j++)
             m[j] = tensor_f64(in, k * n * n + j);
-        put_f64(c->out[0], k, determinant(m, n));
+        operand_put(c->out[0], k, determinant(m, n));
     }
     return OK;
 }

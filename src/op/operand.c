@@ -187,3 +187,25 @@ enum code operand_keep(const struct op_call *c, const struct tensor *from, struc
     *to = copy;
     return OK;
 }
+
+void operand_put(const struct tensor *to, size_t index, double v) {
+    size_t bytes = dtype_size(to->dtype);
+    char *p = (char *)to->data + index * bytes;
+    float single = (float)v;
+    uint16_t half;
+    int64_t whole = v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : v > 0 ? INT64_MAX : INT64_MIN;
+    switch (to->dtype) {
+    case DT_F32: memcpy(p, &single, sizeof single); return;
+    case DT_F64: memcpy(p, &v, sizeof v); return;
+    case DT_F16:
+        half = dtype_f32_to_f16(single);
+        memcpy(p, &half, sizeof half);
+        return;
+    case DT_BF16:
+        half = dtype_f32_to_bf16(single);
+        memcpy(p, &half, sizeof half);
+        return;
+    case DT_BOOL: *p = v != 0; return;
+    default: memcpy(p, &whole, bytes); /* little-endian */
+    }
+}

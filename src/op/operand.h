@@ -92,3 +92,6 @@ MUST_USE enum code operand_alloc(const struct op_call *c, size_t count, size_t b
  * sequence already do, or are the caller's: they are shared. */
 MUST_USE enum code operand_keep(const struct op_call *c, const struct tensor *from,
                                 struct tensor *to, struct err *e);
+/* Element `index` of a float, integer or bool tensor becomes v: rounded to the type for floats,
+ * truncated and wrapped for integers, 0 or 1 for bool. */
+void operand_put(const struct tensor *to, size_t index, double v);

@@ -11,14 +11,14 @@
 
 /* Outputs of unknown type: only the data tells. */
 static enum code infer_later(struct op_infer *c, struct err *e) {
-    (void)e;
+    TRY(operand_need(c, 0, e));
     for (int i = 0; i < c->node->n_out; i++)
         operand_out_later(c, i, DT_NONE);
     return OK;
 }
 
 static enum code infer_sequence(struct op_infer *c, struct err *e) {
-    (void)e;
+    TRY(operand_need(c, 0, e));
     operand_out_later(c, 0, DT_SEQUENCE);
     return OK;
 }
@@ -345,6 +345,7 @@ static enum code run_optional_get_element(const struct op_call *c, struct err *e
 }
 
 static enum code infer_optional_has_element(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 0, e));
     return operand_out(c, 0, DT_BOOL, &(struct shape){.rank = 0}, e);
 }
 
