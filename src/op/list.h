@@ -150,10 +150,37 @@ OP(concat_from_sequence)
 OP(optional)
 OP(optional_get_element)
 OP(optional_has_element)
+/* matmul.c */
+OP(mat_mul)
+OP(gemm)
 /* conv.c */
 OP(conv)
+/* conv_transpose.c */
+OP(conv_transpose)
+/* pool.c */
+OP(max_pool)
+OP(average_pool)
+OP(lp_pool)
+/* global_pool.c */
+OP(global_average_pool)
+OP(global_max_pool)
+OP(global_lp_pool)
 /* reorder.c: only passes make it */
 OP(reorder)
+/* reduce.c */
+OP(reduce_sum)
+OP(reduce_mean)
+OP(reduce_max)
+OP(reduce_min)
+OP(reduce_prod)
+OP(reduce_l1)
+OP(reduce_l2)
+OP(reduce_log_sum)
+OP(reduce_log_sum_exp)
+OP(reduce_sum_square)
+/* extreme.c */
+OP(arg_max)
+OP(arg_min)
 /* random.c */
 OP(random_normal)
 OP(random_uniform)
@@ -166,3 +193,18 @@ OP(dropout)
 OP(negative_log_likelihood_loss)
 OP(softmax_cross_entropy_loss)
 /* NOTE 16:05: reduce softmax norm resize einsum attention quant are being written by a second pair of hands: see NOTE-split.txt */
+/* pool.c */
+OP(max_pool)
+OP(average_pool)
+OP(lp_pool)
+OP(global_max_pool)
+OP(global_average_pool)
+OP(global_lp_pool)
+/* NOTE 16:17: pool, conv_transpose are being written by a third pair of hands: see NOTE-split.txt */
+/* signal.c */
+OP(dft)
+OP(stft)
+OP(hann_window)
+OP(hamming_window)
+OP(blackman_window)
+OP(mel_weight_matrix)

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pools: max_pool, average_pool, lp_pool over windows of one to three spatial dims, and
+ * global_max_pool, global_average_pool, global_lp_pool over whole pictures, which are one window.
+ *
+ * 1. Maxima and averages of f32, and maxima of bytes, go by kernels over the channels, channels
+ * last: a PLAIN node carries its data there and back through scratch memory, except global pools,
+ * whose pictures are rows of memory then. f16 and bf16 are widened first.
+ * 2. All else (lp, f64, and maxima whose indices are wanted) goes element by element in double.
+ * 3. Padding never takes part in a maximum or a sum. It counts in an average only with
+ * count_include_pad, and then only as far as the pads reach: what ceil_mode adds beyond never does.
+ * 4. A window without an element gives the lowest finite number of the type, or 0.
+ *
+ * Scratch: [x, y as f32] [x, y channels last], each only where needed. */
+#include "kernel/kernel.h"
+#include "op/operand.h"
+#include "op/reorder.h"
+#include "op/team.h"
+#include "op/window.h"
+
+#include <float.h>
+#include <math.h>
+
+enum kind { TOP = 1, AVERAGE, POWER };
+enum {
+    TAPS = 64,      /* rows folded at once */
+    STRETCH = 2048, /* bytes of channels folded at once */
+    GRAIN = 64,     /* bytes: channels are cut at multiples of it */
+};
+
+struct pool {
+    enum kind kind;
+    bool global, include_pad, column_major;
+    bool fast, wide, carried; /* by kernels; as f32 in scratch; channels last in scratch */
+    double p;
+    struct window w; /* always of WINDOW_DIMS dims: leading ones of size 1 are put before */
+    size_t batch, channels, inputs, pixels;
+    size_t y_wide, x_last, y_last; /* offsets in scratch */
+};
+
+/* --- infer --- */
+
+static enum code check_type(const struct op_infer *c, bool bytes, struct err *e) {
+    enum dtype t = c->in[0].dtype;
+    if (!dtype_is_float(t) && !(bytes && (t == DT_U8 || t == DT_I8)))
+        return operand_fail(c, e, INVALID, "a pool of elements of type %s", dtype_name(t));
+    return OK;
+}
+
+static enum code window_infer(struct op_infer *c, struct shape *out, struct err *e) {
+    const struct shape *x = &c->in[0].shape;
+    char text[SHAPE_TEXT];
+    struct window w;
+    if (x->rank < 3 || x->rank > 2 + WINDOW_DIMS)
+        return operand_fail(c, e, INVALID, "a pool over an input of shape %s",
+                            shape_print(x, text));
+    TRY(window_of(OPERAND_AT(c), x, NULL, &w, e));
+    *out = *x;
+    for (int i = 0; i < w.n; i++)
+        out->dims[2 + i] = w.out[i];
+    return OK;
+}
+
+static enum code infer_typed(struct op_infer *c, bool bytes, struct err *e) {
+    struct shape out;
+    TRY(operand_need(c, 1, e));
+    TRY(check_type(c, bytes, e));
+    operand_out_later(c, 0, c->in[0].dtype);
+    operand_out_later(c, 1, DT_I64);
+    if (!c->in[0].known)
+        return OK;
+    TRY(window_infer(c, &out, e));
+    TRY(operand_out(c, 0, c->in[0].dtype, &out, e));
+    return operand_out(c, 1, DT_I64, &out, e);
+}
+static enum code infer_max(struct op_infer *c, struct err *e) { return infer_typed(c, true, e); }
+static enum code infer_mean(struct op_infer *c, struct err *e) { return infer_typed(c, false, e); }
+
+static enum code infer_global(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 1, e));
+    TRY(check_type(c, false, e));
+    operand_out_later(c, 0, c->in[0].dtype);
+    if (!c->in[0].known)
+        return OK;
+    struct shape out = c->in[0].shape;
+    char text[SHAPE_TEXT];
+    if (out.rank < 3)
+        return operand_fail(c, e, INVALID, "a global pool over an input of shape %s",
+                            shape_print(&out, text));
+    for (int i = 2; i < out.rank; i++)
+        out.dims[i] = 1;
+    return operand_out(c, 0, c->in[0].dtype, &out, e);
+}
+
+/* --- prepare --- */
+
+/* The first opsets gave p as a float. */
+static double exponent(const struct node *n) {
+    const struct attr *a = attr_find(n, "p");
+    return a && a->kind == ATTR_FLOAT ? (double)attr_float(n, "p", 2) : (double)attr_int(n, "p", 2);
+}
+
+static struct window one_window(const struct shape *x) {
+    struct window w = {.n = 1, .out = {1}, .stride = {1}, .dilation = {1}};
+    int64_t inputs = 1;
+    for (int i = 2; i < x->rank; i++)
+        inputs *= x->dims[i];
+    w.in[0] = w.kernel[0] = inputs;
+    return w;
+}
+
+/* Dims of size 1 put before, until there are WINDOW_DIMS. */
+static void widen_window(struct window *w) {
+    const struct window from = *w;
+    const int more = WINDOW_DIMS - from.n;
+    w->n = WINDOW_DIMS;
+    for (int i = 0; i < WINDOW_DIMS; i++) {
+        bool own = i >= more;
+        w->in[i] = own ? from.in[i - more] : 1;
+        w->out[i] = own ? from.out[i - more] : 1;
+        w->kernel[i] = own ? from.kernel[i - more] : 1;
+        w->stride[i] = own ? from.stride[i - more] : 1;
+        w->dilation[i] = own ? from.dilation[i - more] : 1;
+        w->before[i] = own ? from.before[i - more] : 0;
+        w->after[i] = own ? from.after[i - more] : 0;
+    }
+}
+
+static size_t take(size_t *at, size_t bytes) {
+    size_t here = *at;
+    *at = mem_round_up(here + bytes, MEM_LINE);
+    return here;
+}
+
+static void lay_out(struct op_prepare *c, struct pool *s) {
+    const enum dtype t = c->in[0].dtype;
+    const size_t in = s->batch * s->channels * s->inputs, out = s->batch * s->channels * s->pixels;
+    const size_t bytes = s->wide ? sizeof(float) : dtype_size(t);
+    size_t at = 0;
+    take(&at, s->wide ? in * sizeof(float) : 0);
+    s->y_wide = take(&at, s->wide ? out * sizeof(float) : 0);
+    s->x_last = take(&at, s->carried ? in * bytes : 0);
+    s->y_last = take(&at, s->carried ? out * bytes : 0);
+    c->scratch_bytes = at;
+}
+
+static const char *kernel_name(const struct pool *s) {
+    if (!s->fast)
+        return "by element";
+    return s->global ? "pool of whole pictures" : "pool over channels";
+}
+
+static enum code prepare(struct op_prepare *c, enum kind kind, bool global, struct err *e) {
+    const struct shape *x = &c->in[0].shape;
+    const enum dtype t = c->in[0].dtype;
+    const bool half = t == DT_F16 || t == DT_BF16;
+    struct pool *s = ARENA_NEW(c->arena, struct pool);
+    if (!s)
+        return arena_fail(c->arena, sizeof *s, "a pool", e);
+    *s = (struct pool){.kind = kind,
+                       .global = global,
+                       .include_pad = attr_int(c->node, "count_include_pad", 0) != 0,
+                       .column_major = attr_int(c->node, "storage_order", 0) != 0,
+                       .p = exponent(c->node),
+                       .w = one_window(x),
+                       .batch = (size_t)x->dims[0],
+                       .channels = (size_t)x->dims[1]};
+    if (!global)
+        TRY(window_of(OPERAND_AT(c), x, NULL, &s->w, e));
+    widen_window(&s->w);
+    s->inputs = window_inputs(&s->w);
+    s->pixels = window_pixels(&s->w);
+    const bool indices = c->node->n_out > 1 && c->node->out[1] != VALUE_NONE;
+    s->fast = kind != POWER && t != DT_F64 && !indices;
+    s->wide = s->fast && half;
+    s->carried = s->fast && !global && c->in[0].layout == LAYOUT_PLAIN && s->channels > 1;
+    lay_out(c, s);
+    c->state = s;
+    c->kernel = kernel_name(s);
+    c->flops =
+        (double)s->batch * (double)s->channels * (double)s->pixels * (double)window_taps(&s->w);
+    return OK;
+}
+
+/* --- the window over the picture --- */
+
+struct under { /* what of a window lies inside, per dim: positions first, first + dilation, ... */
+    int64_t first[WINDOW_DIMS], n[WINDOW_DIMS];
+    size_t inside, padded; /* taps; and with those that lie on pads */
+};
+
+/* How many of `kernel` taps, from `start` in steps of `dilation`, lie before `end`. */
+static int64_t taps_before(int64_t end, int64_t start, int64_t dilation, int64_t kernel) {
+    int64_t room = end - start;
+    if (room <= 0)
+        return 0;
+    if (dilation > 1)
+        room = (room + dilation - 1) / dilation;
+    return room < kernel ? room : kernel;
+}
+
+static void under_at(const struct window *w, const size_t at[WINDOW_DIMS], struct under *u) {
+    u->inside = u->padded = 1;
+    for (int i = 0; i < WINDOW_DIMS; i++) {
+        const int64_t start = (int64_t)at[i] * w->stride[i] - w->before[i];
+        int64_t skip = taps_before(0, start, w->dilation[i], w->kernel[i]),
+                n = taps_before(w->in[i], start, w->dilation[i], w->kernel[i]) - skip;
+        u->first[i] = start + skip * w->dilation[i];
+        u->n[i] = n > 0 ? n : 0;
+        u->inside *= (size_t)u->n[i];
+        u->padded *=
+            (size_t)taps_before(w->in[i] + w->after[i], start, w->dilation[i], w->kernel[i]);
+    }
+}
+
+static void pixel_at(const struct window *w, size_t pixel, size_t at[WINDOW_DIMS]) {
+    for (int i = WINDOW_DIMS - 1; i >= 0; pixel /= (size_t)w->out[i], i--)
+        at[i] = pixel % (size_t)w->out[i];
+}
+
+/* Input position, in pixels of one picture, of the tap at these steps. */
+static size_t tap_at(const struct window *w, const struct under *u, int64_t z, int64_t y,
+                     int64_t x) {
+    return (
+        size_t)(((u->first[0] + z * w->dilation[0]) * w->in[1] + u->first[1] + y * w->dilation[1]) *
+                    w->in[2] +
+                u->first[2] + x * w->dilation[2]);
+}
+
+/* --- by kernels, channels last --- */
+
+struct pass {
+    const struct pool *s;
+    enum dtype t;
+    size_t bytes; /* of an element */
+    const char *x;
+    char *y;
+    size_t stretch, steps; /* channels folded at once; steps per pixel */
+};
+
+struct gathered { /* rows of channels found, not yet folded */
+    const void *x[TAPS];
+    size_t n;
+    float weight; /* of each in an average */
+    bool carries; /* x[0] is the fold of earlier ones */
+    char carry[STRETCH] __attribute__((aligned(64)));
+};
+
+static void fold(const struct pass *p, const struct gathered *g, size_t n, void *y) {
+    const struct kernel_set *k = kernel_set();
+    float weights[TAPS];
+    if (p->t == DT_U8) {
+        k->tops_u8(g->n, (const uint8_t *const *)g->x, n, y);
+    } else if (p->t == DT_I8) {
+        k->tops_i8(g->n, (const int8_t *const *)g->x, n, y);
+    } else if (p->s->kind == TOP) {
+        k->tops_f32(g->n, (const float *const *)g->x, n, y);
+    } else {
+        for (size_t tap = 0; tap < g->n; tap++)
+            weights[tap] = g->weight;
+        if (g->carries)
+            weights[0] = 1;
+        k->blend_f32(g->n, (const float *const *)g->x, weights, n, y);
+    }
+}
+
+static void nothing(const struct pass *p, size_t n, void *y) {
+    if (p->t != DT_F32) {
+        memset(y, p->t == DT_I8 ? INT8_MIN : 0, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        ((float *)y)[i] = p->s->kind == TOP ? -FLT_MAX : 0;
+}
+
+/* Rows that are too many for one fold are folded into y first, and go on from there. */
+static void add(const struct pass *p, struct gathered *g, const void *x, size_t n, void *y) {
+    if (g->n == TAPS) {
+        fold(p, g, n, y);
+        memcpy(g->carry, y, n * p->bytes);
+        g->x[0] = g->carry;
+        g->n = 1;
+        g->carries = true;
+    }
+    g->x[g->n++] = x;
+}
+
+/* n channels of one output from the picture at x; both begin at the first of the channels. */
+static void pool_one(const struct pass *p, const struct under *u, const char *x, size_t n,
+                     void *y) {
+    const struct pool *s = p->s;
+    const size_t pixel = s->channels * p->bytes, count = s->include_pad ? u->padded : u->inside,
+                 step = (size_t)s->w.dilation[2] * pixel;
+    struct gathered g;
+    g.n = 0, g.carries = false, g.weight = 1 / (float)count;
+    if (u->inside == 0) {
+        nothing(p, n, y);
+        return;
+    }
+    for (int64_t z = 0; z < u->n[0]; z++)
+        for (int64_t row = 0; row < u->n[1]; row++) {
+            const char *from = x + tap_at(&s->w, u, z, row, 0) * pixel;
+            for (int64_t col = 0; col < u->n[2]; col++, from += step)
+                add(p, &g, from, n, y);
+        }
+    fold(p, &g, n, y);
+}
+
+/* Steps [begin, end): stretches of channels of one output after the other. */
+static void pool_steps(const struct pass *p, size_t begin, size_t end) {
+    const struct pool *s = p->s;
+    for (size_t step = begin; step < end; step++) {
+        size_t at[WINDOW_DIMS], output = step / p->steps, first = step % p->steps * p->stretch;
+        size_t n = s->channels - first < p->stretch ? s->channels - first : p->stretch;
+        struct under u;
+        pixel_at(&s->w, output % s->pixels, at);
+        under_at(&s->w, at, &u);
+        const char *x = p->x + (output / s->pixels * s->inputs * s->channels + first) * p->bytes;
+        pool_one(p, &u, x, n, p->y + (output * s->channels + first) * p->bytes);
+    }
+}
+
+/* Nanoseconds of a pass that looks at every tap once. */
+static double work(const struct pool *s, double per_element) {
+    double taps = (double)window_taps(&s->w);
+    return (double)s->batch * (double)s->pixels * (20 + taps * (double)s->channels * per_element);
+}
+
+/* One step takes all channels of an output, unless there are many channels or few outputs. */
+static void cut_channels(struct pass *p, int threads) {
+    const struct pool *s = p->s;
+    const size_t grain = GRAIN / p->bytes, outputs = s->batch * s->pixels, team = (size_t)threads;
+    size_t parts = outputs < 4 * team ? team : 1, share = (s->channels + parts - 1) / parts;
+    share = (share + grain - 1) / grain * grain;
+    p->stretch = share < STRETCH / p->bytes ? share : STRETCH / p->bytes;
+    p->steps = (s->channels + p->stretch - 1) / p->stretch;
+}
+
+static void pool_last(const struct pool *s, enum dtype t, const void *x, void *y, int threads) {
+    struct pass p = {.s = s, .t = t, .bytes = dtype_size(t), .x = x, .y = y};
+    const int team = team_size(threads, work(s, 0.04 * (double)p.bytes));
+    cut_channels(&p, team);
+    const size_t n = s->batch * s->pixels * p.steps;
+    if (team == 1) {
+        pool_steps(&p, 0, n);
+        return;
+    }
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (int i = 0; i < team; i++)
+        pool_steps(&p, team_cut(n, 1, team, i), team_cut(n, 1, team, i + 1));
+}
+
+/* --- by kernels, whole pictures that are rows --- */
+
+static float row_of(const struct pool *s, const float *x) {
+    const struct kernel_set *k = kernel_set();
+    if (s->inputs == 0)
+        return s->kind == TOP ? -FLT_MAX : 0;
+    return s->kind == TOP ? k->top_f32(s->inputs, x) : k->sum_f32(s->inputs, x) / (float)s->inputs;
+}
+
+static void pool_rows(const struct pool *s, const float *x, float *y, int threads) {
+    const int team = team_size(threads, work(s, 0.15));
+    const size_t n = s->batch * s->channels;
+    if (team == 1) {
+        for (size_t row = 0; row < n; row++)
+            y[row] = row_of(s, x + row * s->inputs);
+        return;
+    }
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (size_t row = 0; row < n; row++)
+        y[row] = row_of(s, x + row * s->inputs);
+}
+
+/* --- by element --- */
+
+struct found { /* of one window */
+    double v;
+    size_t at; /* the maximum's position in the picture */
+};
+
+static double start_of(const struct pool *s, enum dtype t) {
+    if (s->kind != TOP || t == DT_U8)
+        return 0;
+    switch (t) {
+    case DT_I8: return INT8_MIN;
+    case DT_F16: return -65504;
+    case DT_BF16: return -0x1.fep127;
+    case DT_F32: return -(double)FLT_MAX;
+    default: return -DBL_MAX;
+    }
+}
+
+static void take_tap(const struct pool *s, double v, size_t at, struct found *f) {
+    switch (s->kind) {
+    case TOP:
+        if (v > f->v || (isnan(v) && !isnan(f->v)) || f->at == SIZE_MAX)
+            *f = (struct found){v, at};
+        return;
+    case AVERAGE: f->v += v; return;
+    case POWER: f->v += pow(fabs(v), s->p); return;
+    }
+}
+
+/* Element k of x's picture at `base` is x[base + k * step]. */
+static struct found look(const struct pool *s, const struct under *u, const struct tensor *x,
+                         size_t base, size_t step) {
+    struct found f = {start_of(s, x->dtype), SIZE_MAX};
+    for (int64_t z = 0; z < u->n[0]; z++)
+        for (int64_t row = 0; row < u->n[1]; row++)
+            for (int64_t col = 0; col < u->n[2]; col++) {
+                size_t at = tap_at(&s->w, u, z, row, col);
+                take_tap(s, tensor_f64(x, base + at * step), at, &f);
+            }
+    if (s->kind == AVERAGE && u->inside)
+        f.v /= (double)(s->include_pad ? u->padded : u->inside);
+    if (s->kind == POWER)
+        f.v = pow(f.v, 1 / s->p);
+    return f;
+}
+
+/* Number of the element in its picture: the last dim runs fastest, or the first (storage_order). */
+static int64_t index_of(const struct pool *s, size_t at) {
+    const int64_t rows = s->w.in[1], cols = s->w.in[2], p = (int64_t)at;
+    if (at == SIZE_MAX)
+        return 0;
+    return s->column_major ? p / cols / rows + s->w.in[0] * (p / cols % rows + rows * (p % cols))
+                           : p;
+}
+
+/* Plane (picture, channel) number `plane`. */
+static void pool_plane(const struct op_call *c, const struct pool *s, size_t plane) {
+    const struct tensor *x = c->in[0], *y = c->out[0], *indices = operand_to(c, 1);
+    const bool last = x->layout == LAYOUT_NHWC;
+    const size_t picture = plane / s->channels, channel = plane % s->channels,
+                 step = last ? s->channels : 1;
+    const size_t from = last ? picture * s->inputs * s->channels + channel : plane * s->inputs,
+                 to = last ? picture * s->pixels * s->channels + channel : plane * s->pixels;
+    for (size_t pixel = 0; pixel < s->pixels; pixel++) {
+        size_t at[WINDOW_DIMS];
+        struct under u;
+        pixel_at(&s->w, pixel, at);
+        under_at(&s->w, at, &u);
+        struct found f = look(s, &u, x, from, step);
+        operand_put(y, to + pixel * step, f.v);
+        if (indices) /* PLAIN, whatever x is */
+            ((int64_t *)indices->data)[plane * s->pixels + pixel] =
+                (int64_t)(plane * s->inputs) + index_of(s, f.at);
+    }
+}
+
+static void pool_elements(const struct op_call *c, const struct pool *s) {
+    const size_t planes = s->batch * s->channels;
+    const int team = team_size(c->threads, work(s, s->kind == POWER ? 40 : 5));
+    if (team == 1) {
+        for (size_t plane = 0; plane < planes; plane++)
+            pool_plane(c, s, plane);
+        return;
+    }
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (size_t plane = 0; plane < planes; plane++)
+        pool_plane(c, s, plane);
+}
+
+/* --- run --- */
+
+static void widen(const struct tensor *t, float *to) {
+    const struct kernel_set *k = kernel_set();
+    (t->dtype == DT_F16 ? k->widen_f16 : k->widen_bf16)(tensor_count(t), t->data, to);
+}
+static void narrow(const float *from, const struct tensor *t) {
+    const struct kernel_set *k = kernel_set();
+    (t->dtype == DT_F16 ? k->narrow_f16 : k->narrow_bf16)(tensor_count(t), from, t->data);
+}
+
+/* x and y are in the layout of the node. */
+static void pool_fast(const struct op_call *c, const struct pool *s, enum dtype t, const void *x,
+                      void *y) {
+    char *scratch = c->scratch;
+    if (s->global && c->in[0]->layout == LAYOUT_PLAIN) {
+        pool_rows(s, x, y, c->threads);
+        return;
+    }
+    if (!s->carried) {
+        pool_last(s, t, x, y, c->threads);
+        return;
+    }
+    const size_t bytes = dtype_size(t);
+    reorder_planes(x, scratch + s->x_last, s->batch, s->channels, s->inputs, bytes, c->threads);
+    pool_last(s, t, scratch + s->x_last, scratch + s->y_last, c->threads);
+    reorder_planes(scratch + s->y_last, y, s->batch, s->pixels, s->channels, bytes, c->threads);
+}
+
+static enum code run(const struct op_call *c, struct err *e) {
+    const struct pool *s = c->state;
+    const struct tensor *x = c->in[0], *y = c->out[0];
+    (void)e;
+    if (tensor_count(y) == 0)
+        return OK;
+    if (!s->fast) {
+        pool_elements(c, s);
+    } else if (!s->wide) {
+        pool_fast(c, s, x->dtype, x->data, y->data);
+    } else {
+        float *to = (float *)((char *)c->scratch + s->y_wide);
+        widen(x, c->scratch);
+        pool_fast(c, s, DT_F32, c->scratch, to);
+        narrow(to, y);
+    }
+    return OK;
+}
+
+#define POOL_OP(name, kind, global, flags, infer)                                                  \
+    static enum code prepare_##name(struct op_prepare *c, struct err *e) {                         \
+        return prepare(c, kind, global, e);                                                        \
+    }                                                                                              \
+    const struct op op_##name = {#name, OP_PURE | OP_NHWC | (flags), infer, prepare_##name, run,   \
+                                 NULL};
+
+POOL_OP(max_pool, TOP, false, OP_NHWC_WINS, infer_max)
+POOL_OP(average_pool, AVERAGE, false, OP_NHWC_WINS, infer_mean)
+POOL_OP(lp_pool, POWER, false, 0, infer_mean)
+POOL_OP(global_max_pool, TOP, true, 0, infer_global)
+POOL_OP(global_average_pool, AVERAGE, true, 0, infer_global)
+POOL_OP(global_lp_pool, POWER, true, 0, infer_global)
