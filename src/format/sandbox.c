@@ -6,7 +6,7 @@
  *   reads the pipe until the frame is whole,      every descriptor closed but the pipe
  *   the deadline passes or the pipe ends          limits: CPU, address space, no files, no
  * processes, no core kills what is left, reaps                     no_new_privs, seccomp: all but a
- * few calls kill the process fn(), frame to the pipe, _exit
+ * few calls kill the process fn(), frame to the pipe, exit
  *
  * 1. The child maps nothing new but anonymous memory, opens nothing, sends nothing but its answer.
  * Whatever a parser can be talked into, that is all it can do.
@@ -40,6 +40,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,11 +66,17 @@ struct frame { /* precedes the answer (OK) or the error's text */
 
 /* --- child --- */
 
+/* Not _exit: LeakSanitizer hooks that, and looks for leaks with calls that are forbidden by now. */
+__attribute__((noreturn)) static void quit(int status) {
+    for (;;)
+        syscall(SYS_exit_group, status);
+}
+
 static void write_all(const void *bytes, size_t n) {
     for (const char *p = bytes; n;) {
         ssize_t put = write(PIPE_FD, p, n);
         if (put <= 0)
-            _exit(EXIT_SETUP);
+            quit(EXIT_SETUP);
         p += put;
         n -= (size_t)put;
     }
@@ -169,7 +176,7 @@ static enum code close_all(int pipe_fd, struct err *e) {
 static enum code enter(pid_t parent, int pipe_fd, const struct sandbox_limits *l, struct err *e) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        _exit(EXIT_SETUP); /* it died between fork and here */
+        quit(EXIT_SETUP); /* it died between fork and here */
     prctl(PR_SET_DUMPABLE, 0);
     uint64_t used = address_space();
     TRY(close_all(pipe_fd, e));
@@ -192,8 +199,10 @@ __attribute__((noreturn)) static void child(const struct job *j, int pipe_fd, si
     enum code code = enter(j->parent, pipe_fd, j->limits, &e);
     if (code == OK)
         code = j->fn(j->ctx, &out, &e);
+    if (code == OK)
+        code = buf_check(&out, "the answer", &e);
     send_answer(code, &out, &e);
-    _exit(0);
+    quit(0);
 }
 
 /* --- parent --- */
