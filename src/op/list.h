@@ -181,6 +181,10 @@ OP(reduce_sum_square)
 /* extreme.c */
 OP(arg_max)
 OP(arg_min)
+/* softmax.c */
+OP(softmax)
+OP(log_softmax)
+OP(hardmax)
 /* random.c */
 OP(random_normal)
 OP(random_uniform)
