@@ -116,11 +116,13 @@ static enum code turn(struct image *i, int how, struct err *e) {
 
 static enum code jpeg_pixels(tjhandle h, struct span b, size_t max_pixels, struct image *out,
                              struct err *e) {
-    int width, height, sampling, space;
+    int width = 0, height = 0, sampling = 0, space = 0; /* a stream of tables alone sets none */
     struct image image;
     if (b.n > UINT32_MAX ||
         tjDecompressHeader3(h, b.p, (unsigned long)b.n, &width, &height, &sampling, &space) != 0)
         return fail(e, INVALID, "damaged JPEG: %s", tjGetErrorStr2(h));
+    if (width <= 0 || height <= 0)
+        return fail(e, INVALID, "damaged JPEG: there is no image in it");
     TRY(check_size((uint64_t)width, (uint64_t)height, max_pixels, e));
     if (space == TJCS_CMYK || space == TJCS_YCCK)
         return fail(e, UNSUPPORTED, "CMYK JPEG images are not supported; convert it to RGB");

@@ -175,6 +175,10 @@ static void set_defaults(struct server *s, const struct server_options *o) {
     if (s->n_loops > SERVER_LOOPS)
         s->n_loops = SERVER_LOOPS;
     s->limit.most = s->options.requests;
+    (void)counter_get(&connections, NULL); /* shown from the first scrape on */
+    (void)counter_get(&accepted, NULL);
+    (void)counter_get(&refused, NULL);
+    (void)counter_get(&in_flight, NULL);
 }
 
 static enum code open_parts(struct server *s, struct err *e) {

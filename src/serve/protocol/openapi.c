@@ -219,7 +219,7 @@ static void put_answer(struct json_out *w, const struct live *l) {
     json_put_raw(w, LIT("{\"type\":\"integer\"}"));
     json_put_key(w, "outputs");
     put_object_schema(w, io, n, false);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 5; i++)
         json_put_object_end(w);
     json_put_key(w, "default");
     json_put_raw(

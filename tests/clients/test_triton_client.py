@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real tritonclient.http, unchanged: everything it can ask."""
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException
+
+from conftest import KINDS, until
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with triton.InferenceServerClient(server.address, concurrency=4) as c:
+        yield c
+
+
+def values_of(name):
+    kind = KINDS[name][1]
+    if name == "text":
+        return np.array([["a", "größe", ""], ["x" * 300, "\0", "line\nfeed"]], dtype=np.object_)
+    if name == "bool":
+        return np.array([[True, False, True], [False, False, True]])
+    if name.startswith("f"):
+        return np.array([[0.5, -1.25, 3], [np.inf, 0, -0.0]], kind)
+    limits = np.iinfo(kind)
+    return np.array([[limits.min, limits.max, 0], [1, 2, 3]], kind)
+
+
+def ask(client, model, arrays, binary=True, outputs=None, binary_out=True, **more):
+    inputs = []
+    for name, array in arrays.items():
+        tensor = triton.InferInput(name, list(array.shape), {k[1]: k[2] for k in KINDS.values()}[array.dtype.type])
+        tensor.set_data_from_numpy(array, binary_data=binary)
+        inputs.append(tensor)
+    wanted = [triton.InferRequestedOutput(o, binary_data=binary_out) for o in outputs] if outputs else None
+    return client.infer(model, inputs, outputs=wanted, **more)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("name", list(KINDS))
+def test_every_type(client, name, binary):
+    if name == "f16" and not binary:
+        pytest.skip("the client cannot send FP16 as JSON")
+    x = values_of(name)
+    got = ask(client, "echo_" + name, {"x": x}, binary=binary, outputs=["y"], binary_out=binary).as_numpy("y")
+    want = np.array([[s.encode() for s in row] for row in x], np.object_) if name == "text" else x
+    if name == "text" and not binary:
+        got = np.array([[s if isinstance(s, bytes) else s.encode() for s in row] for row in got], np.object_)
+    assert np.array_equal(got, want)
+
+
+def test_default_is_binary_both_ways(client):
+    a, b = np.array([[1, 2]], np.float32), np.array([[3, 5]], np.float32)
+    got = ask(client, "pair", {"a": a, "b": b}, request_id="seven")
+    assert got.get_response()["id"] == "seven"
+    assert got.get_response()["model_name"] == "pair" and got.get_response()["model_version"] == "1"
+    assert got.get_output("s")["parameters"]["binary_data_size"] == 8
+    assert np.array_equal(got.as_numpy("s"), a + b) and np.array_equal(got.as_numpy("d"), a - b)
+
+
+def test_outputs_are_chosen_and_ordered(client):
+    x = np.array([[1, 2, 3]], np.float32)
+    got = ask(client, "many", {"x": x}, outputs=["y4", "y1"])
+    assert [o["name"] for o in got.get_response()["outputs"]] == ["y4", "y1"]
+    assert np.array_equal(got.as_numpy("y4"), x + 4) and got.as_numpy("y0") is None
+    got = ask(client, "many", {"x": x})  # more binary outputs than a response has parts
+    for i in range(6):
+        assert np.array_equal(got.as_numpy(f"y{i}"), x + i)
+
+
+def test_mixed_binary_and_json(client):
+    a, b = np.array([[1, 2]], np.float32), np.array([[3, 5]], np.float32)
+    first, second = triton.InferInput("a", [1, 2], "FP32"), triton.InferInput("b", [1, 2], "FP32")
+    first.set_data_from_numpy(a, binary_data=False)
+    second.set_data_from_numpy(b, binary_data=True)
+    got = client.infer("pair", [second, first], outputs=[triton.InferRequestedOutput("s", binary_data=False), triton.InferRequestedOutput("d", binary_data=True)])
+    assert "data" in got.get_output("s") and "binary_data_size" in got.get_output("d")["parameters"]
+    assert np.array_equal(got.as_numpy("s"), a + b) and np.array_equal(got.as_numpy("d"), a - b)
+
+
+@pytest.mark.parametrize("request_with", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("response_with", [None, "gzip", "deflate"])
+def test_compression(client, request_with, response_with):
+    x = np.tile(np.arange(3, dtype=np.float32), (2000, 1))
+    for binary in (True, False):
+        got = ask(client, "many", {"x": x}, binary=binary, outputs=["y0", "y5"], binary_out=binary,
+                  request_compression_algorithm=request_with, response_compression_algorithm=response_with)
+        assert np.array_equal(got.as_numpy("y5"), x + 5)
+
+
+def test_versions(client):
+    x = np.array([[1, 2, 3, 4]], np.float32)
+    assert np.array_equal(ask(client, "affine", {"x": x}, model_version="1").as_numpy("y"), [[1.5, 4, 9, 17]])
+
+
+def test_classification(client):
+    x = np.array([[0.1, 0.7, 0.2], [5, 3, 4]], np.float32)
+    tensor = triton.InferInput("x", [2, 3], "FP32")
+    tensor.set_data_from_numpy(x)
+    got = client.infer("many", [tensor], outputs=[triton.InferRequestedOutput("y0", class_count=2)])
+    assert got.as_numpy("y0").tolist() == [[b"0.700000:1", b"0.200000:2"], [b"5.000000:0", b"4.000000:2"]]
+
+
+def test_async(client):
+    x = np.array([[1, 2, 3, 4]], np.float32)
+    tensor = triton.InferInput("x", [1, 4], "FP32")
+    tensor.set_data_from_numpy(x)
+    waiting = [client.async_infer("affine", [tensor]) for _ in range(20)]
+    for one in waiting:
+        assert np.array_equal(one.get_result().as_numpy("y"), [[1.5, 4, 9, 17]])
+
+
+def test_raw_request(server):
+    x = np.array([[1, 2, 3, 4]], np.float32)
+    answer = server.post("/v2/models/affine/infer", data=x.tobytes(), headers={"Inference-Header-Content-Length": "0"})
+    head = int(answer.headers["inference-header-content-length"])
+    assert np.array_equal(np.frombuffer(answer.content[head:], np.float32), [1.5, 4, 9, 17])
+    answer = server.post("/v2/models/echo_f32/infer", data=x.tobytes(), headers={"Inference-Header-Content-Length": "0"})
+    assert answer.status_code == 200 and b'"shape":[1,4]' in answer.content
+
+
+def test_server_and_models(client):
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("pair")
+    assert not client.is_model_ready("nobody")
+    assert client.get_server_metadata()["name"] == "slipway"
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    got = client.get_model_metadata("pair")
+    assert got["name"] == "pair" and got["versions"] == ["1"]
+    assert got["inputs"] == [{"name": "a", "datatype": "FP32", "shape": [-1, 2]}, {"name": "b", "datatype": "FP32", "shape": [-1, 2]}]
+    assert [o["name"] for o in got["outputs"]] == ["s", "d"]
+    config = client.get_model_config("pair")
+    assert config["name"] == "pair" and config["input"][0]["data_type"] == "TYPE_FP32"
+    if config["max_batch_size"] > 0:
+        assert config["input"][0]["dims"] == [2]
+    else:
+        assert config["input"][0]["dims"] == [-1, 2]
+
+
+def test_statistics(client):
+    x = np.ones((3, 4), np.float32)
+    before = client.get_inference_statistics("affine", "1")["model_stats"][0]
+    for _ in range(5):
+        ask(client, "affine", {"x": x})
+    after = client.get_inference_statistics("affine", "1")["model_stats"][0]
+    assert after["inference_count"] - before["inference_count"] == 15
+    assert after["inference_stats"]["success"]["count"] - before["inference_stats"]["success"]["count"] == 5
+    assert after["inference_stats"]["compute_infer"]["ns"] > before["inference_stats"]["compute_infer"]["ns"]
+    assert {m["name"] for m in client.get_inference_statistics()["model_stats"]} >= {"affine", "pair"}
+
+
+def test_settings(client):
+    assert client.get_trace_settings()["trace_level"] == ["OFF"]
+    assert client.get_log_settings()["log_info"] is True
+    assert client.update_log_settings({"log_info": True})["log_info"] is True
+    with pytest.raises(InferenceServerException, match="cannot be changed"):
+        client.update_log_settings({"log_verbose_level": 3})
+    assert client.get_system_shared_memory_status() == []
+    with pytest.raises(InferenceServerException, match="shared memory is not supported"):
+        client.register_system_shared_memory("r", "/key", 16)
+    client.unregister_system_shared_memory()
+
+
+def test_repository(client, server, store, models):
+    index = {(m["name"], m["version"]): m["state"] for m in client.get_model_repository_index()}
+    assert index[("pair", "1")] == "READY"
+    client.unload_model("many")
+    assert until(lambda: not client.is_model_ready("many"))
+    with pytest.raises(InferenceServerException, match="not at ready state|not found"):
+        ask(client, "many", {"x": np.ones((1, 3), np.float32)})
+    client.load_model("many")
+    assert client.is_model_ready("many")
+    assert ask(client, "many", {"x": np.ones((1, 3), np.float32)}).as_numpy("y1").tolist() == [[2, 2, 2]]
+    with pytest.raises(InferenceServerException, match="no such model"):
+        client.load_model("nobody")
+    with pytest.raises(InferenceServerException, match="'config' is not supported"):
+        client.load_model("many", config='{"max_batch_size": 4}')
+
+
+@pytest.mark.parametrize("arrays,more,text", [
+    ({"z": np.ones((1, 4), np.float32)}, {}, "unexpected inference input 'z' for model 'affine'"),
+    ({"x": np.ones((1, 4), np.float64)}, {}, "inference input 'x' data-type is 'FP64', but model 'affine' expects 'FP32'"),
+    ({"x": np.ones((1, 5), np.float32)}, {}, r"expected shape \[-1,4\] \(-1: any\), got \[1,5\]"),
+    ({"x": np.ones((1, 4), np.float32)}, {"model_version": "77"}, "Request for unknown model: 'affine' version 77 is not found"),
+    ({"x": np.ones((1, 4), np.float32)}, {"outputs": ["nope"]}, "unexpected inference output 'nope'"),
+])
+def test_mistakes(client, arrays, more, text):
+    with pytest.raises(InferenceServerException, match=text):
+        ask(client, "affine", arrays, **more)
+
+
+def test_unknown_model(client):
+    with pytest.raises(InferenceServerException, match="Request for unknown model: 'nobody' is not found"):
+        client.infer("nobody", [])
