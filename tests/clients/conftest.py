@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real server for real clients: the binary of $SLIPWAY (build/slipway), a store of small models, one port per test module."""
+"""A real server for real clients: the binary of $SLIPWAY (build/slipway), a store of small models, a port per module."""
+
 import os
 import pathlib
 import signal
@@ -19,6 +20,7 @@ BINARY = os.environ.get("SLIPWAY", str(ROOT / "build" / "slipway"))
 
 # --- models, made here so that every number is known ---
 
+
 def info(name, kind, shape):
     return helper.make_tensor_value_info(name, kind, shape)
 
@@ -36,49 +38,82 @@ def constant(name, value):
 def affine(path, factor=(1, 2, 3, 4), offset=(0.5, 0, 0, 1)):
     """y = x * factor + offset, rows of four."""
     f32 = TensorProto.FLOAT
-    return save(path, [helper.make_node("Mul", ["x", "f"], ["h"]), helper.make_node("Add", ["h", "o"], ["y"])],
-                [info("x", f32, ["N", 4])], [info("y", f32, ["N", 4])],
-                [constant("f", np.array(factor, np.float32)), constant("o", np.array(offset, np.float32))])
+    return save(
+        path,
+        [helper.make_node("Mul", ["x", "f"], ["h"]), helper.make_node("Add", ["h", "o"], ["y"])],
+        [info("x", f32, ["N", 4])],
+        [info("y", f32, ["N", 4])],
+        [constant("f", np.array(factor, np.float32)), constant("o", np.array(offset, np.float32))],
+    )
 
 
 def pair(path):
     """s = a + b, d = a - b."""
     f32 = TensorProto.FLOAT
-    return save(path, [helper.make_node("Add", ["a", "b"], ["s"]), helper.make_node("Sub", ["a", "b"], ["d"])],
-                [info("a", f32, ["N", 2]), info("b", f32, ["N", 2])], [info("s", f32, ["N", 2]), info("d", f32, ["N", 2])])
+    return save(
+        path,
+        [helper.make_node("Add", ["a", "b"], ["s"]), helper.make_node("Sub", ["a", "b"], ["d"])],
+        [info("a", f32, ["N", 2]), info("b", f32, ["N", 2])],
+        [info("s", f32, ["N", 2]), info("d", f32, ["N", 2])],
+    )
 
 
 def echo(path, kind):
-    return save(path, [helper.make_node("Identity", ["x"], ["y"])], [info("x", kind, ["N", "M"])], [info("y", kind, ["N", "M"])])
+    return save(
+        path,
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [info("x", kind, ["N", "M"])],
+        [info("y", kind, ["N", "M"])],
+    )
 
 
 def many(path, outputs=6):
     """y0 = x, y1 = x + 1, ...: more outputs than a response has parts."""
     f32 = TensorProto.FLOAT
-    return save(path, [helper.make_node("Add", ["x", f"c{i}"], [f"y{i}"]) for i in range(outputs)], [info("x", f32, ["N", 3])],
-                [info(f"y{i}", f32, ["N", 3]) for i in range(outputs)],
-                [constant(f"c{i}", np.array([i], np.float32)) for i in range(outputs)])
+    return save(
+        path,
+        [helper.make_node("Add", ["x", f"c{i}"], [f"y{i}"]) for i in range(outputs)],
+        [info("x", f32, ["N", 3])],
+        [info(f"y{i}", f32, ["N", 3]) for i in range(outputs)],
+        [constant(f"c{i}", np.array([i], np.float32)) for i in range(outputs)],
+    )
 
 
 def picture(path, height=8, width=8):
     """Gives the tensor made of an image back."""
     f32 = TensorProto.FLOAT
-    return save(path, [helper.make_node("Identity", ["image"], ["pixels"])], [info("image", f32, ["N", 3, height, width])],
-                [info("pixels", f32, ["N", 3, height, width])])
+    return save(
+        path,
+        [helper.make_node("Identity", ["image"], ["pixels"])],
+        [info("image", f32, ["N", 3, height, width])],
+        [info("pixels", f32, ["N", 3, height, width])],
+    )
 
 
 def slow(path):
     """Counts to n: about as long as asked for."""
     i64, boolean = TensorProto.INT64, TensorProto.BOOL
-    body = helper.make_graph([helper.make_node("Identity", ["keep"], ["go"]), helper.make_node("Add", ["sum", "one"], ["next"])], "body",
-                             [info("i", i64, []), info("keep", boolean, []), info("sum", i64, [])],
-                             [info("go", boolean, []), info("next", i64, [])], [constant("one", np.array(1, np.int64))])
-    return save(path, [helper.make_node("Squeeze", ["n"], ["trip"]), helper.make_node("Loop", ["trip", "yes", "zero"], ["count"], body=body)],
-                [info("n", i64, [1])], [info("count", i64, [])],
-                [constant("yes", np.array(True)), constant("zero", np.array(0, np.int64))])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["keep"], ["go"]), helper.make_node("Add", ["sum", "one"], ["next"])],
+        "body",
+        [info("i", i64, []), info("keep", boolean, []), info("sum", i64, [])],
+        [info("go", boolean, []), info("next", i64, [])],
+        [constant("one", np.array(1, np.int64))],
+    )
+    return save(
+        path,
+        [
+            helper.make_node("Squeeze", ["n"], ["trip"]),
+            helper.make_node("Loop", ["trip", "yes", "zero"], ["count"], body=body),
+        ],
+        [info("n", i64, [1])],
+        [info("count", i64, [])],
+        [constant("yes", np.array(True)), constant("zero", np.array(0, np.int64))],
+    )
 
 
 # --- the binary ---
+
 
 class Store:
     def __init__(self, folder):
@@ -96,8 +131,12 @@ class Store:
 
 class Server:
     def __init__(self, store, *flags, models=()):
-        self.process = subprocess.Popen([BINARY, "serve", *models, "--store", store.folder, "--listen", "127.0.0.1:0", *flags],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [BINARY, "serve", *models, "--store", store.folder, "--listen", "127.0.0.1:0", *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         line = self.process.stdout.readline()
         assert line.startswith("listening on http://"), line + self.process.stderr.read()
         self.address = line.split("http://")[1].strip()
@@ -160,21 +199,34 @@ def until(true, seconds=10.0):
     return False
 
 
-KINDS = {"bool": (TensorProto.BOOL, np.bool_, "BOOL"), "u8": (TensorProto.UINT8, np.uint8, "UINT8"),
-         "u16": (TensorProto.UINT16, np.uint16, "UINT16"), "u32": (TensorProto.UINT32, np.uint32, "UINT32"),
-         "u64": (TensorProto.UINT64, np.uint64, "UINT64"), "i8": (TensorProto.INT8, np.int8, "INT8"),
-         "i16": (TensorProto.INT16, np.int16, "INT16"), "i32": (TensorProto.INT32, np.int32, "INT32"),
-         "i64": (TensorProto.INT64, np.int64, "INT64"), "f16": (TensorProto.FLOAT16, np.float16, "FP16"),
-         "f32": (TensorProto.FLOAT, np.float32, "FP32"), "f64": (TensorProto.DOUBLE, np.float64, "FP64"),
-         "text": (TensorProto.STRING, np.object_, "BYTES")}
+KINDS = {
+    "bool": (TensorProto.BOOL, np.bool_, "BOOL"),
+    "u8": (TensorProto.UINT8, np.uint8, "UINT8"),
+    "u16": (TensorProto.UINT16, np.uint16, "UINT16"),
+    "u32": (TensorProto.UINT32, np.uint32, "UINT32"),
+    "u64": (TensorProto.UINT64, np.uint64, "UINT64"),
+    "i8": (TensorProto.INT8, np.int8, "INT8"),
+    "i16": (TensorProto.INT16, np.int16, "INT16"),
+    "i32": (TensorProto.INT32, np.int32, "INT32"),
+    "i64": (TensorProto.INT64, np.int64, "INT64"),
+    "f16": (TensorProto.FLOAT16, np.float16, "FP16"),
+    "f32": (TensorProto.FLOAT, np.float32, "FP32"),
+    "f64": (TensorProto.DOUBLE, np.float64, "FP64"),
+    "text": (TensorProto.STRING, np.object_, "BYTES"),
+}
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    made = {"affine": affine(folder / "affine.onnx"), "pair": pair(folder / "pair.onnx"), "many": many(folder / "many.onnx"),
-            "picture": picture(folder / "picture.onnx"), "slow": slow(folder / "slow.onnx"),
-            "affine2": affine(folder / "affine2.onnx", factor=(10, 10, 10, 10), offset=(0, 0, 0, 0))}
+    made = {
+        "affine": affine(folder / "affine.onnx"),
+        "pair": pair(folder / "pair.onnx"),
+        "many": many(folder / "many.onnx"),
+        "picture": picture(folder / "picture.onnx"),
+        "slow": slow(folder / "slow.onnx"),
+        "affine2": affine(folder / "affine2.onnx", factor=(10, 10, 10, 10), offset=(0, 0, 0, 0)),
+    }
     for name, (kind, _, _) in KINDS.items():
         made["echo_" + name] = echo(folder / f"echo_{name}.onnx", kind)
     return made

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes that are not quite HTTP, sent to the whole server: one clear refusal, and it goes on serving."""
+
 import re
 import socket
 import time
@@ -17,24 +18,27 @@ def status(answer):
     return int(found.group(1)) if found else None
 
 
-@pytest.mark.parametrize("data,code", [
-    (LINE + b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    (LINE + b"Host: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", 400),
-    (LINE + b"Host: x\r\nContent-Length: +5\r\n\r\nabcde", 400),
-    (LINE + b"Host: x\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
-    (LINE + b"Host: x\nContent-Length: 0\n\n", 400),
-    (LINE + b"Host: x\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", 400),
-    (LINE + b"Host : x\r\nContent-Length: 0\r\n\r\n", 400),
-    (LINE + b"Content-Length: 0\r\n\r\n", 400),
-    (LINE + b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
-    (LINE + b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-    (b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-    (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", (400, 505)),
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(200)) + b"\r\n", 431),
-    (b"GET /" + b"a" * 40000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", (400, 414, 431)),
-    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 405, 505)),
-])
+@pytest.mark.parametrize(
+    "data,code",
+    [
+        (LINE + b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (LINE + b"Host: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", 400),
+        (LINE + b"Host: x\r\nContent-Length: +5\r\n\r\nabcde", 400),
+        (LINE + b"Host: x\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
+        (LINE + b"Host: x\nContent-Length: 0\n\n", 400),
+        (LINE + b"Host: x\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", 400),
+        (LINE + b"Host : x\r\nContent-Length: 0\r\n\r\n", 400),
+        (LINE + b"Content-Length: 0\r\n\r\n", 400),
+        (LINE + b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        (LINE + b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", (400, 505)),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(200)) + b"\r\n", 431),
+        (b"GET /" + b"a" * 40000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", (400, 414, 431)),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 405, 505)),
+    ],
+)
 def test_refused(server, data, code):
     got = status(server.raw(data, 3))
     assert got == code or isinstance(code, tuple) and got in code, server.raw(data, 1)[:300]
@@ -60,6 +64,7 @@ def test_too_large(store):
 
 def test_inflating_beyond_the_limit(store):
     import gzip
+
     server = Server(store, "--max-body", "100k")
     bomb = gzip.compress(b'{"instances": [[' + b"1," * 2_000_000 + b"1]]}")
     assert len(bomb) < 100_000
@@ -69,7 +74,9 @@ def test_inflating_beyond_the_limit(store):
 
 
 def test_chunked_and_expect(server):
-    assert server.post("/v1/models/affine:predict", data=iter([GOOD[:10], GOOD[10:]])).json() == {"predictions": [[1.5, 4, 9, 17]]}
+    assert server.post("/v1/models/affine:predict", data=iter([GOOD[:10], GOOD[10:]])).json() == {
+        "predictions": [[1.5, 4, 9, 17]]
+    }
     with socket.create_connection((server.host, server.port), timeout=5) as s:
         s.sendall(LINE + b"Host: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(GOOD))
         assert s.recv(1000).startswith(b"HTTP/1.1 100 ")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running it: health, metrics, documents, request ids, overload, draining, moving an alias under load, keys."""
+
 import concurrent.futures
 import json
 import signal
@@ -25,13 +26,27 @@ def test_metrics(server):
     before = server.metric("slipway_requests_total", model="affine", version="1", protocol="tfserving", code="200")
     for _ in range(3):
         server.post("/v1/models/affine:predict", data='{"instances": [[1, 2, 3, 4]]}')
-    assert server.metric("slipway_requests_total", model="affine", version="1", protocol="tfserving", code="200") == before + 3
+    assert (
+        server.metric("slipway_requests_total", model="affine", version="1", protocol="tfserving", code="200")
+        == before + 3
+    )
     text = server.get("/metrics").text
     assert server.get("/monitoring/prometheus/metrics").status_code == 200
     assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
-    for name in ("slipway_build_info", "slipway_request_duration_seconds_bucket", "slipway_queue_wait_seconds_sum", "slipway_compute_seconds_count",
-                 "slipway_batch_rows_bucket", "slipway_queue_depth", "slipway_model_bytes", "slipway_connections", "process_cpu_seconds_total",
-                 "process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"):
+    for name in (
+        "slipway_build_info",
+        "slipway_request_duration_seconds_bucket",
+        "slipway_queue_wait_seconds_sum",
+        "slipway_compute_seconds_count",
+        "slipway_batch_rows_bucket",
+        "slipway_queue_depth",
+        "slipway_model_bytes",
+        "slipway_connections",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_start_time_seconds",
+    ):
         assert name in text, name
     check_exposition(text)
 
@@ -49,7 +64,11 @@ def check_exposition(text):
             kind = line.split()[3]
         else:
             name = line.split("{")[0].split(" ")[0]
-            assert name == family or kind == "histogram" and name in (family + "_bucket", family + "_sum", family + "_count"), line
+            assert (
+                name == family
+                or kind == "histogram"
+                and name in (family + "_bucket", family + "_sum", family + "_count")
+            ), line
             float(line.rsplit(" ", 1)[1])
     assert text.endswith("\n")
 
@@ -61,7 +80,9 @@ def test_process_start_time(server):
 def test_documents(server):
     page = server.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8" and "Slipway" in page.text
-    assert "http://" not in page.text.replace("http://www.w3.org", "") and "https://" not in page.text  # nothing from elsewhere
+    assert (
+        "http://" not in page.text.replace("http://www.w3.org", "") and "https://" not in page.text
+    )  # nothing from elsewhere
     assert requests.get(server.url + "/", allow_redirects=False).headers["location"] == "/docs"
     api = server.get("/openapi.json").json()
     assert api["openapi"] == "3.1.0" and "/v2/models/{model}/infer" in api["paths"]
@@ -72,8 +93,16 @@ def test_documents(server):
 def test_pages_are_compressed_answers_are_not(server):
     assert server.get("/openapi.json", headers={"Accept-Encoding": "gzip, br"}).headers["content-encoding"] == "gzip"
     body = json.dumps({"inputs": [[1, 2, 3]] * 200})
-    assert "content-encoding" not in server.post("/v1/models/many:predict", data=body, headers={"Accept-Encoding": "gzip, deflate"}).headers
-    assert server.post("/v1/models/many:predict", data=body, headers={"Accept-Encoding": "gzip"}).headers["content-encoding"] == "gzip"
+    assert (
+        "content-encoding"
+        not in server.post("/v1/models/many:predict", data=body, headers={"Accept-Encoding": "gzip, deflate"}).headers
+    )
+    assert (
+        server.post("/v1/models/many:predict", data=body, headers={"Accept-Encoding": "gzip"}).headers[
+            "content-encoding"
+        ]
+        == "gzip"
+    )
 
 
 def test_request_ids(server):
@@ -98,7 +127,11 @@ def test_unknown_paths_and_methods(server):
 def test_access_log(store):
     server = Server(store, "--access-log", "--slow-ms", "1")
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    server.post("/v1/models/affine:predict", data='{"instances": [[1, 2, 3, 4]]}', headers={"X-Request-Id": "log-1", "traceparent": trace})
+    server.post(
+        "/v1/models/affine:predict",
+        data='{"instances": [[1, 2, 3, 4]]}',
+        headers={"X-Request-Id": "log-1", "traceparent": trace},
+    )
     server.post("/v1/models/affine:predict", data="{", headers={"X-Request-Id": "log-2"})
     server.post("/v1/models/slow:predict", data='{"inputs": [20000]}', headers={"X-Request-Id": "log-3"})
     server.get("/healthz", headers={"X-Request-Id": "log-4"})
@@ -106,8 +139,15 @@ def test_access_log(store):
     lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
     seen = {line["id"]: line for line in lines if "bytes_in" in line}
     one = seen["log-1"]
-    assert one["status"] == 200 and one["model"] == "affine" and one["version"] == 1 and one["protocol"] == "tfserving"
-    assert one["traceparent"] == trace and one["batch"] == 1 and one["compute_ms"] <= one["ms"] and one["path"] == "/v1/models/affine:predict"
+    assert (
+        one["status"] == 200 and one["model"] == "affine" and one["version"] == 1 and one["protocol"] == "tfserving"
+    )
+    assert (
+        one["traceparent"] == trace
+        and one["batch"] == 1
+        and one["compute_ms"] <= one["ms"]
+        and one["path"] == "/v1/models/affine:predict"
+    )
     assert seen["log-2"]["status"] == 400 and "line 1 column" in seen["log-2"]["error"]
     assert "log-4" not in seen  # probes are quiet
     slow = [line for line in lines if line.get("message") == "slow request"]
@@ -121,6 +161,7 @@ def test_overload(store):
     def one(_):
         answer = requests.post(server.url + "/v1/models/slow:predict", data=body)
         return answer.status_code, answer.headers.get("retry-after"), answer.text
+
     with concurrent.futures.ThreadPoolExecutor(24) as pool:
         got = list(pool.map(one, range(24)))
     codes = [code for code, _, _ in got]
@@ -141,6 +182,7 @@ def test_timeout(store):
 
 def test_client_that_leaves_is_dropped(store):
     import socket
+
     server = Server(store, "--threads", "1", "--batch", "1")
     body = b'{"inputs": [3000000]}'
     head = f"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -167,6 +209,7 @@ def test_draining_finishes_what_is_in_flight(store):
 
     def long():
         got.append(requests.post(server.url + "/v1/models/slow:predict", data='{"inputs": [3000000]}'))
+
     idle = requests.Session()
     idle.get(server.url + "/healthz")
     thread = threading.Thread(target=long)
@@ -191,7 +234,14 @@ def test_lame_duck(store):
 
 def test_second_signal_stops_at_once(store):
     server = Server(store, "--threads", "1")
-    thread = threading.Thread(target=lambda: pytest.raises(requests.RequestException, requests.post, server.url + "/v1/models/slow:predict", data='{"inputs": [20000000]}'))
+    thread = threading.Thread(
+        target=lambda: pytest.raises(
+            requests.RequestException,
+            requests.post,
+            server.url + "/v1/models/slow:predict",
+            data='{"inputs": [20000000]}',
+        )
+    )
     thread.start()
     time.sleep(0.3)
     server.process.send_signal(signal.SIGINT)
@@ -212,12 +262,22 @@ def test_alias_moves_under_load(tmp_path, models):
     def hammer():
         session = requests.Session()
         while not stop.is_set():
-            answer = session.post(server.url + "/v2/models/m/infer", data=json.dumps({"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}))
-            good = answer.status_code == 200 and answer.json()["outputs"][0]["data"] == {"1": [1.5, 4, 9, 17], "2": [10, 20, 30, 40]}[answer.json()["model_version"]]
+            answer = session.post(
+                server.url + "/v2/models/m/infer",
+                data=json.dumps(
+                    {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
+                ),
+            )
+            good = (
+                answer.status_code == 200
+                and answer.json()["outputs"][0]["data"]
+                == {"1": [1.5, 4, 9, 17], "2": [10, 20, 30, 40]}[answer.json()["model_version"]]
+            )
             if good:
                 counts[answer.json()["model_version"]] += 1
             else:
                 wrong.append(answer.text)
+
     threads = [threading.Thread(target=hammer) for _ in range(4)]
     for t in threads:
         t.start()
@@ -262,7 +322,9 @@ def test_control_is_off_by_default(store):
 def test_several_loops(store):
     server = Server(store, "--loops", "3")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        got = list(pool.map(lambda _: requests.post(server.url + "/predict/affine", data="[1,2,3,4]").status_code, range(64)))
+        got = list(
+            pool.map(lambda _: requests.post(server.url + "/predict/affine", data="[1,2,3,4]").status_code, range(64))
+        )
     assert got == [200] * 64
     assert server.metric("slipway_requests_total", model="affine", protocol="predict", code="200") == 64
     code, _ = server.stop()

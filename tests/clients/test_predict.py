@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """/predict: JSON as people write it, .npy, images. Pixels are compared with what Pillow and OpenCV would have fed."""
+
 import io
 import json
 
@@ -24,11 +25,22 @@ def ask(server, path, body, code=200, **headers):
     return answer.json()
 
 
-@pytest.mark.parametrize("body", [
-    [1, 2, 3, 4], [[1, 2, 3, 4]], {"x": [1, 2, 3, 4]}, {"x": [[1, 2, 3, 4]]}, {"x_test": [[1, 2, 3, 4]]}, {"data": [[1, 2, 3, 4]]},
-    {"instances": [[1, 2, 3, 4]]}, {"inputs": [[1, 2, 3, 4]]}, {"inputs": {"x": [1, 2, 3, 4]}}, {"instances": [{"x": [1, 2, 3, 4]}]},
-    {"id": "a", "features": [1, 2, 3, 4], "parameters": {}},
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [1, 2, 3, 4],
+        [[1, 2, 3, 4]],
+        {"x": [1, 2, 3, 4]},
+        {"x": [[1, 2, 3, 4]]},
+        {"x_test": [[1, 2, 3, 4]]},
+        {"data": [[1, 2, 3, 4]]},
+        {"instances": [[1, 2, 3, 4]]},
+        {"inputs": [[1, 2, 3, 4]]},
+        {"inputs": {"x": [1, 2, 3, 4]}},
+        {"instances": [{"x": [1, 2, 3, 4]}]},
+        {"id": "a", "features": [1, 2, 3, 4], "parameters": {}},
+    ],
+)
 def test_json_as_people_write_it(server, body):
     got = ask(server, "/affine", body)
     assert got["outputs"] == {"y": [[1.5, 4, 9, 17]]} and got["shapes"] == {"y": [1, 4]}
@@ -38,7 +50,9 @@ def test_json_as_people_write_it(server, body):
 
 def test_several_inputs(server):
     assert ask(server, "/pair", {"a": [1, 2], "b": [3, 4]})["outputs"] == {"s": [[4, 6]], "d": [[-2, -2]]}
-    got = server.post("/predict/pair", files={"a": ("a.npy", npy(np.array([[1, 2]], np.float32))), "b": (None, "[[3, 4]]")})
+    got = server.post(
+        "/predict/pair", files={"a": ("a.npy", npy(np.array([[1, 2]], np.float32))), "b": (None, "[[3, 4]]")}
+    )
     assert got.json()["outputs"] == {"s": [[4, 6]], "d": [[-2, -2]]}, got.text
 
 
@@ -63,36 +77,41 @@ def test_npy(server, kind):
     answer = server.post("/predict/affine", data=npy(x), headers={"Accept": "application/x-npy"})
     assert answer.headers["content-type"] == "application/x-npy"
     got = np.load(io.BytesIO(answer.content))
-    assert got.dtype == np.float32 and np.array_equal(got, x * np.array([1, 2, 3, 4]) + np.array([.5, 0, 0, 1]))
+    assert got.dtype == np.float32 and np.array_equal(got, x * np.array([1, 2, 3, 4]) + np.array([0.5, 0, 0, 1]))
 
 
 def test_npy_orders(server):
     x = np.arange(12).reshape(3, 4)
     for array in (np.asfortranarray(x.astype("f4")), x.astype(">f4"), x[0].astype("f8")):
         got = ask(server, "/affine", npy(array))
-        assert np.array_equal(got["outputs"]["y"], np.atleast_2d(array) * [1, 2, 3, 4] + [.5, 0, 0, 1])
-    got = server.post("/predict/many?output=y3", data=npy(np.ones((1, 3), "f4")), headers={"Accept": "application/x-npy"})
+        assert np.array_equal(got["outputs"]["y"], np.atleast_2d(array) * [1, 2, 3, 4] + [0.5, 0, 0, 1])
+    got = server.post(
+        "/predict/many?output=y3", data=npy(np.ones((1, 3), "f4")), headers={"Accept": "application/x-npy"}
+    )
     assert np.load(io.BytesIO(got.content)).tolist() == [[4, 4, 4]]
 
 
-@pytest.mark.parametrize("path,body,code,text", [
-    ("/affine", {"y": 5}, 400, "unexpected 'y'; the model takes 'x'"),
-    ("/affine", {}, 400, "no input given; the model takes 'x'"),
-    ("/affine", b"", 400, "the body is empty"),
-    ("/affine", b"GIF89a", 415, "neither JSON nor .npy nor a JPEG or PNG image"),
-    ("/affine", [1, 2, 3], 400, "expected shape [-1,4] (-1: any), got [3]"),
-    ("/affine", {"a": [[1, 2, 3, 4]], "b": [[1, 2, 3, 4]]}, 400, "unexpected 'b'"),
-    ("/pair", [1, 2], 400, "the model has 2 inputs, send an object of them: 'a', 'b'"),
-    ("/pair", {"a": [1, 2]}, 400, "input 'b' (f32 [-1,2]) is missing"),
-    ("/pair", {"a": [1, 2], "a ": [1, 2]}, 400, "unexpected 'a '"),
-    ("/pair", {"a": [1, 2], "b": [[1, 2], [1, 2]]}, 400, "rows"),
-    ("/affine", npy(np.array([["a"]])), 400, "the array is string, the model takes f32"),
-    ("/echo_i32", npy(np.array([[1.5]])), 400, "the array is f64, the model takes i32"),
-    ("/echo_i8", npy(np.array([[300]])), 400, "values that do not fit in i8"),
-    ("/affine", npy(np.zeros((1, 4), "f4"))[:-1], 400, ".npy"),
-    ("/affine@0", [1, 2, 3, 4], 400, "is not a version"),
-    ("/affine@", [1, 2, 3, 4], 400, "must follow '@'"),
-])
+@pytest.mark.parametrize(
+    "path,body,code,text",
+    [
+        ("/affine", {"y": 5}, 400, "unexpected 'y'; the model takes 'x'"),
+        ("/affine", {}, 400, "no input given; the model takes 'x'"),
+        ("/affine", b"", 400, "the body is empty"),
+        ("/affine", b"GIF89a", 415, "neither JSON nor .npy nor a JPEG or PNG image"),
+        ("/affine", [1, 2, 3], 400, "expected shape [-1,4] (-1: any), got [3]"),
+        ("/affine", {"a": [[1, 2, 3, 4]], "b": [[1, 2, 3, 4]]}, 400, "unexpected 'b'"),
+        ("/pair", [1, 2], 400, "the model has 2 inputs, send an object of them: 'a', 'b'"),
+        ("/pair", {"a": [1, 2]}, 400, "input 'b' (f32 [-1,2]) is missing"),
+        ("/pair", {"a": [1, 2], "a ": [1, 2]}, 400, "unexpected 'a '"),
+        ("/pair", {"a": [1, 2], "b": [[1, 2], [1, 2]]}, 400, "rows"),
+        ("/affine", npy(np.array([["a"]])), 400, "the array is string, the model takes f32"),
+        ("/echo_i32", npy(np.array([[1.5]])), 400, "the array is f64, the model takes i32"),
+        ("/echo_i8", npy(np.array([[300]])), 400, "values that do not fit in i8"),
+        ("/affine", npy(np.zeros((1, 4), "f4"))[:-1], 400, ".npy"),
+        ("/affine@0", [1, 2, 3, 4], 400, "is not a version"),
+        ("/affine@", [1, 2, 3, 4], 400, "must follow '@'"),
+    ],
+)
 def test_mistakes(server, path, body, code, text):
     got = ask(server, path, body, code)
     assert text in got["error"], got["error"]
@@ -105,12 +124,16 @@ def test_strict_json_out(server):
 
 def test_listing(server):
     got = {m["model"]: m for m in server.get("/predict").json()["models"] if m["default"]}
-    assert got["pair"]["inputs"] == [{"name": "a", "dtype": "f32", "shape": [-1, 2]}, {"name": "b", "dtype": "f32", "shape": [-1, 2]}]
+    assert got["pair"]["inputs"] == [
+        {"name": "a", "dtype": "f32", "shape": [-1, 2]},
+        {"name": "b", "dtype": "f32", "shape": [-1, 2]},
+    ]
     assert got["picture"]["image"] and not got["pair"]["image"]
     assert server.get("/predict/affine@prod").json()["version"] == 1
 
 
 # --- images ---
+
 
 def photo(width=37, height=23, seed=3):
     rng = np.random.default_rng(seed)
@@ -130,15 +153,41 @@ def decoded(data):
 
 RECIPES = {
     "plain": (8, 8, None, lambda p: cv2.resize(p, (8, 8), interpolation=cv2.INTER_LINEAR) / 255),
-    "pillow": (8, 8, {"image": {"filter": "antialias"}}, lambda p: np.array(Image.fromarray(p).resize((8, 8), Image.BILINEAR)) / 255),
-    "imagenet": (16, 16, {"image": {"resize": "crop", "short_side": 20, "filter": "antialias", "mean": [123.675, 116.28, 103.53],
-                                    "scale": [0.0171247, 0.0175070, 0.0174291]}},
-                 lambda p: (np.array(Image.fromarray(p).resize((32, 20), Image.BILINEAR))[2:18, 8:24] - [123.675, 116.28, 103.53])
-                 * [0.0171247, 0.0175070, 0.0174291]),
-    "letterbox": (16, 16, {"image": {"resize": "pad", "place": "centre", "fill": 114}},
-                  lambda p: np.pad(cv2.resize(p, (16, 10)), ((3, 3), (0, 0), (0, 0)), constant_values=114) / 255),
-    "bgr": (12, 30, {"image": {"order": "BGR", "mean": 127.5, "scale": 0.00784314}},
-            lambda p: (cv2.resize(p, (30, 12))[:, :, ::-1] - 127.5) * 0.00784314),
+    "pillow": (
+        8,
+        8,
+        {"image": {"filter": "antialias"}},
+        lambda p: np.array(Image.fromarray(p).resize((8, 8), Image.BILINEAR)) / 255,
+    ),
+    "imagenet": (
+        16,
+        16,
+        {
+            "image": {
+                "resize": "crop",
+                "short_side": 20,
+                "filter": "antialias",
+                "mean": [123.675, 116.28, 103.53],
+                "scale": [0.0171247, 0.0175070, 0.0174291],
+            }
+        },
+        lambda p: (
+            np.array(Image.fromarray(p).resize((32, 20), Image.BILINEAR))[2:18, 8:24] - [123.675, 116.28, 103.53]
+        )
+        * [0.0171247, 0.0175070, 0.0174291],
+    ),
+    "letterbox": (
+        16,
+        16,
+        {"image": {"resize": "pad", "place": "centre", "fill": 114}},
+        lambda p: np.pad(cv2.resize(p, (16, 10)), ((3, 3), (0, 0), (0, 0)), constant_values=114) / 255,
+    ),
+    "bgr": (
+        12,
+        30,
+        {"image": {"order": "BGR", "mean": 127.5, "scale": 0.00784314}},
+        lambda p: (cv2.resize(p, (30, 12))[:, :, ::-1] - 127.5) * 0.00784314,
+    ),
 }
 
 
@@ -154,9 +203,13 @@ def gallery(tmp_path_factory):
             more = ["--preprocess", str(folder / f"{name}.json")]
         store.add(path, name, *more)
     free = picture(folder / "free.onnx", "H", "W")
-    (folder / "free.json").write_text(json.dumps({"image": {"resize": "sides", "max_side": 96, "multiple": 32, "mean": 0, "scale": 1}}))
+    (folder / "free.json").write_text(
+        json.dumps({"image": {"resize": "sides", "max_side": 96, "multiple": 32, "mean": 0, "scale": 1}})
+    )
     store.add(free, "free", "--preprocess", str(folder / "free.json"))
-    (folder / "line.json").write_text(json.dumps({"image": {"resize": "height", "height": 10, "min_width": 24, "mean": 127.5, "scale": 0.00784314}}))
+    (folder / "line.json").write_text(
+        json.dumps({"image": {"resize": "height", "height": 10, "min_width": 24, "mean": 127.5, "scale": 0.00784314}})
+    )
     store.add(free, "line", "--preprocess", str(folder / "line.json"))
     server = Server(store, "--max-body", "1M")
     yield server
@@ -175,7 +228,11 @@ def test_images(gallery, name, kind):
     data = encode(photo(), kind)
     want = RECIPES[name][3](decoded(data))
     got = pixels_of(gallery, name, data)
-    step = 1.01 * (RECIPES[name][2] or {"image": {}})["image"].get("scale", [1 / 255])[0] if name == "imagenet" else 1.01 * (0.00784314 if name == "bgr" else 1 / 255)
+    step = (
+        1.01 * (RECIPES[name][2] or {"image": {}})["image"].get("scale", [1 / 255])[0]
+        if name == "imagenet"
+        else 1.01 * (0.00784314 if name == "bgr" else 1 / 255)
+    )
     assert got.shape == want.shape
     assert np.abs(got - want).max() <= step * 1.05, np.abs(got - want).max() / step
     assert np.abs(got - want).mean() <= step * 0.3
@@ -204,8 +261,12 @@ def test_image_in_a_form(gallery):
 
 def test_bad_images(gallery):
     jpeg, png = encode(photo(), "JPEG"), encode(photo(), "PNG")
-    for data, code, text in [(jpeg[:200], 400, "damaged JPEG"), (png[:60], 400, "damaged PNG"), (jpeg[:3], 400, "damaged JPEG"),
-                             (png[:30] + b"x" * 40, 400, "damaged PNG")]:
+    for data, code, text in [
+        (jpeg[:200], 400, "damaged JPEG"),
+        (png[:60], 400, "damaged PNG"),
+        (jpeg[:3], 400, "damaged JPEG"),
+        (png[:30] + b"x" * 40, 400, "damaged PNG"),
+    ]:
         answer = gallery.post("/predict/plain", data=data)
         assert answer.status_code == code and text in answer.json()["error"], answer.text
     bomb = io.BytesIO()
@@ -219,8 +280,13 @@ def test_bad_images(gallery):
 def test_recipes_are_checked_when_added(tmp_path, models):
     store = Store(tmp_path / "s")
     bad = tmp_path / "bad.json"
-    for text, why in [('{"image": {"meen": 1}}', 'no member "meen"'), ('{"image": {"resize": "fit"}}', '"fit" is none of "stretch"'),
-                      ('{"image": {"width": 100000}}', "1 to 8192 pixels"), ('{"postprocess": {"ctc": {}}}', 'needs a "charset"'), ("{", "line 1")]:
+    for text, why in [
+        ('{"image": {"meen": 1}}', 'no member "meen"'),
+        ('{"image": {"resize": "fit"}}', '"fit" is none of "stretch"'),
+        ('{"image": {"width": 100000}}', "1 to 8192 pixels"),
+        ('{"postprocess": {"ctc": {}}}', 'needs a "charset"'),
+        ("{", "line 1"),
+    ]:
         bad.write_text(text)
         done = store.run("add", models["picture"], "p", "--preprocess", str(bad), check=False)
         assert done.returncode != 0 and why in done.stderr, done.stderr
@@ -228,14 +294,25 @@ def test_recipes_are_checked_when_added(tmp_path, models):
 
 def test_labels_and_text(tmp_path):
     store = Store(tmp_path / "s")
-    (tmp_path / "labels.json").write_text(json.dumps({"labels": ["ant", "bee", "cat", "dog"], "postprocess": {"top": 2}}))
-    store.add(affine(tmp_path / "a.onnx", factor=(1, 1, 1, 1), offset=(0, 0, 0, 0)), "names", "--preprocess", str(tmp_path / "labels.json"))
+    (tmp_path / "labels.json").write_text(
+        json.dumps({"labels": ["ant", "bee", "cat", "dog"], "postprocess": {"top": 2}})
+    )
+    store.add(
+        affine(tmp_path / "a.onnx", factor=(1, 1, 1, 1), offset=(0, 0, 0, 0)),
+        "names",
+        "--preprocess",
+        str(tmp_path / "labels.json"),
+    )
     from conftest import echo
     from onnx import TensorProto
+
     (tmp_path / "ctc.json").write_text(json.dumps({"postprocess": {"ctc": {"charset": "a\nb\nñ", "space": True}}}))
     store.add(echo(tmp_path / "e.onnx", TensorProto.FLOAT), "reader", "--preprocess", str(tmp_path / "ctc.json"))
     server = Server(store)
-    assert ask(server, "/names", [0.1, 0.2, 0.9, 0.3])["top"] == [{"class": 2, "label": "cat", "score": 0.9}, {"class": 3, "label": "dog", "score": 0.3}]
+    assert ask(server, "/names", [0.1, 0.2, 0.9, 0.3])["top"] == [
+        {"class": 2, "label": "cat", "score": 0.9},
+        {"class": 3, "label": "dog", "score": 0.3},
+    ]
     steps = np.full((8, 5), 0.01, np.float32)
     for step, best in enumerate([0, 1, 1, 0, 1, 4, 3, 0]):  # blank a a blank a space ñ blank
         steps[step, best] = 0.9

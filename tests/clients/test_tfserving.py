@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFlow Serving's REST forms: what the documentation of its API shows, asked of the real binary."""
+
 import base64
 import gzip
 import json
@@ -20,38 +21,56 @@ def predict(server, model, body, code=200):
 
 def test_row_form(server):
     # affine@1 is "prod", which a model without selector means
-    assert predict(server, "affine", {"instances": [[1, 2, 3, 4], [0, 0, 0, 0]]}) == {"predictions": [[1.5, 4, 9, 17], [0.5, 0, 0, 1]]}
+    assert predict(server, "affine", {"instances": [[1, 2, 3, 4], [0, 0, 0, 0]]}) == {
+        "predictions": [[1.5, 4, 9, 17], [0.5, 0, 0, 1]]
+    }
     assert predict(server, "pair", {"instances": [{"a": [1, 2], "b": [3, 4]}, {"b": [1, 1], "a": [1, 1]}]}) == {
-        "predictions": [{"s": [4, 6], "d": [-2, -2]}, {"s": [2, 2], "d": [0, 0]}]}
+        "predictions": [{"s": [4, 6], "d": [-2, -2]}, {"s": [2, 2], "d": [0, 0]}]
+    }
 
 
 def test_column_form(server):
     assert predict(server, "affine", {"inputs": [[1, 2, 3, 4]]}) == {"outputs": [[1.5, 4, 9, 17]]}
-    assert predict(server, "affine", {"inputs": {"x": [[1, 2, 3, 4]]}, "signature_name": "serving_default"}) == {"outputs": [[1.5, 4, 9, 17]]}
-    assert predict(server, "pair", {"inputs": {"a": [[1, 2]], "b": [[3, 4]]}}) == {"outputs": {"s": [[4, 6]], "d": [[-2, -2]]}}
+    assert predict(server, "affine", {"inputs": {"x": [[1, 2, 3, 4]]}, "signature_name": "serving_default"}) == {
+        "outputs": [[1.5, 4, 9, 17]]
+    }
+    assert predict(server, "pair", {"inputs": {"a": [[1, 2]], "b": [[3, 4]]}}) == {
+        "outputs": {"s": [[4, 6]], "d": [[-2, -2]]}
+    }
 
 
 def test_versions_and_labels(server):
     # version 2 is neither "prod" nor the newest asked for: the first request loads it
     server.post("/v1/models/affine/versions/2:predict", data="{}")
-    assert until(lambda: server.get("/v1/models/affine/versions/2").json()["model_version_status"][0]["state"] == "AVAILABLE")
+    assert until(
+        lambda: server.get("/v1/models/affine/versions/2").json()["model_version_status"][0]["state"] == "AVAILABLE"
+    )
     assert predict(server, "affine/versions/2", {"instances": [[1, 2, 3, 4]]}) == {"predictions": [[10, 20, 30, 40]]}
     assert predict(server, "affine/versions/1", {"instances": [[1, 2, 3, 4]]})["predictions"] == [[1.5, 4, 9, 17]]
     assert predict(server, "affine/labels/prod", {"instances": [[1, 2, 3, 4]]})["predictions"] == [[1.5, 4, 9, 17]]
 
 
 def test_strings(server):
-    text = [["plain", "größe"], ["", "a\"b\\c\n"]]
+    text = [["plain", "größe"], ["", 'a"b\\c\n']]
     assert predict(server, "echo_text", {"instances": text}) == {"predictions": text}
     coded = [[{"b64": base64.b64encode(t.encode()).decode()} for t in row] for row in text]
     assert predict(server, "echo_text", {"instances": coded}) == {"predictions": text}
     assert predict(server, "echo_text", {"inputs": coded}) == {"outputs": text}
 
 
-@pytest.mark.parametrize("name,values", [
-    ("bool", [[True, False]]), ("i64", [[-9223372036854775808, 9223372036854775807]]), ("u64", [[0, 18446744073709551615]]),
-    ("i8", [[-128, 127]]), ("u8", [[0, 255]]), ("i32", [[-2147483648, 2147483647]]), ("f64", [[0.1, -1e300]]), ("f16", [[0.5, 65504]]),
-])
+@pytest.mark.parametrize(
+    "name,values",
+    [
+        ("bool", [[True, False]]),
+        ("i64", [[-9223372036854775808, 9223372036854775807]]),
+        ("u64", [[0, 18446744073709551615]]),
+        ("i8", [[-128, 127]]),
+        ("u8", [[0, 255]]),
+        ("i32", [[-2147483648, 2147483647]]),
+        ("f64", [[0.1, -1e300]]),
+        ("f16", [[0.5, 65504]]),
+    ],
+)
 def test_types(server, name, values):
     assert predict(server, "echo_" + name, {"instances": values}) == {"predictions": values}
 
@@ -70,7 +89,9 @@ def test_nan_and_infinity(server):
 
 def test_form_encoded_and_gzip(server):
     body = b'{"instances": [[1, 2, 3, 4]]}'
-    answer = server.post("/v1/models/affine:predict", data=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    answer = server.post(
+        "/v1/models/affine:predict", data=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
     assert answer.json() == {"predictions": [[1.5, 4, 9, 17]]}
     answer = server.post("/v1/models/affine:predict", data=gzip.compress(body), headers={"Content-Encoding": "gzip"})
     assert answer.json() == {"predictions": [[1.5, 4, 9, 17]]}
@@ -82,7 +103,9 @@ def test_form_encoded_and_gzip(server):
 
 def test_status(server):
     got = server.get("/v1/models/affine").json()
-    assert {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}} in got["model_version_status"]
+    assert {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}} in got[
+        "model_version_status"
+    ]
     assert got["ready"] is True and got["name"] == "affine"  # KServe V1
     one = server.get("/v1/models/affine/labels/prod").json()["model_version_status"]
     assert one == [{"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}]
@@ -91,38 +114,80 @@ def test_status(server):
 
 def test_metadata(server):
     got = server.get("/v1/models/pair/metadata").json()
-    tensor = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1", "name": "N"}, {"size": "2", "name": ""}], "unknown_rank": False}}
-    assert got == {"model_spec": {"name": "pair", "signature_name": "", "version": "1"}, "metadata": {"signature_def": {"signature_def": {
-        "serving_default": {"inputs": {"a": {**tensor, "name": "a"}, "b": {**tensor, "name": "b"}},
-                            "outputs": {"s": {**tensor, "name": "s"}, "d": {**tensor, "name": "d"}},
-                            "method_name": "tensorflow/serving/predict", "defaults": {}}}}}}
+    tensor = {
+        "dtype": "DT_FLOAT",
+        "tensor_shape": {"dim": [{"size": "-1", "name": "N"}, {"size": "2", "name": ""}], "unknown_rank": False},
+    }
+    assert got == {
+        "model_spec": {"name": "pair", "signature_name": "", "version": "1"},
+        "metadata": {
+            "signature_def": {
+                "signature_def": {
+                    "serving_default": {
+                        "inputs": {"a": {**tensor, "name": "a"}, "b": {**tensor, "name": "b"}},
+                        "outputs": {"s": {**tensor, "name": "s"}, "d": {**tensor, "name": "d"}},
+                        "method_name": "tensorflow/serving/predict",
+                        "defaults": {},
+                    }
+                }
+            }
+        },
+    }
 
 
-@pytest.mark.parametrize("path,body,code,text", [
-    ("nobody:predict", {"instances": [1]}, 404, "Servable not found for request: Latest(nobody)"),
-    ("affine/versions/99:predict", {"instances": [1]}, 404, "Servable not found for request: Specific(affine, 99)"),
-    ("affine/labels/none:predict", {"instances": [1]}, 400, "Unrecognized servable version label: none"),
-    ("nobody/labels/none:predict", {"instances": [1]}, 404, "Servable not found for request: Latest(nobody)"),
-    ("affine/versions/x:predict", {"instances": [1]}, 400, "'x' is not a version"),
-    ("affine:predict", {}, 400, "Missing 'inputs' or 'instances' key"),
-    ("affine:predict", {"instances": [[1, 2, 3, 4]], "inputs": [[1, 2, 3, 4]]}, 400, "only one of 'inputs' or 'instances'"),
-    ("affine:predict", {"instances": []}, 400, "at least one row"),
-    ("affine:predict", {"instances": 5}, 400, "expected an array of rows"),
-    ("affine:predict", {"signature_name": "other", "instances": [[1, 2, 3, 4]]}, 400, 'Serving signature name: "other" not found'),
-    ("affine:predict", {"instances": [[1, 2, 3]]}, 400, "expected shape [-1,4] (-1: any), got [1,3]"),
-    ("affine:predict", {"instances": [[1, 2, 3, 4], [1, 2]]}, 400, "line 1 column"),
-    ("affine:predict", {"instances": [[1, 2, 3, "4"]]}, 400, "expected a number, found a string"),
-    ("pair:predict", {"instances": [{"a": [1, 2]}]}, 400, "'b' is missing; the model takes 'a', 'b'"),
-    ("pair:predict", {"instances": [{"a": [1, 2], "b": [1, 2], "c": 1}]}, 400, "unexpected 'c'; the model takes 'a', 'b'"),
-    ("pair:predict", {"instances": [[1, 2]]}, 400, "each row must be an object"),
-    ("pair:predict", {"instances": [{"a": [1, 2], "b": [1, 2]}, {"a": [1, 2]}]}, 400, "'b' is missing"),
-    ("pair:predict", {"instances": [{"a": [1, 2], "b": [1, 2]}, {"a": [1, 2, 3], "b": [1, 2]}]}, 400, "value 1 has shape [3]"),
-    ("echo_i32:predict", {"instances": [[1.5]]}, 400, "no whole number"),
-    ("echo_i32:predict", {"instances": [[2147483648]]}, 400, "out of range"),
-    ("echo_text:predict", {"instances": [[{"b64": "***"}]]}, 400, "line 1 column"),
-    ("affine:classify", {"examples": [{}]}, 400, "Expected classification signature"),
-    ("affine:regress", {"examples": [{}]}, 400, "Expected regression signature"),
-])
+@pytest.mark.parametrize(
+    "path,body,code,text",
+    [
+        ("nobody:predict", {"instances": [1]}, 404, "Servable not found for request: Latest(nobody)"),
+        (
+            "affine/versions/99:predict",
+            {"instances": [1]},
+            404,
+            "Servable not found for request: Specific(affine, 99)",
+        ),
+        ("affine/labels/none:predict", {"instances": [1]}, 400, "Unrecognized servable version label: none"),
+        ("nobody/labels/none:predict", {"instances": [1]}, 404, "Servable not found for request: Latest(nobody)"),
+        ("affine/versions/x:predict", {"instances": [1]}, 400, "'x' is not a version"),
+        ("affine:predict", {}, 400, "Missing 'inputs' or 'instances' key"),
+        (
+            "affine:predict",
+            {"instances": [[1, 2, 3, 4]], "inputs": [[1, 2, 3, 4]]},
+            400,
+            "only one of 'inputs' or 'instances'",
+        ),
+        ("affine:predict", {"instances": []}, 400, "at least one row"),
+        ("affine:predict", {"instances": 5}, 400, "expected an array of rows"),
+        (
+            "affine:predict",
+            {"signature_name": "other", "instances": [[1, 2, 3, 4]]},
+            400,
+            'Serving signature name: "other" not found',
+        ),
+        ("affine:predict", {"instances": [[1, 2, 3]]}, 400, "expected shape [-1,4] (-1: any), got [1,3]"),
+        ("affine:predict", {"instances": [[1, 2, 3, 4], [1, 2]]}, 400, "line 1 column"),
+        ("affine:predict", {"instances": [[1, 2, 3, "4"]]}, 400, "expected a number, found a string"),
+        ("pair:predict", {"instances": [{"a": [1, 2]}]}, 400, "'b' is missing; the model takes 'a', 'b'"),
+        (
+            "pair:predict",
+            {"instances": [{"a": [1, 2], "b": [1, 2], "c": 1}]},
+            400,
+            "unexpected 'c'; the model takes 'a', 'b'",
+        ),
+        ("pair:predict", {"instances": [[1, 2]]}, 400, "each row must be an object"),
+        ("pair:predict", {"instances": [{"a": [1, 2], "b": [1, 2]}, {"a": [1, 2]}]}, 400, "'b' is missing"),
+        (
+            "pair:predict",
+            {"instances": [{"a": [1, 2], "b": [1, 2]}, {"a": [1, 2, 3], "b": [1, 2]}]},
+            400,
+            "value 1 has shape [3]",
+        ),
+        ("echo_i32:predict", {"instances": [[1.5]]}, 400, "no whole number"),
+        ("echo_i32:predict", {"instances": [[2147483648]]}, 400, "out of range"),
+        ("echo_text:predict", {"instances": [[{"b64": "***"}]]}, 400, "line 1 column"),
+        ("affine:classify", {"examples": [{}]}, 400, "Expected classification signature"),
+        ("affine:regress", {"examples": [{}]}, 400, "Expected regression signature"),
+    ],
+)
 def test_mistakes(server, path, body, code, text):
     answer = server.post("/v1/models/" + path, data=json.dumps(body))
     assert answer.status_code == code, answer.text

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real tritonclient.http, unchanged: everything it can ask."""
+
 import numpy as np
 import pytest
 import tritonclient.http as triton
@@ -73,7 +74,14 @@ def test_mixed_binary_and_json(client):
     first, second = triton.InferInput("a", [1, 2], "FP32"), triton.InferInput("b", [1, 2], "FP32")
     first.set_data_from_numpy(a, binary_data=False)
     second.set_data_from_numpy(b, binary_data=True)
-    got = client.infer("pair", [second, first], outputs=[triton.InferRequestedOutput("s", binary_data=False), triton.InferRequestedOutput("d", binary_data=True)])
+    got = client.infer(
+        "pair",
+        [second, first],
+        outputs=[
+            triton.InferRequestedOutput("s", binary_data=False),
+            triton.InferRequestedOutput("d", binary_data=True),
+        ],
+    )
     assert "data" in got.get_output("s") and "binary_data_size" in got.get_output("d")["parameters"]
     assert np.array_equal(got.as_numpy("s"), a + b) and np.array_equal(got.as_numpy("d"), a - b)
 
@@ -83,8 +91,16 @@ def test_mixed_binary_and_json(client):
 def test_compression(client, request_with, response_with):
     x = np.tile(np.arange(3, dtype=np.float32), (2000, 1))
     for binary in (True, False):
-        got = ask(client, "many", {"x": x}, binary=binary, outputs=["y0", "y5"], binary_out=binary,
-                  request_compression_algorithm=request_with, response_compression_algorithm=response_with)
+        got = ask(
+            client,
+            "many",
+            {"x": x},
+            binary=binary,
+            outputs=["y0", "y5"],
+            binary_out=binary,
+            request_compression_algorithm=request_with,
+            response_compression_algorithm=response_with,
+        )
         assert np.array_equal(got.as_numpy("y5"), x + 5)
 
 
@@ -112,10 +128,14 @@ def test_async(client):
 
 def test_raw_request(server):
     x = np.array([[1, 2, 3, 4]], np.float32)
-    answer = server.post("/v2/models/affine/infer", data=x.tobytes(), headers={"Inference-Header-Content-Length": "0"})
+    answer = server.post(
+        "/v2/models/affine/infer", data=x.tobytes(), headers={"Inference-Header-Content-Length": "0"}
+    )
     head = int(answer.headers["inference-header-content-length"])
     assert np.array_equal(np.frombuffer(answer.content[head:], np.float32), [1.5, 4, 9, 17])
-    answer = server.post("/v2/models/echo_f32/infer", data=x.tobytes(), headers={"Inference-Header-Content-Length": "0"})
+    answer = server.post(
+        "/v2/models/echo_f32/infer", data=x.tobytes(), headers={"Inference-Header-Content-Length": "0"}
+    )
     assert answer.status_code == 200 and b'"shape":[1,4]' in answer.content
 
 
@@ -126,7 +146,10 @@ def test_server_and_models(client):
     assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
     got = client.get_model_metadata("pair")
     assert got["name"] == "pair" and got["versions"] == ["1"]
-    assert got["inputs"] == [{"name": "a", "datatype": "FP32", "shape": [-1, 2]}, {"name": "b", "datatype": "FP32", "shape": [-1, 2]}]
+    assert got["inputs"] == [
+        {"name": "a", "datatype": "FP32", "shape": [-1, 2]},
+        {"name": "b", "datatype": "FP32", "shape": [-1, 2]},
+    ]
     assert [o["name"] for o in got["outputs"]] == ["s", "d"]
     config = client.get_model_config("pair")
     assert config["name"] == "pair" and config["input"][0]["data_type"] == "TYPE_FP32"
@@ -176,13 +199,24 @@ def test_repository(client, server, store, models):
         client.load_model("many", config='{"max_batch_size": 4}')
 
 
-@pytest.mark.parametrize("arrays,more,text", [
-    ({"z": np.ones((1, 4), np.float32)}, {}, "unexpected inference input 'z' for model 'affine'"),
-    ({"x": np.ones((1, 4), np.float64)}, {}, "inference input 'x' data-type is 'FP64', but model 'affine' expects 'FP32'"),
-    ({"x": np.ones((1, 5), np.float32)}, {}, r"expected shape \[-1,4\] \(-1: any\), got \[1,5\]"),
-    ({"x": np.ones((1, 4), np.float32)}, {"model_version": "77"}, "Request for unknown model: 'affine' version 77 is not found"),
-    ({"x": np.ones((1, 4), np.float32)}, {"outputs": ["nope"]}, "unexpected inference output 'nope'"),
-])
+@pytest.mark.parametrize(
+    "arrays,more,text",
+    [
+        ({"z": np.ones((1, 4), np.float32)}, {}, "unexpected inference input 'z' for model 'affine'"),
+        (
+            {"x": np.ones((1, 4), np.float64)},
+            {},
+            "inference input 'x' data-type is 'FP64', but model 'affine' expects 'FP32'",
+        ),
+        ({"x": np.ones((1, 5), np.float32)}, {}, r"expected shape \[-1,4\] \(-1: any\), got \[1,5\]"),
+        (
+            {"x": np.ones((1, 4), np.float32)},
+            {"model_version": "77"},
+            "Request for unknown model: 'affine' version 77 is not found",
+        ),
+        ({"x": np.ones((1, 4), np.float32)}, {"outputs": ["nope"]}, "unexpected inference output 'nope'"),
+    ],
+)
 def test_mistakes(client, arrays, more, text):
     with pytest.raises(InferenceServerException, match=text):
         ask(client, "affine", arrays, **more)

@@ -41,10 +41,13 @@ static void round_trip(enum coding c, size_t n) {
         back.room = 0;
         free(back.p);
         back.p = NULL;
-        assert_fails(coding_undo(c, (struct span){(const uint8_t *)there.p, there.n}, &back, &e), TOO_LARGE, "--max-body");
+        assert_fails(coding_undo(c, (struct span){(const uint8_t *)there.p, there.n}, &back, &e),
+                     TOO_LARGE, "--max-body");
         buf_clear(&back);
         back.cap_bytes = 1 << 24;
-        assert_fails(coding_undo(c, (struct span){(const uint8_t *)there.p, there.n - 9}, &back, &e), INVALID, "too early");
+        assert_fails(
+            coding_undo(c, (struct span){(const uint8_t *)there.p, there.n - 9}, &back, &e),
+            INVALID, "too early");
     }
     buf_deinit(&there);
     buf_deinit(&back);
@@ -64,7 +67,8 @@ static void test_raw_deflate(void **state) {
     (void)state;
     struct err e;
     struct buf b;
-    static const uint8_t raw[] = {0x4b, 0x4c, 0x4a, 0x06, 0x00}; /* "abc" without RFC 1950's frame */
+    static const uint8_t raw[] = {0x4b, 0x4c, 0x4a, 0x06,
+                                  0x00}; /* "abc" without RFC 1950's frame */
     buf_init(&b, 100);
     assert_ok(coding_undo(CODING_DEFLATE, (struct span){raw, sizeof raw}, &b, &e));
     assert_true(str_is(buf_str(&b), "abc"));
@@ -76,13 +80,17 @@ static void test_damage(void **state) {
     struct err e;
     struct buf b;
     buf_init(&b, 1 << 20);
-    assert_fails(coding_undo(CODING_GZIP, (struct span){(const uint8_t *)"not gzip", 8}, &b, &e), INVALID, "damaged");
-    assert_fails(coding_undo(CODING_GZIP, (struct span){(const uint8_t *)"", 0}, &b, &e), INVALID, "too early");
+    assert_fails(coding_undo(CODING_GZIP, (struct span){(const uint8_t *)"not gzip", 8}, &b, &e),
+                 INVALID, "damaged");
+    assert_fails(coding_undo(CODING_GZIP, (struct span){(const uint8_t *)"", 0}, &b, &e), INVALID,
+                 "too early");
     struct buf there;
     buf_init(&there, 1 << 20);
-    assert_ok(coding_apply(CODING_GZIP, &(struct span){(const uint8_t *)"hello", 5}, 1, &there, &e));
+    assert_ok(
+        coding_apply(CODING_GZIP, &(struct span){(const uint8_t *)"hello", 5}, 1, &there, &e));
     buf_put_text(&there, "more");
-    assert_fails(coding_undo(CODING_GZIP, (struct span){(const uint8_t *)there.p, there.n}, &b, &e), INVALID, "4 bytes follow");
+    assert_fails(coding_undo(CODING_GZIP, (struct span){(const uint8_t *)there.p, there.n}, &b, &e),
+                 INVALID, "4 bytes follow");
     buf_deinit(&there);
     buf_deinit(&b);
 }

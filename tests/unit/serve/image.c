@@ -4,7 +4,8 @@
 #include "../base/check.h"
 #include "image_cases.h"
 
-static void decodes(const unsigned char *file, size_t n, const unsigned char *pixels, int width, int height) {
+static void decodes(const unsigned char *file, size_t n, const unsigned char *pixels, int width,
+                    int height) {
     struct err e;
     struct image i;
     assert_ok(image_decode((struct span){file, n}, 1 << 20, &i, &e));
@@ -47,10 +48,13 @@ static void test_refused(void **state) {
     struct err e;
     struct image i;
     const struct span jpeg = {jpeg_file, sizeof jpeg_file}, png = {png_file, sizeof png_file};
-    assert_fails(image_decode((struct span){(const uint8_t *)"GIF89a..", 8}, 100, &i, &e), MEDIA_TYPE, "neither a JPEG nor a PNG");
-    assert_fails(image_decode(jpeg, 20 * 12 - 1, &i, &e), TOO_LARGE, "20x12 pixels, the limit is 239 in all (--max-pixels)");
+    assert_fails(image_decode((struct span){(const uint8_t *)"GIF89a..", 8}, 100, &i, &e),
+                 MEDIA_TYPE, "neither a JPEG nor a PNG");
+    assert_fails(image_decode(jpeg, 20 * 12 - 1, &i, &e), TOO_LARGE,
+                 "20x12 pixels, the limit is 239 in all (--max-pixels)");
     assert_fails(image_decode(png, 29, &i, &e), TOO_LARGE, "--max-pixels");
-    assert_fails(image_decode((struct span){jpeg_cmyk_file, sizeof jpeg_cmyk_file}, 1000, &i, &e), UNSUPPORTED, "CMYK");
+    assert_fails(image_decode((struct span){jpeg_cmyk_file, sizeof jpeg_cmyk_file}, 1000, &i, &e),
+                 UNSUPPORTED, "CMYK");
     for (size_t n = 3; n < jpeg.n - 2; n++)
         if (image_decode((struct span){jpeg.p, n}, 1000, &i, &e) == OK)
             stop("a JPEG of %zu bytes was decoded from its first %zu", jpeg.n, n);
@@ -71,8 +75,9 @@ static void test_hostile_size(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jpeg),    cmocka_unit_test(test_orientation),  cmocka_unit_test(test_png),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_hostile_size),
+        cmocka_unit_test(test_jpeg),         cmocka_unit_test(test_orientation),
+        cmocka_unit_test(test_png),          cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_hostile_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,7 +95,10 @@ static const unsigned char antialias_4[42] = {
 35,85,135,93,143,193,157,200,132,194,93,65,67,78,128,92,142,192,150,200,127,67,117,167,158,172,111,136,80,102,
 105,79,129,86,130,172,172,168,97,114,98,97};
 
-static const struct { int width, height, to_width, to_height; const unsigned char *linear, *antialias; } resize_cases[] = {
+static const struct {
+    int width, height, to_width, to_height;
+    const unsigned char *linear, *antialias;
+} resize_cases[] = {
 {13, 7, 5, 9, linear_0, antialias_0},
 {40, 30, 11, 8, linear_1, antialias_1},
 {5, 4, 16, 12, linear_2, antialias_2},

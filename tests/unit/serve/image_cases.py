@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes image_cases.h: what Pillow and OpenCV decode and resize, for resample.c, image.c and prepare.c.
 
-    python3 tests/unit/serve/image_cases.py > tests/unit/serve/image_cases.h      (needs numpy, pillow, opencv-python)
+python3 tests/unit/serve/image_cases.py > tests/unit/serve/image_cases.h      (needs numpy, pillow, opencv-python)
 """
+
 import io
 
 import cv2
@@ -19,7 +20,7 @@ def pattern(width, height):
 
 def c_bytes(name, data):
     data = bytes(data)
-    rows = [",".join(str(b) for b in data[at:at + 30]) for at in range(0, len(data), 30)]
+    rows = [",".join(str(b) for b in data[at : at + 30]) for at in range(0, len(data), 30)]
     print(f"static const unsigned char {name}[{len(data)}] = {{\n" + ",\n".join(rows) + "};\n")
 
 
@@ -30,14 +31,25 @@ def encoded(image, kind, **options):
 
 
 def main():
-    print("/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by image_cases.py; do not edit. */\n/* clang-format off */")
+    print(
+        "/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by image_cases.py; do not edit. */\n/* clang-format off */"
+    )
     cases = []
-    for index, (width, height, to_width, to_height) in enumerate([(13, 7, 5, 9), (40, 30, 11, 8), (5, 4, 16, 12), (1, 6, 3, 3), (64, 2, 7, 2)]):
+    for index, (width, height, to_width, to_height) in enumerate(
+        [(13, 7, 5, 9), (40, 30, 11, 8), (5, 4, 16, 12), (1, 6, 3, 3), (64, 2, 7, 2)]
+    ):
         source = pattern(width, height)
-        c_bytes(f"linear_{index}", cv2.resize(source, (to_width, to_height), interpolation=cv2.INTER_LINEAR).tobytes())
+        c_bytes(
+            f"linear_{index}", cv2.resize(source, (to_width, to_height), interpolation=cv2.INTER_LINEAR).tobytes()
+        )
         c_bytes(f"antialias_{index}", Image.fromarray(source).resize((to_width, to_height), Image.BILINEAR).tobytes())
         cases.append(f"{{{width}, {height}, {to_width}, {to_height}, linear_{index}, antialias_{index}}}")
-    print("static const struct { int width, height, to_width, to_height; const unsigned char *linear, *antialias; } resize_cases[] = {\n" + ",\n".join(cases) + "};\n")
+    print(
+        "static const struct {\n    int width, height, to_width, to_height;\n"
+        "    const unsigned char *linear, *antialias;\n} resize_cases[] = {\n"
+        + ",\n".join(cases)
+        + "};\n"
+    )
 
     picture = Image.fromarray(pattern(20, 12))
     jpeg = encoded(picture, "JPEG", quality=85)
@@ -51,7 +63,10 @@ def main():
         upright = cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
         c_bytes(f"jpeg_want_{how}", upright.tobytes())
     c_bytes("jpeg_grey_file", encoded(picture.convert("L"), "JPEG", quality=85))
-    c_bytes("jpeg_grey_pixels", Image.open(io.BytesIO(encoded(picture.convert("L"), "JPEG", quality=85))).convert("RGB").tobytes())
+    c_bytes(
+        "jpeg_grey_pixels",
+        Image.open(io.BytesIO(encoded(picture.convert("L"), "JPEG", quality=85))).convert("RGB").tobytes(),
+    )
     c_bytes("jpeg_cmyk_file", encoded(picture.convert("CMYK"), "JPEG", quality=85))
     small = Image.fromarray(pattern(6, 5))
     c_bytes("png_want", small.tobytes())

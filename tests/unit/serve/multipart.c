@@ -5,7 +5,9 @@
 
 #define TYPE LIT("multipart/form-data; boundary=AaB03x")
 
-static struct span bytes(const char *text) { return (struct span){(const uint8_t *)text, strlen(text)}; }
+static struct span bytes(const char *text) {
+    return (struct span){(const uint8_t *)text, strlen(text)};
+}
 
 static void test_parts(void **state) {
     (void)state;
@@ -13,16 +15,18 @@ static void test_parts(void **state) {
     struct multipart m;
     struct multipart_part p;
     bool more;
-    struct span body = bytes("preamble\r\n--AaB03x\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n[1, 2]\r\n"
-                             "--AaB03x\r\ncontent-disposition: form-data; filename=\"a b.png\"; name=picture\r\n"
-                             "Content-Type: image/png\r\n\r\n--AaB03\r\n-\r\n\r\n--AaB03x \r\n"
-                             "Content-Disposition: form-data; name=\"\"\r\n\r\n\r\n--AaB03x--\r\nepilogue");
+    struct span body =
+        bytes("preamble\r\n--AaB03x\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n[1, 2]\r\n"
+              "--AaB03x\r\ncontent-disposition: form-data; filename=\"a b.png\"; name=picture\r\n"
+              "Content-Type: image/png\r\n\r\n--AaB03\r\n-\r\n\r\n--AaB03x \r\n"
+              "Content-Disposition: form-data; name=\"\"\r\n\r\n\r\n--AaB03x--\r\nepilogue");
     assert_ok(multipart_begin(&m, TYPE, body, &e));
     assert_ok(multipart_next(&m, &p, &more, &e));
     assert_true(more && str_is(p.name, "x") && p.file_name.n == 0);
     assert_true(p.body.n == 6 && memcmp(p.body.p, "[1, 2]", 6) == 0);
     assert_ok(multipart_next(&m, &p, &more, &e));
-    assert_true(more && str_is(p.name, "picture") && str_is(p.file_name, "a b.png") && str_is(p.content_type, "image/png"));
+    assert_true(more && str_is(p.name, "picture") && str_is(p.file_name, "a b.png") &&
+                str_is(p.content_type, "image/png"));
     assert_true(p.body.n == 12 && memcmp(p.body.p, "--AaB03\r\n-\r\n", 12) == 0);
     assert_ok(multipart_next(&m, &p, &more, &e));
     assert_true(more && p.name.n == 0 && p.body.n == 0);
@@ -49,8 +53,10 @@ static void test_refused(void **state) {
     refuses("multipart/form-data; boundary=", "", "needs a boundary");
     refuses("multipart/form-data; boundary=b", "", "no delimiter '--b' found");
     refuses("multipart/form-data; boundary=b", "--b\r\n", "no end");
-    refuses("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: x\r\n\r\nabc", "has no end");
-    refuses("multipart/form-data; boundary=b", "--b\r\nno colon\r\n\r\nabc\r\n--b--", "without ':'");
+    refuses("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: x\r\n\r\nabc",
+            "has no end");
+    refuses("multipart/form-data; boundary=b", "--b\r\nno colon\r\n\r\nabc\r\n--b--",
+            "without ':'");
     refuses("multipart/form-data; boundary=b", "--bc\r\n\r\nabc\r\n--b--", "on its line");
     refuses("multipart/form-data; boundary=\"b", "--b\r\n\r\n--b--", "has no end");
 }

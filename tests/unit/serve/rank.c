@@ -31,7 +31,8 @@ static void test_against_sorting(void **state) {
         size_t k = 1 + seed % (N - 1);
         rank_top(&t, 0, N, out, k);
         for (size_t i = 1; i < k; i++)
-            assert_true(out[i - 1].score > out[i].score || (out[i - 1].score == out[i].score && out[i - 1].index < out[i].index));
+            assert_true(out[i - 1].score > out[i].score ||
+                        (out[i - 1].score == out[i].score && out[i - 1].index < out[i].index));
         size_t larger = 0;
         for (int i = 0; i < N; i++)
             larger += v[i] > out[k - 1].score;

@@ -9,7 +9,8 @@ static void fill(struct image *i) {
     for (int y = 0; y < i->height; y++)
         for (int x = 0; x < i->width; x++)
             for (int c = 0; c < 3; c++)
-                i->pixels[(y * i->width + x) * 3 + c] = (uint8_t)((x * 7 + y * 13 + c * 50 + (x * y) % 31 * 4) % 256);
+                i->pixels[(y * i->width + x) * 3 + c] =
+                    (uint8_t)((x * 7 + y * 13 + c * 50 + (x * y) % 31 * 4) % 256);
 }
 
 static void compare(size_t at, enum resample_filter filter, const unsigned char *want) {
@@ -22,11 +23,13 @@ static void compare(size_t at, enum resample_filter filter, const unsigned char 
     for (int i = 0; i < width * height * 3; i++) {
         int difference = abs((int)out.pixels[i] - (int)want[i]);
         if (difference > 1)
-            stop("case %zu filter %d byte %d: %d, expected %d", at, (int)filter, i, out.pixels[i], want[i]);
+            stop("case %zu filter %d byte %d: %d, expected %d", at, (int)filter, i, out.pixels[i],
+                 want[i]);
         off += difference;
     }
     if (off * 4 > width * height * 3) /* rounding may differ, rarely */
-        stop("case %zu filter %d: %d of %d bytes are off by one", at, (int)filter, off, width * height * 3);
+        stop("case %zu filter %d: %d of %d bytes are off by one", at, (int)filter, off,
+             width * height * 3);
     image_free(&in);
     image_free(&out);
 }

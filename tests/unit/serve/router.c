@@ -26,16 +26,19 @@ static void leads(const char *method, const char *path, const char *want) {
     char text[256];
     if (!m.route || !m.method_ok)
         stop("%s %s leads nowhere", method, path);
-    snprintf(text, sizeof text, "%s %s %.*s %.*s %.*s", m.protocol->name, m.route->path, STR(m.model.n ? m.model : LIT("-")),
-             STR(m.version.n ? m.version : LIT("-")), STR(m.label.n ? m.label : LIT("-")));
+    snprintf(text, sizeof text, "%s %s %.*s %.*s %.*s", m.protocol->name, m.route->path,
+             STR(m.model.n ? m.model : LIT("-")), STR(m.version.n ? m.version : LIT("-")),
+             STR(m.label.n ? m.label : LIT("-")));
     assert_string_equal(text, want);
 }
 
 static void test_paths(void **state) {
     (void)state;
     leads("POST", "/v1/models/m:predict", "tfserving /v1/models/{model}:predict m - -");
-    leads("POST", "/v1/models/m/versions/7:predict", "tfserving /v1/models/{model}/versions/{version}:predict m 7 -");
-    leads("POST", "/v1/models/m/labels/stable:predict", "tfserving /v1/models/{model}/labels/{label}:predict m - stable");
+    leads("POST", "/v1/models/m/versions/7:predict",
+          "tfserving /v1/models/{model}/versions/{version}:predict m 7 -");
+    leads("POST", "/v1/models/m/labels/stable:predict",
+          "tfserving /v1/models/{model}/labels/{label}:predict m - stable");
     leads("GET", "/v1/models/m", "tfserving /v1/models/{model} m - -");
     leads("GET", "/v1/models/m/", "tfserving /v1/models/{model} m - -");
     leads("HEAD", "/v1/models/m/metadata", "tfserving /v1/models/{model}/metadata m - -");
@@ -43,8 +46,10 @@ static void test_paths(void **state) {
     leads("GET", "/v2/models/stat", "oip /v2/models/{model} stat - -");
     leads("GET", "/v2/models/m/stats", "repository /v2/models/{model}/stats m - -");
     leads("POST", "/v2/models/m/infer", "oip /v2/models/{model}/infer m - -");
-    leads("POST", "/v2/repository/models/m/load", "repository /v2/repository/models/{model}/load m - -");
-    leads("POST", "/v2/repository/other/models/m/load", "repository /v2/repository/{label}/models/{model}/load m - other");
+    leads("POST", "/v2/repository/models/m/load",
+          "repository /v2/repository/models/{model}/load m - -");
+    leads("POST", "/v2/repository/other/models/m/load",
+          "repository /v2/repository/{label}/models/{model}/load m - other");
     leads("POST", "/predict", "predict /predict - - -");
     leads("GET", "/predict/m@3", "predict /predict/{model} m@3 - -");
     leads("GET", "/", "docs / - - -");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request without a network and a model without weights: what the tests of decode and encode stand on. */
+/* A request without a network and a model without weights: what the tests of decode and encode
+ * stand on. */
 #pragma once
 
 #include "host/in.h"
@@ -19,20 +20,25 @@ struct stand {
     struct err e;
 };
 
-static inline struct live_io stand_io(const char *name, enum dtype dtype, int rank, const int64_t *dims) {
+static inline struct live_io stand_io(const char *name, enum dtype dtype, int rank,
+                                      const int64_t *dims) {
     struct live_io io = {.name = str_of(name), .dtype = dtype, .shape = {.rank = rank}};
     for (int d = 0; d < rank; d++)
         io.shape.dims[d] = dims[d];
     return io;
 }
-#define STAND_DIMS(...) (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+#define STAND_DIMS(...)                                                                            \
+    (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) {           \
+        __VA_ARGS__                                                                                \
+    }
 
 /* Model "m", version 3, alias "prod". */
-static inline void stand_open(struct stand *s, struct live_io *inputs, size_t n_inputs, struct live_io *outputs, size_t n_outputs) {
+static inline void stand_open(struct stand *s, struct live_io *inputs, size_t n_inputs,
+                              struct live_io *outputs, size_t n_outputs) {
     memset(s, 0, sizeof *s);
     pthread_rwlock_init(&s->host.routes_lock, NULL);
-    s->live.model = (char *)(uintptr_t)"m";
-    s->live.format = (char *)(uintptr_t)"onnx";
+    s->live.model = (char *)(uintptr_t) "m";
+    s->live.format = (char *)(uintptr_t) "onnx";
     s->live.version = 3;
     s->live.batches = true;
     s->live.inputs = inputs;
@@ -42,8 +48,13 @@ static inline void stand_open(struct stand *s, struct live_io *inputs, size_t n_
     atomic_init(&s->live.refs, 1 << 20);
     atomic_init(&s->live.state, LIVE_READY);
     s->lives[0] = &s->live;
-    s->alias = (struct route_alias){(char *)(uintptr_t)"prod", &s->live};
-    s->model = (struct route_model){.name = s->live.model, .lives = s->lives, .n_lives = 1, .aliases = &s->alias, .n_aliases = 1, .chosen = &s->live};
+    s->alias = (struct route_alias){(char *)(uintptr_t) "prod", &s->live};
+    s->model = (struct route_model){.name = s->live.model,
+                                    .lives = s->lives,
+                                    .n_lives = 1,
+                                    .aliases = &s->alias,
+                                    .n_aliases = 1,
+                                    .chosen = &s->live};
     s->models[0] = &s->model;
     s->host.models = s->models;
     s->host.n_models = 1;
@@ -57,25 +68,35 @@ static inline struct request *stand_ask(struct stand *s, const void *body, size_
     arena_deinit(&s->x.arena);
     memset(&s->x.request, 0, sizeof s->x.request);
     s->x.request.method = LIT("POST");
-    s->r = (struct request){.x = &s->x, .arena = &s->x.arena, .host = &s->host, .options = &s->options, .model = LIT("m")};
+    s->r = (struct request){.x = &s->x,
+                            .arena = &s->x.arena,
+                            .host = &s->host,
+                            .options = &s->options,
+                            .model = LIT("m")};
     s->r.body = (struct span){body, n};
     s->r.ask.model = s->r.model;
     s->r.ask.arena = s->r.arena;
     return &s->r;
 }
 
-static inline struct request *stand_text(struct stand *s, const char *body) { return stand_ask(s, body, strlen(body)); }
-
-static inline void stand_header(struct stand *s, const char *name, const char *value) {
-    s->x.request.headers[s->x.request.n_headers++] = (struct http_header){str_of(name), str_of(value)};
+static inline struct request *stand_text(struct stand *s, const char *body) {
+    return stand_ask(s, body, strlen(body));
 }
 
-static inline void stand_output(struct stand *s, const char *name, enum dtype dtype, int rank, const int64_t *dims, const void *data) {
+static inline void stand_header(struct stand *s, const char *name, const char *value) {
+    s->x.request.headers[s->x.request.n_headers++] =
+        (struct http_header){str_of(name), str_of(value)};
+}
+
+static inline void stand_output(struct stand *s, const char *name, enum dtype dtype, int rank,
+                                const int64_t *dims, const void *data) {
     struct ask *a = &s->r.ask;
     if (!a->outputs)
         a->outputs = ARENA_ARRAY(s->r.arena, 8, struct ask_tensor);
     struct ask_tensor *t = &a->outputs[a->n_outputs++];
-    *t = (struct ask_tensor){.name = str_of(name), .tensor = {.dtype = dtype, .shape = {.rank = rank}, .data = (void *)(uintptr_t)data}};
+    *t = (struct ask_tensor){
+        .name = str_of(name),
+        .tensor = {.dtype = dtype, .shape = {.rank = rank}, .data = (void *)(uintptr_t)data}};
     for (int d = 0; d < rank; d++)
         t->tensor.shape.dims[d] = dims[d];
 }
@@ -103,10 +124,10 @@ static inline void stand_close(struct stand *s) {
     pthread_rwlock_destroy(&s->host.routes_lock);
 }
 
-#define assert_shape(tensor, ...)                                                                                      \
-    do {                                                                                                               \
-        const int64_t want_[] = {__VA_ARGS__};                                                                         \
-        assert_int_equal((tensor).shape.rank, sizeof want_ / sizeof *want_);                                           \
-        for (size_t d_ = 0; d_ < sizeof want_ / sizeof *want_; d_++)                                                   \
-            assert_int_equal((tensor).shape.dims[d_], want_[d_]);                                                      \
+#define assert_shape(tensor, ...)                                                                  \
+    do {                                                                                           \
+        const int64_t want_[] = {__VA_ARGS__};                                                     \
+        assert_int_equal((tensor).shape.rank, sizeof want_ / sizeof *want_);                       \
+        for (size_t d_ = 0; d_ < sizeof want_ / sizeof *want_; d_++)                               \
+            assert_int_equal((tensor).shape.dims[d_], want_[d_]);                                  \
     } while (0)
