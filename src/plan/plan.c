@@ -99,10 +99,10 @@ static double guess_flops(const struct node *n, const struct walk_values *w) {
     size_t outs, weights;
     if (n->n_out < 1 || !w->out[0].known || !shape_count(&w->out[0].shape, &outs))
         return 0;
-    bool conv = str_is(n->op_name, "conv") || str_is(n->op_name, "qlinear_conv");
-    int at = str_is(n->op_name, "qlinear_conv") || str_is(n->op_name, "qlinear_matmul") ? 3 : 1;
-    bool mat = str_is(n->op_name, "matmul") || str_is(n->op_name, "gemm") ||
-               str_is(n->op_name, "qlinear_matmul");
+    bool conv = str_is(n->op_name, "conv") || str_is(n->op_name, "q_linear_conv");
+    int at = str_is(n->op_name, "q_linear_conv") || str_is(n->op_name, "q_linear_mat_mul") ? 3 : 1;
+    bool mat = str_is(n->op_name, "mat_mul") || str_is(n->op_name, "gemm") ||
+               str_is(n->op_name, "q_linear_mat_mul");
     if ((!conv && !mat) || n->n_in <= at || !shape_count(&w->in[at].shape, &weights) ||
         !w->in[at].shape.rank)
         return (double)outs;
