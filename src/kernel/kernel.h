@@ -49,6 +49,9 @@ typedef float spread_f32_fn(size_t n, const float *x, float shift);
 typedef void scale_f32_fn(size_t rows, size_t n, const float *x, const float *scale,
                           const float *shift, float *y);
 
+/* y[i] = sum over rows of x[row * stride + i] */
+typedef void columns_f32_fn(size_t rows, size_t n, const float *x, size_t stride, float *y);
+
 /* Weighted sum of n_taps rows of n elements: y[i] = sum over t of weight[t] * x[t][i]. */
 typedef void blend_f32_fn(size_t n_taps, const float *const *x, const float *weight, size_t n,
                           float *y);

@@ -104,6 +104,8 @@ SLOT(scale_f32, scale_f32, 2, 2.0f)
 EVERY(scale_f32)
 
 /* reduce_f32.c: several rows to one */
+SLOT(columns_f32, columns_f32, 16, 1.0f)
+EVERY(columns_f32)
 SLOT(blend_f32, blend_f32, 8, 1.0f)
 EVERY(blend_f32)
 SLOT(tops_f32, tops_f32, 0, 0)

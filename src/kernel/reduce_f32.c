@@ -83,6 +83,15 @@ void scale_f32_scalar(size_t rows, size_t n, const float *x, const float *scale,
 
 /* --- several rows to one --- */
 
+void columns_f32_scalar(size_t rows, size_t n, const float *x, size_t stride, float *y) {
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t row = 0; row < rows; row++)
+            sum += (double)x[row * stride + i];
+        y[i] = (float)sum;
+    }
+}
+
 void blend_f32_scalar(size_t n_taps, const float *const *x, const float *weight, size_t n,
                       float *y) {
     for (size_t i = 0; i < n; i++) {

@@ -157,14 +157,6 @@ OP(gemm)
 OP(conv)
 /* conv_transpose.c */
 OP(conv_transpose)
-/* pool.c */
-OP(max_pool)
-OP(average_pool)
-OP(lp_pool)
-/* global_pool.c */
-OP(global_average_pool)
-OP(global_max_pool)
-OP(global_lp_pool)
 /* reorder.c: only passes make it */
 OP(reorder)
 /* reduce.c */

@@ -4,6 +4,7 @@
  * zero-filled; kernel.h's gemm_f32 says what a panel means. */
 #pragma once
 
+#include "base/mem.h"
 #include "kernel/kernel.h"
 
 /* Where the elements of B lie: (taps, k) rows by n columns, each with its stride in elements. */

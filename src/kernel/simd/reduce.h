@@ -153,6 +153,35 @@ void ISA(scale_f32)(size_t rows, size_t n, const float *x, const float *scale, c
     }
 }
 
+void ISA(columns_f32)(size_t rows, size_t n, const float *x, size_t stride, float *y) {
+    size_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        vf s0 = vf_zero(), s1 = s0, s2 = s0, s3 = s0;
+        const float *at = x + i;
+        for (size_t row = 0; row < rows; row++, at += stride) {
+            s0 = vf_add(s0, vf_load(at));
+            s1 = vf_add(s1, vf_load(at + VL));
+            s2 = vf_add(s2, vf_load(at + 2 * VL));
+            s3 = vf_add(s3, vf_load(at + 3 * VL));
+        }
+        vf_store(y + i, s0);
+        vf_store(y + i + VL, s1);
+        vf_store(y + i + 2 * VL, s2);
+        vf_store(y + i + 3 * VL, s3);
+    }
+    for (; i < n; i += VL) {
+        size_t some = n - i < VL ? n - i : VL;
+        vf s = vf_zero();
+        for (size_t row = 0; row < rows; row++)
+            s = vf_add(s, some == VL ? vf_load(x + row * stride + i)
+                                     : vf_load_n(x + row * stride + i, some));
+        if (some == VL)
+            vf_store(y + i, s);
+        else
+            vf_store_n(y + i, s, some);
+    }
+}
+
 void ISA(blend_f32)(size_t n_taps, const float *const *x, const float *weight, size_t n, float *y) {
     size_t i = 0;
     for (; i + 2 * VL <= n; i += 2 * VL) {

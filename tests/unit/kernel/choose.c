@@ -196,6 +196,21 @@ static void check_scale_f32(const struct limit *l, scale_f32_fn *scalar, scale_f
     }
 }
 
+static void check_columns_f32(const struct limit *l, columns_f32_fn *scalar, columns_f32_fn *fn) {
+    static float x[7 * N_MAX], want[N_MAX];
+    for (size_t i = 0; i < 7 * N_MAX; i++)
+        x[i] = uniform(-2, 2);
+    for (size_t n_rows = 1; n_rows <= 6; n_rows++)
+        for (size_t n = 1; n < 200; n++) {
+            scalar(n_rows, n, x + 1, n + 3, want);
+            float *got = guard(&room, n * sizeof *got, 4);
+            fn(n_rows, n, x + 1, n + 3, got);
+            for (size_t i = 0; i < n; i++)
+                check_float(l, want[i], got[i], (float)i);
+            check_guard(l, &room);
+        }
+}
+
 static void check_blend_f32(const struct limit *l, blend_f32_fn *scalar, blend_f32_fn *fn) {
     static float x[5][N_MAX], want[N_MAX];
     float w[5];
