@@ -204,3 +204,11 @@ OP(hann_window)
 OP(hamming_window)
 OP(blackman_window)
 OP(mel_weight_matrix)
+/* grid.c */
+OP(grid_sample)
+OP(affine_grid)
+OP(deform_conv)
+/* region.c */
+OP(non_max_suppression)
+OP(roi_align)
+OP(max_roi_pool)
