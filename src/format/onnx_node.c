@@ -228,8 +228,8 @@ static enum code add_constant(struct onnx_reader *r, struct onnx_scope *s,
     struct tensor *t;
     struct origin at;
     value_id out;
-    if (n->n_out != 1 || n->n_in != 0)
-        return fail(e, FORMAT, "%.*s: a Constant has one output and no input", STR(label(n, text)));
+    if (n->n_out != 1)
+        return fail(e, FORMAT, "%.*s: a Constant has one output", STR(label(n, text)));
     if (onnx_constant_of_node(r, s, n, &t, &at, e) != OK)
         return err_prefix(e, "%.*s", STR(label(n, text)));
     TRY(resolve_names(r, s, n, OUTPUT, &out, e));

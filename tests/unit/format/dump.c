@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints an imported model, one fact per line, for compare_onnx.py: what Python's onnx package says
- * of the same file must be the same lines. usage: dump [--in-process] FILE */
+ * of the same file must be the same lines.
+ * usage: onnx_dump [--wire] FILE      --wire: its wire form instead (tests/fuzz/make_corpus.py) */
 #include "base/hash.h"
 #include "format/format.h"
 
@@ -96,8 +97,26 @@ static void print_graph(const struct graph *g) {
     printf("end\n");
 }
 
+static int print_wire(const struct model *m) {
+    struct buf b;
+    struct err e;
+    buf_init(&b, (size_t)1 << 30);
+    if (wire_put(m, &b, &e) == OK)
+        fwrite(b.p, 1, b.n, stdout);
+    buf_deinit(&b);
+    return 0;
+}
+
+static int print_model(const struct import *i) {
+    printf("files %d nodes %d parameters %llu opset %d ir %d\n", i->n_files,
+           graph_total_nodes(i->model->main), (unsigned long long)model_parameters(i->model),
+           i->model->opset, i->model->ir_version);
+    print_graph(i->model->main);
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    struct format_limits limits = {.in_process = argc > 2};
+    struct format_limits limits = {0};
     struct import i;
     struct err e;
     if (argc < 2)
@@ -106,10 +125,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    printf("files %d nodes %d parameters %llu opset %d ir %d\n", i.n_files,
-           graph_total_nodes(i.model->main), (unsigned long long)model_parameters(i.model),
-           i.model->opset, i.model->ir_version);
-    print_graph(i.model->main);
+    int status = strcmp(argv[1], "--wire") == 0 ? print_wire(i.model) : print_model(&i);
     import_close(&i);
-    return 0;
+    return status;
 }
