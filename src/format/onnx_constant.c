@@ -3,7 +3,7 @@
  * beside it. */
 #include "format/onnx_read.h"
 
-#include "tensor/pack.h"
+#include "tensor/nibble.h"
 
 /* --- external data --- */
 
@@ -46,7 +46,7 @@ static enum code read_external(struct onnx_reader *r, const struct onnx_tensor *
                                struct origin *at, struct err *e) {
     size_t need;
     struct str name = t->location;
-    if (t->dtype == DT_STRING || !pack_bytes(t->dtype, t->count, &need))
+    if (t->dtype == DT_STRING || !nibble_bytes(t->dtype, t->count, &need))
         return fail(e, FORMAT, "tensor '%.*s': strings cannot be external data", STR(t->name));
     if (str_starts(name, "./"))
         name = str_sub(name, 2, name.n);

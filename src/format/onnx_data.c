@@ -3,7 +3,7 @@
  * OptionalProto), and sparse tensors made dense. */
 #include "format/onnx_tensor.h"
 
-#include "tensor/pack.h"
+#include "tensor/nibble.h"
 
 enum { DEPTH_MAX = 8 };
 
@@ -23,8 +23,8 @@ static enum code own(struct arena *a, struct span at, struct tensor *t, struct e
     uint8_t *data = arena_push_aligned(a, n, MEM_LINE);
     if (!data)
         return arena_fail(a, n, "data of a tensor", e);
-    if (pack_bits(t->dtype))
-        pack_open(t->dtype, data, at.p, count);
+    if (nibble_bits(t->dtype))
+        nibble_open(t->dtype, data, at.p, count);
     else if (n)
         memcpy(data, at.p, n);
     for (size_t i = 0; t->dtype == DT_BOOL && i < n; i++)

@@ -3,7 +3,7 @@
  * allocated before both agree, so a tensor cannot claim more than it brings. */
 #include "format/onnx_tensor.h"
 
-#include "tensor/pack.h"
+#include "tensor/nibble.h"
 
 /* TensorProto */
 enum {
@@ -153,8 +153,8 @@ static size_t typed_count(const struct onnx_tensor *t) {
     size_t n = t->count;
     if (t->dtype == DT_C64 || t->dtype == DT_C128)
         n *= 2;
-    else if (pack_bits(t->dtype))
-        (void)pack_bytes(t->dtype, t->count, &n);
+    else if (nibble_bits(t->dtype))
+        (void)nibble_bytes(t->dtype, t->count, &n);
     return n;
 }
 
@@ -170,9 +170,9 @@ static enum code load_raw(const struct onnx_tensor *t, struct tensor *out, struc
     size_t need;
     if (t->dtype == DT_STRING)
         return fail(e, FORMAT, "tensor '%.*s': strings cannot be raw data", STR(t->name));
-    if (!pack_bytes(t->dtype, t->count, &need) || need != t->raw.n)
+    if (!nibble_bytes(t->dtype, t->count, &need) || need != t->raw.n)
         return mismatch(t, need, t->raw.n, "bytes", e);
-    if (!pack_bits(t->dtype) && need)
+    if (!nibble_bits(t->dtype) && need)
         out->data = (void *)(uintptr_t)t->raw.p;
     *at = t->raw;
     return OK;
@@ -261,7 +261,7 @@ static enum code collect(const struct onnx_tensor *t, struct buf *b, struct err 
  * bits, so cutting is exact unless the value was out of range. */
 static bool narrow(const struct onnx_tensor *t, const uint64_t *from, size_t n, void *out) {
     uint64_t beyond = 0;
-    const size_t size = pack_bits(t->dtype) ? 1 : dtype_size(t->dtype);
+    const size_t size = nibble_bits(t->dtype) ? 1 : dtype_size(t->dtype);
     const bool with_sign = t->dtype == DT_I8 || t->dtype == DT_I16 || t->dtype == DT_I32;
     const unsigned bits = (unsigned)size * 8;
     for (size_t i = 0; i < n && bits < 64; i++) {
@@ -295,7 +295,7 @@ static enum code decode(const struct onnx_tensor *t, const struct buf *b, struct
             ((uint8_t *)data)[i] = ((const uint64_t *)(const void *)b->p)[i] != 0;
         return OK;
     }
-    if (!pack_bits(t->dtype))
+    if (!nibble_bits(t->dtype))
         return narrow(t, (const uint64_t *)(const void *)b->p, n, data)
                    ? OK
                    : fail(e, FORMAT, "tensor '%.*s': a number does not fit into %s", STR(t->name),
@@ -304,7 +304,7 @@ static enum code decode(const struct onnx_tensor *t, const struct buf *b, struct
     if (!bytes)
         return arena_fail(a, n, "data of a tensor", e);
     (void)narrow(t, (const uint64_t *)(const void *)b->p, n, bytes);
-    pack_open(t->dtype, data, bytes, t->count);
+    nibble_open(t->dtype, data, bytes, t->count);
     return OK;
 }
 

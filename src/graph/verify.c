@@ -7,7 +7,7 @@
  * so its captures are checked against exactly what the node itself may use. */
 #include "graph/model.h"
 
-#include "tensor/pack.h"
+#include "tensor/nibble.h"
 
 #include <stdio.h>
 
@@ -58,7 +58,7 @@ static enum code check_tensor(const struct model *m, const struct tensor *t,
     if (from->file >= m->n_files)
         return fail(e, FORMAT, "constant '%.*s' lies in a file the model does not have", STR(what));
     const struct model_file *f = &m->files[from->file];
-    if (!pack_bytes(t->dtype, tensor_count(t), &bytes) || from->length != bytes ||
+    if (!nibble_bytes(t->dtype, tensor_count(t), &bytes) || from->length != bytes ||
         from->offset > f->size || from->length > f->size - from->offset)
         return fail(e, FORMAT, "constant '%.*s': its bytes are not inside '%.*s'", STR(what),
                     STR(f->name));

@@ -13,7 +13,7 @@
  * than 0 and 1, 4- and 2-bit types. */
 #include "graph/model.h"
 
-#include "tensor/pack.h"
+#include "tensor/nibble.h"
 
 enum { WIRE_VERSION = 1, DEPTH_MAX = 24 };
 static const char magic[4] = {'S', 'L', 'W', 'G'};
@@ -306,7 +306,7 @@ static size_t natural_alignment(enum dtype t) {
 static enum code place(struct wire *w, struct tensor *t, struct span bytes, bool is_inline,
                        struct err *e) {
     size_t count = tensor_count(t), n = count * dtype_size(t->dtype);
-    bool packed = pack_bits(t->dtype), bools = t->dtype == DT_BOOL && odd_bools(bytes.p, bytes.n);
+    bool packed = nibble_bits(t->dtype), bools = t->dtype == DT_BOOL && odd_bools(bytes.p, bytes.n);
     bool aligned = (uintptr_t)bytes.p % natural_alignment(t->dtype) == 0;
     if (!is_inline && !packed && !bools && aligned) {
         t->data = (void *)(uintptr_t)bytes.p; /* never written through: model.h */
@@ -317,7 +317,7 @@ static enum code place(struct wire *w, struct tensor *t, struct span bytes, bool
         return full(w, n, e);
     t->data = data;
     if (packed && !is_inline)
-        pack_open(t->dtype, data, bytes.p, count);
+        nibble_open(t->dtype, data, bytes.p, count);
     else if (n)
         memcpy(data, bytes.p, n);
     for (size_t i = 0; bools && i < n; i++)
@@ -328,10 +328,10 @@ static enum code place(struct wire *w, struct tensor *t, struct span bytes, bool
 /* Inline 4- and 2-bit elements, one per byte: whatever their upper bits were, they end in range. */
 static void cut_upper_bits(struct tensor *t) {
     uint8_t *p = t->data, low;
-    for (size_t i = 0, n = tensor_count(t), per_byte = 8 / (size_t)pack_bits(t->dtype); i < n;
+    for (size_t i = 0, n = tensor_count(t), per_byte = 8 / (size_t)nibble_bits(t->dtype); i < n;
          i++) {
         low = (uint8_t)(p[i] & ((1u << 8 / per_byte) - 1));
-        pack_open(t->dtype, &p[i], &low, 1);
+        nibble_open(t->dtype, &p[i], &low, 1);
     }
 }
 
@@ -351,7 +351,7 @@ static enum code take_inline(struct wire *w, struct tensor *t, size_t bytes, str
     if (s.n != bytes)
         return broken(w, e);
     TRY(place(w, t, s, true, e));
-    if (pack_bits(t->dtype))
+    if (nibble_bits(t->dtype))
         cut_upper_bits(t);
     return OK;
 }
@@ -361,7 +361,7 @@ static enum code take_range(struct wire *w, struct tensor *t, struct origin *o, 
     size_t bytes;
     TRY(take_u64(w, &o->offset, e));
     TRY(take_u64(w, &o->length, e));
-    if (t->dtype == DT_STRING || !pack_bytes(t->dtype, tensor_count(t), &bytes) ||
+    if (t->dtype == DT_STRING || !nibble_bytes(t->dtype, tensor_count(t), &bytes) ||
         bytes != o->length)
         return broken(w, e);
     TRY(w->resolve(w->ctx, o->file, o->offset, o->length, &s, e));

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 4- and 2-bit elements: from several per byte to one. */
-#include "tensor/pack.h"
+#include "tensor/nibble.h"
 
 #include "base/mem.h"
 
-int pack_bits(enum dtype t) {
+int nibble_bits(enum dtype t) {
     switch (t) {
     case DT_I4:
     case DT_U4:
@@ -15,8 +15,8 @@ int pack_bits(enum dtype t) {
     }
 }
 
-bool pack_bytes(enum dtype t, size_t count, size_t *out) {
-    size_t per_byte = pack_bits(t) ? 8 / (size_t)pack_bits(t) : 1;
+bool nibble_bytes(enum dtype t, size_t count, size_t *out) {
+    size_t per_byte = nibble_bits(t) ? 8 / (size_t)nibble_bits(t) : 1;
     if (per_byte > 1) {
         *out = count / per_byte + (count % per_byte != 0);
         return true;
@@ -24,8 +24,8 @@ bool pack_bytes(enum dtype t, size_t count, size_t *out) {
     return mul_size(count, dtype_size(t), out);
 }
 
-void pack_open(enum dtype t, void *out, const uint8_t *in, size_t count) {
-    const size_t bits = (size_t)pack_bits(t), per_byte = 8 / bits;
+void nibble_open(enum dtype t, void *out, const uint8_t *in, size_t count) {
+    const size_t bits = (size_t)nibble_bits(t), per_byte = 8 / bits;
     const int unused = 8 - (int)bits;
     const bool with_sign = t == DT_I4 || t == DT_I2;
     uint8_t *to = out;

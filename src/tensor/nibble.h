@@ -5,9 +5,9 @@
 
 #include "tensor/dtype.h"
 
-int pack_bits(enum dtype t); /* 4 or 2 for packed types; 0 for all others */
+int nibble_bits(enum dtype t); /* 4 or 2 for packed types; 0 for all others */
 /* Bytes of count elements in a file: packed, or count * dtype_size; false on overflow. */
-bool pack_bytes(enum dtype t, size_t count, size_t *out);
+bool nibble_bytes(enum dtype t, size_t count, size_t *out);
 /* One element per byte from here on: signed types sign-extended, the others zero-extended. t must
  * be a packed type. */
-void pack_open(enum dtype t, void *out, const uint8_t *in, size_t count);
+void nibble_open(enum dtype t, void *out, const uint8_t *in, size_t count);
