@@ -47,7 +47,8 @@ bool buf_reserve(struct buf *b, size_t n) {
 void *buf_extend(struct buf *b, size_t n) {
     if (!buf_reserve(b, n))
         return NULL;
-    void *at = b->p + b->n;
+    static char nothing; /* n == 0 of a buffer that has no memory yet: no bytes, but no failure */
+    void *at = b->p ? b->p + b->n : &nothing;
     b->n += n;
     return at;
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the corpora of the fuzzers onnx and wire: tests/fuzz/corpus/{onnx,wire}. No dependencies.
 
-usage: make_corpus.py [ONNX_DUMP]     ONNX_DUMP: the built tests/unit/format/onnx_dump; without it only `onnx` is written
+usage: make_corpus.py [ONNX_DUMP]     the built tests/unit/format/onnx_dump; without it only `onnx` is written
 
-The models are small and each shows something: subgraphs, functions, every kind of attribute and of data, what is refused.
+The models are small and each shows something: subgraphs, functions, kinds of attributes and of data, what is refused.
 The wire corpus is what the import of those that are accepted gives.
 """
 import os
@@ -55,8 +55,8 @@ def raw(fmt, *v):
 
 
 def node(op, ins, outs, *attrs, domain="", field=1, name=""):
-    return f(field, [*(f(1, i) for i in ins.split(",") if ins), *(f(2, o) for o in outs.split(",")), f(3, name), f(4, op), *attrs,
-                     f(7, domain)])
+    inputs, outputs = [f(1, i) for i in ins.split(",") if ins], [f(2, o) for o in outs.split(",")]
+    return f(field, [*inputs, *outputs, f(3, name), f(4, op), *attrs, f(7, domain)])
 
 
 def attr(name, kind, *fields, field=5):
@@ -88,7 +88,8 @@ def models():
     x, y = value(11, "x", 1, ("n", 3)), value(12, "y", 1, ("n", 3))
     w = tensor(5, "w", 1, [3], raw("3f", 1, 2, 3))
     yield "add", model([x, w, node("Add", "x,w", "y"), y])
-    layers = [tensor(5, "w1", 1, [3, 4], raw("12f", *(i / 8 for i in range(12)))), tensor(5, "b1", 1, [4], raw("4f", 1, 2, 3, 4)),
+    layers = [tensor(5, "w1", 1, [3, 4], raw("12f", *(i / 8 for i in range(12)))),
+              tensor(5, "b1", 1, [4], raw("4f", 1, 2, 3, 4)),
               tensor(5, "w2", 1, [4, 2], raw("8f", *(i / 4 for i in range(8))))]
     yield "mlp", model([x, *layers, node("Gemm", "x,w1,b1", "h", attr("alpha", 1, f(2, 0.5))), node("Relu", "h", "r"),
                         node("MatMul", "r,w2", "m"), node("Softmax", "m", "y", attr("axis", 2, f(3, -1))), y])
@@ -102,7 +103,8 @@ def models():
     yield "too_deep", model([x, value(11, "c", 9), *nested(17), value(12, "y17")])
     body = [node("Add", "s,x", "t"), node("Identity", "k", "k2"), value(11, "i", 7), value(11, "k", 9), value(11, "s"),
             value(12, "k2", 9), value(12, "t")]
-    yield "loop", model([x, value(11, "n", 7), value(11, "k0", 9), node("Loop", "n,k0,x", "y", branch("body", *body)), y])
+    loop = node("Loop", "n,k0,x", "y", branch("body", *body))
+    yield "loop", model([x, value(11, "n", 7), value(11, "k0", 9), loop, y])
     leaf = function("Leaf", node("LeakyRelu", "a", "t", f(5, [f(1, "alpha"), f(20, 1), f(21, "slope")]), field=7),
                     node("Add", "t,b", "out", field=7), attrs=[attr("slope", 1, f(2, 0.25), field=11)])
     outer = function("Outer", node("Leaf", "a,b", "out", domain="f", field=7))
@@ -118,7 +120,8 @@ def models():
              tensor(5, "c64", 14, [1], f(4, struct.pack("<2f", 1, 2))), tensor(5, "empty", 1, [0, 4], f(9, b""))]
     yield "typed", model([*typed, value(12, "f32"), value(12, "s", 8)])
     yield "bomb", model([tensor(5, "w", 1, [1 << 20, 1 << 20], raw("f", 1)), value(12, "w")])
-    sparse = f(15, [tensor(1, "sp", 1, [2], raw("2f", 5, 6)), tensor(2, "", 7, [2, 2], raw("4q", 0, 2, 1, 0)), f(3, 2), f(3, 3)])
+    sparse = f(15, [tensor(1, "sp", 1, [2], raw("2f", 5, 6)), tensor(2, "", 7, [2, 2], raw("4q", 0, 2, 1, 0)),
+                    f(3, 2), f(3, 3)])
     yield "sparse", model([sparse, value(12, "sp")])
     external = tensor(5, "w", 1, [3], f(14, 1), *(f(13, [f(1, k), f(2, v)]) for k, v in
                                                  (("location", "w.bin"), ("offset", "16"), ("length", "12"))))
@@ -157,7 +160,8 @@ def main():
             with open(os.path.join(at, "w.bin"), "wb") as out:
                 out.write(bytes(64))
             got = subprocess.run([dump, "--wire", path], capture_output=True)
-            print(f"{name}: {len(data)} bytes, " + (f"wire {len(got.stdout)}" if got.returncode == 0 else got.stderr.decode().strip()))
+            said = f"wire {len(got.stdout)}" if got.returncode == 0 else got.stderr.decode().strip()
+            print(f"{name}: {len(data)} bytes, {said}")
             if got.returncode == 0:
                 write("wire", name, got.stdout)
 

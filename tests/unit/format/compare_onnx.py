@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our reading of ONNX files against Python's: usage: compare_onnx.py DUMP_PROGRAM FILE...
 
-Prints what the program tests/unit/format/dump.c should print, made from the onnx package, and compares. Needs onnx and numpy.
+What the program (tests/unit/format/dump.c) should print is made from the onnx package. Needs onnx and numpy.
 A model whose operators this build lacks is skipped with its reason; any difference exits 1.
 """
 import hashlib
@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper as nh
 
-NAMES = {1: "f32", 2: "u8", 3: "i8", 4: "u16", 5: "i16", 6: "i32", 7: "i64", 8: "string", 9: "bool", 10: "f16", 11: "f64",
-         12: "u32", 13: "u64", 14: "c64", 15: "c128", 16: "bf16", 17: "f8e4m3fn", 18: "f8e4m3fnuz", 19: "f8e5m2",
-         20: "f8e5m2fnuz", 21: "u4", 22: "i4", 23: "f4e2m1", 24: "f8e8m0", 25: "u2", 26: "i2"}
+NAMES = {1: "f32", 2: "u8", 3: "i8", 4: "u16", 5: "i16", 6: "i32", 7: "i64", 8: "string", 9: "bool", 10: "f16",
+         11: "f64", 12: "u32", 13: "u64", 14: "c64", 15: "c128", 16: "bf16", 17: "f8e4m3fn", 18: "f8e4m3fnuz",
+         19: "f8e5m2", 20: "f8e5m2fnuz", 21: "u4", 22: "i4", 23: "f4e2m1", 24: "f8e8m0", 25: "u2", 26: "i2"}
 
 
 def tensor(t, folder):
