@@ -2,7 +2,7 @@
 /* The only file that calls SQLite: see sqlite.h.
  *
  * Settings, and why:
- *   journal_mode=WAL    (kept in the file) readers go on while a writer commits, in any process
+ *   journal_mode=WAL    (kept in the file, set by store.c) readers go on while a writer commits, in any process
  *   synchronous=FULL    an acknowledged commit survives a power cut, not only a crash of ours
  *   busy_timeout        writers queue up instead of failing
  *   foreign_keys=ON     a version's rows go with it; a blob that a version names cannot be
@@ -253,8 +253,6 @@ static enum code configure(struct db *d, enum db_mode mode, struct err *e) {
     sqlite3_busy_timeout(d->handle, DB_BUSY_MS);
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     TRY(db_script(d, both, e));
-    if (mode == DB_CREATE)
-        TRY(db_script(d, "PRAGMA journal_mode=WAL;", e));
     return db_script(d, mode >= DB_WRITE ? "PRAGMA synchronous=FULL;" : "PRAGMA query_only=ON;", e);
 }
 

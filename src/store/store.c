@@ -41,15 +41,30 @@ static int open_folder(const char *path) {
 
 /* --- creating --- */
 
+/* WAL last: until then all goes through a rollback journal into the file itself, so that closing has nothing left to
+ * move, and fail at. SQLite answers with the mode it is in, which is another one where shared memory does not work. */
+static enum code make_tables(struct db *d, struct err *e) {
+    static const char wal[] = "PRAGMA journal_mode=WAL";
+    struct query q;
+    bool row = false;
+    TRY(db_script(d, schema, e));
+    TRY(query_begin(&q, d, wal, DB_NONE, e));
+    enum code code = query_step(&q, &row, e);
+    if (code == OK && !(row && str_is(query_text(&q, 0), "wal")))
+        code = fail(e, UNSUPPORTED,
+                    "store '%s': this file system cannot share memory (SQLite's WAL): put the store on a local disk",
+                    d->folder);
+    query_end(&q);
+    return code;
+}
+
 static enum code make_database(const char *folder, const char *path, struct err *e) {
     struct db d;
     TRY(db_open(&d, folder, path, DB_CREATE, e));
     db_lock(&d);
-    enum code code = db_begin(&d, true, e);
-    if (code == OK)
-        code = db_end(&d, db_script(&d, schema, e), NULL, e);
+    enum code code = make_tables(&d, e);
     db_unlock(&d);
-    db_close(&d); /* moves the write-ahead log into the file and removes it */
+    db_close(&d);
     return code;
 }
 

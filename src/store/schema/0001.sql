@@ -1,6 +1,8 @@
 -- Slipway store, schema 1 (docs/formats/store.md). All times are microseconds since 1970 (UTC), all sizes bytes.
 -- A later schema is a new file that starts from this one; this file never changes once a release carries it.
 
+BEGIN;
+
 CREATE TABLE model (
     id           INTEGER PRIMARY KEY,
     name         TEXT    NOT NULL UNIQUE,
@@ -99,3 +101,5 @@ CREATE TABLE upkeep (
 
 PRAGMA application_id = 0x534c4950; -- "SLIP"
 PRAGMA user_version = 1;
+
+COMMIT;
