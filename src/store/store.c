@@ -41,8 +41,9 @@ static int open_folder(const char *path) {
 
 /* --- creating --- */
 
-/* WAL last: until then all goes through a rollback journal into the file itself, so that closing has nothing left to
- * move, and fail at. SQLite answers with the mode it is in, which is another one where shared memory does not work. */
+/* WAL last: until then all goes through a rollback journal into the file itself, so that closing
+ * has nothing left to move, and fail at. SQLite answers with the mode it is in, which is another
+ * one where shared memory does not work. */
 static enum code make_tables(struct db *d, struct err *e) {
     static const char wal[] = "PRAGMA journal_mode=WAL";
     struct query q;
@@ -52,7 +53,8 @@ static enum code make_tables(struct db *d, struct err *e) {
     enum code code = query_step(&q, &row, e);
     if (code == OK && !(row && str_is(query_text(&q, 0), "wal")))
         code = fail(e, UNSUPPORTED,
-                    "store '%s': this file system cannot share memory (SQLite's WAL): put the store on a local disk",
+                    "store '%s': this file system cannot share memory (SQLite's WAL): put the "
+                    "store on a local disk",
                     d->folder);
     query_end(&q);
     return code;
