@@ -177,6 +177,17 @@ OP(arg_min)
 OP(softmax)
 OP(log_softmax)
 OP(hardmax)
+/* norm.c */
+OP(batch_normalization)
+OP(instance_normalization)
+OP(group_normalization)
+/* standard.c */
+OP(layer_normalization)
+OP(rms_normalization)
+OP(lp_normalization)
+OP(mean_variance_normalization)
+/* lrn.c */
+OP(lrn)
 /* random.c */
 OP(random_normal)
 OP(random_uniform)
@@ -212,3 +223,18 @@ OP(deform_conv)
 OP(non_max_suppression)
 OP(roi_align)
 OP(max_roi_pool)
+/* text.c */
+OP(string_concat)
+OP(string_split)
+OP(string_normalizer)
+OP(regex_full_match)
+/* qconv.c */
+OP(q_linear_conv)
+OP(conv_integer)
+/* ngram.c */
+OP(tf_idf_vectorizer)
+/* encode.c */
+OP(label_encoder)
+OP(binarizer)
+/* tree.c */
+OP(tree_ensemble)

@@ -12,10 +12,10 @@
  * integers wrapping around.
  * 3. Nothing to reduce gives what the operation starts from: 0, 1, or the end of the type's range.
  */
-#include "kernel/kernel.h"
 #include "op/operand.h"
 #include "op/sweep.h"
 #include "op/team.h"
+#include "op/wide.h"
 
 #include <math.h>
 
@@ -394,7 +394,7 @@ static void elements(const struct sweep *s, enum kind kind, const struct tensor 
 
 static enum code prepare(struct op_prepare *c, struct err *e) {
     size_t from, to, total;
-    if (c->in[0].dtype != DT_F16 && c->in[0].dtype != DT_BF16)
+    if (!wide_half(c->in[0].dtype))
         return OK;
     if (!shape_count(&c->in[0].shape, &from) || !shape_count(&c->out[0].shape, &to) ||
         !add_size(from, to, &total) || !mul_size(total, sizeof(float), &c->scratch_bytes))
@@ -452,30 +452,20 @@ static void reduce(const struct op_call *c, enum kind kind, unsigned axes, const
     reduce_f32(&j, rows, threads);
 }
 
-static void widen(const struct tensor *t, float *to) {
-    const struct kernel_set *k = kernel_set();
-    (t->dtype == DT_F16 ? k->widen_f16 : k->widen_bf16)(tensor_count(t), t->data, to);
-}
-static void narrow(const float *from, const struct tensor *t) {
-    const struct kernel_set *k = kernel_set();
-    (t->dtype == DT_F16 ? k->narrow_f16 : k->narrow_bf16)(tensor_count(t), from, t->data);
-}
-
 static enum code run(const struct op_call *c, enum kind kind, struct err *e) {
     struct tensor x = *c->in[0], y = *c->out[0];
     unsigned axes;
     TRY(axes_at_run(c, &axes, e));
-    const bool half = x.dtype == DT_F16 || x.dtype == DT_BF16;
-    if (!half) {
+    if (!wide_half(x.dtype)) {
         reduce(c, kind, axes, &x, &y);
         return OK;
     }
     x.data = c->scratch;
     y.data = (float *)c->scratch + tensor_count(&x);
     x.dtype = y.dtype = DT_F32;
-    widen(c->in[0], x.data);
+    wide_load(c->in[0]->dtype, c->in[0]->data, 0, tensor_count(&x), x.data);
     reduce(c, kind, axes, &x, &y);
-    narrow(y.data, c->out[0]);
+    wide_store(c->out[0]->dtype, c->out[0]->data, 0, tensor_count(&y), y.data);
     return OK;
 }
 
