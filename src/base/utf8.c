@@ -78,3 +78,15 @@ size_t utf8_put(uint32_t c, char out[4]) {
     out[3] = (char)(0x80 | (c & 0x3f));
     return 4;
 }
+
+size_t utf8_next(struct str text, uint32_t *code_point) {
+    static const uint8_t first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    size_t n = utf8_length(text.p, text.n);
+    if (n == 0)
+        return 0;
+    uint32_t c = (uint8_t)text.p[0] & first_bits[n];
+    for (size_t k = 1; k < n; k++)
+        c = c << 6 | ((uint8_t)text.p[k] & 0x3f);
+    *code_point = c;
+    return n;
+}
