@@ -3,6 +3,8 @@
  * layouts mean. */
 #include "kernel/kernel.h"
 
+#include <string.h>
+
 enum { TILE_M = 4, TILE_N = 8 };
 
 void gemm_tile_f32_scalar(struct gemm_tile *out) { *out = (struct gemm_tile){TILE_M, TILE_N}; }
@@ -15,6 +17,28 @@ void gemm_f32_scalar(const struct gemm_f32 *g) {
                 for (size_t k = 0; k < g->k; k++)
                     sum += g->a[tap * g->m + row][k] * g->b[(tap * g->k + k) * TILE_N + col];
             *c = sum;
+        }
+}
+
+static int32_t pair(const float *p, int half) { /* one of the two int16 in the place of a float */
+    int16_t v[2];
+    memcpy(v, p, sizeof v);
+    return v[half];
+}
+
+void gemm_pairs_scalar(const struct gemm_f32 *g) {
+    for (size_t row = 0; row < g->m; row++)
+        for (size_t col = 0; col < g->n; col++) {
+            int32_t *c = (int32_t *)g->c + row * g->ldc + col;
+            uint32_t sum = (uint32_t)(g->add ? *c : g->bias ? ((const int32_t *)g->bias)[col] : 0);
+            for (size_t tap = 0; tap < g->taps; tap++)
+                for (size_t k = 0; k < g->k; k++) {
+                    const float *a = &g->a[tap * g->m + row][k],
+                                *b = &g->b[(tap * g->k + k) * TILE_N + col];
+                    sum +=
+                        (uint32_t)(pair(a, 0) * pair(b, 0)) + (uint32_t)(pair(a, 1) * pair(b, 1));
+                }
+            *c = (int32_t)sum;
         }
 }
 

@@ -78,10 +78,10 @@ struct qadd {
     int32_t low; /* 0 or -128, or y_zero where a ReLU follows */
 };
 typedef void qadd_fn(const struct qadd *c);
-/* y[i] = saturate(round(sums[i] * scale[i]) + zero); scale[0] for all when one. */
+/* y[i] = saturate(round((sums[i] + bias[i]) * scale[i]) + zero); scale[0] for all when one. */
 struct requant {
     size_t n;
-    const int32_t *sums;
+    const int32_t *sums, *bias; /* bias: NULL for none */
     const float *scale;
     bool one;
     int32_t zero, low, high;
@@ -127,17 +127,10 @@ struct depthwise_f32 {
 };
 typedef void depthwise_f32_fn(const struct depthwise_f32 *c);
 
-/* int32 sums of products: the GEMM tile with bytes. B is packed (taps * k / 4 groups rounded up,
- * nr, 4). */
-struct gemm_q8 {
-    size_t m, n, k, taps;
-    const void *const *a; /* (taps, m): u8 or i8 */
-    const int8_t *b;
-    bool a_signed;
-    int32_t *c;
-    size_t ldc;
-};
-typedef void gemm_q8_fn(const struct gemm_q8 *c);
+/* The same tile with a pair of int16 in the place of each float of A and B, and int32 in that of C:
+ * exact sums of products of bytes from which zero points have been taken off. A row of k pairs
+ * holds 2k numbers; bias is int32. */
+typedef void gemm_pairs_fn(const struct gemm_f32 *c);
 
 struct kernel_set {
 #define SLOT(type, name, ulp, small) type##_fn *name;

@@ -124,6 +124,8 @@ SLOT(gemm_tile, gemm_tile_f32, 0, 0)
 EVERY(gemm_tile_f32)
 SLOT(gemm_f32, gemm_f32, 32, 1.0f)
 EVERY(gemm_f32)
+SLOT(gemm_pairs, gemm_pairs, 0, 0)
+EVERY(gemm_pairs)
 
 /* quant_q8.c */
 SLOT(quantize_u8, quantize_u8, 0, 0)

@@ -42,6 +42,8 @@ QADD(qadd_i8, int8_t, 127)
 void requant_scalar(const struct requant *c) {
     uint8_t *y = c->y;
     for (size_t i = 0; i < c->n; i++)
-        y[i] = (uint8_t)nearest((float)c->sums[i] * c->scale[c->one ? 0 : i], c->zero, c->low,
-                                c->high);
+        y[i] = (uint8_t)nearest(
+            (float)(int32_t)((uint32_t)c->sums[i] + (c->bias ? (uint32_t)c->bias[i] : 0)) *
+                c->scale[c->one ? 0 : i],
+            c->zero, c->low, c->high);
 }

@@ -114,7 +114,8 @@ static void rows_of_group(const struct place *t, const float *x, float *y, size_
                               .panels = t->r->packed + group * each,
                               .bias = t->r->bias ? t->r->bias + group * p->out : NULL,
                               .c = y + group * p->out,
-                              .c_row = p->out * p->groups};
+                              .c_row = p->out * p->groups,
+                              .pairs = p->pairs};
     panel_multiply_rows(&rows);
 }
 

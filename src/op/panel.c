@@ -52,7 +52,7 @@ void panel_pack(const struct panel_source *s, float *panels) {
 
 void panel_multiply_rows(const struct panel_rows *r) {
     const struct gemm_tile t = tile_size();
-    gemm_f32_fn *fn = kernel_set()->gemm_f32;
+    gemm_f32_fn *fn = r->pairs ? kernel_set()->gemm_pairs : kernel_set()->gemm_f32;
     const float *panel = r->panels;
     for (size_t col = 0; col < r->n; col += t.nr, panel += r->taps * r->k * t.nr)
         for (size_t row = 0; row < r->m; row += t.mr) {
@@ -72,7 +72,7 @@ void panel_multiply_rows(const struct panel_rows *r) {
 /* Rows [row, row + rows) by columns [from, to), which begin at a panel. */
 static void block(const struct panel_product *p, size_t row, size_t rows, size_t from, size_t to) {
     const struct gemm_tile t = tile_size();
-    gemm_f32_fn *fn = kernel_set()->gemm_f32;
+    gemm_f32_fn *fn = p->pairs ? kernel_set()->gemm_pairs : kernel_set()->gemm_f32;
     const float *a[TILES * TILE_MAX];
     for (size_t i = 0; i < rows; i++)
         a[i] = p->a + (row + i) * p->a_row;

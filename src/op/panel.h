@@ -25,7 +25,8 @@ struct panel_product {
     const float *bias; /* (n) or NULL */
     float *c;
     size_t c_row;
-    bool add; /* to what C holds */
+    bool add;   /* to what C holds */
+    bool pairs; /* kernel.h's gemm_pairs: pairs of int16 in the place of floats, int32 results */
 };
 void panel_multiply(const struct panel_product *p, int threads);
 
@@ -38,5 +39,6 @@ struct panel_rows {
     const float *panels, *bias;
     float *c;
     size_t c_row;
+    bool pairs;
 };
 void panel_multiply_rows(const struct panel_rows *r);

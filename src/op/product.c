@@ -8,7 +8,7 @@
 enum { FEW_ROWS = 3 };
 
 static bool by_rows(const struct product *p) {
-    return !p->panels && !p->b_transposed && p->m <= FEW_ROWS;
+    return !p->panels && !p->b_transposed && !p->pairs && p->m <= FEW_ROWS;
 }
 
 size_t product_pack_floats(const struct product *p) { return panel_floats(p->k, p->n); }
@@ -70,7 +70,8 @@ void product_run(const struct product *p, const float *a, const float *b, float 
                                            .panels = p->panels ? p->panels : rest,
                                            .bias = p->bias,
                                            .c = c,
-                                           .c_row = p->c_row},
+                                           .c_row = p->c_row,
+                                           .pairs = p->pairs},
                    threads);
 }
 

@@ -12,6 +12,7 @@ struct product {
     bool a_transposed, b_transposed; /* stored (k, m); (n, k) */
     const float *panels;             /* B, packed; NULL: each run packs its own */
     const float *bias;               /* (n) or NULL */
+    bool pairs;                      /* elements are pairs of int16, results int32 (kernel.h) */
 };
 size_t product_scratch(const struct product *p); /* bytes for one run */
 void product_run(const struct product *p, const float *a, const float *b, float *c, void *scratch,

@@ -57,6 +57,8 @@ SIMD vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 SIMD vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 SIMD vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 SIMD vi vi_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+/* Sums of two products of int16. */
+SIMD vi vi_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 SIMD vi vi_min(vi a, vi b) { return _mm256_min_epi32(a, b); }
 SIMD vi vi_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
 #define vi_shl(a, bits) _mm256_slli_epi32((a), (bits)) /* bits: a literal */

@@ -93,13 +93,67 @@ SIMD void single(const struct gemm_f32 *g, const size_t v) {
     }
 }
 
-#define TILE(m)                                                                                    \
+/* The tile of pairs. Vectors of int32 travel as floats where only their bits matter. */
+SIMD void tile_pairs(const struct gemm_f32 *g, const size_t m, const size_t v) {
+    vi acc[MR][2];
+    const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
+#pragma GCC unroll 2
+    for (size_t col = 0; col < v; col++) {
+        vi start = vf_bits(g->bias ? columns_load(g->bias + col * VL, left[col]) : vf_zero());
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++)
+            acc[row][col] =
+                g->add ? vf_bits(columns_load(g->c + row * g->ldc + col * VL, left[col])) : start;
+    }
+    const float *b = g->b;
+    for (size_t tap = 0; tap < g->taps; tap++) {
+        const float *a[MR];
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++)
+            a[row] = g->a[tap * m + row];
+        for (size_t k = 0; k < g->k; k++, b += NR) {
+            vi b0 = vf_bits(vf_load(b)), b1 = v > 1 ? vf_bits(vf_load(b + VL)) : b0;
+#pragma GCC unroll 12
+            for (size_t row = 0; row < m; row++) {
+                int32_t both;
+                memcpy(&both, &a[row][k], sizeof both);
+                vi x = vi_set(both);
+                acc[row][0] = vi_add(acc[row][0], vi_madd(x, b0));
+                if (v > 1)
+                    acc[row][1] = vi_add(acc[row][1], vi_madd(x, b1));
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (size_t col = 0; col < v; col++)
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++)
+            columns_store(g->c + row * g->ldc + col * VL, vi_floats(acc[row][col]), left[col]);
+}
+
+#define TILE(body, m)                                                                              \
     case m:                                                                                        \
         if (wide)                                                                                  \
-            tile(g, m, 2);                                                                         \
+            body(g, m, 2);                                                                         \
         else                                                                                       \
-            tile(g, m, 1);                                                                         \
+            body(g, m, 1);                                                                         \
         break;
+#if SIMD_ROWS == 12
+#define TILES(body)                                                                                \
+    TILE(body, 2)                                                                                  \
+    TILE(body, 3)                                                                                  \
+    TILE(body, 4)                                                                                  \
+    TILE(body, 5)                                                                                  \
+    TILE(body, 6)                                                                                  \
+    TILE(body, 7)                                                                                  \
+    TILE(body, 8)                                                                                  \
+    TILE(body, 9)                                                                                  \
+    TILE(body, 10)                                                                                 \
+    TILE(body, 11)                                                                                 \
+    TILE(body, 12)
+#else
+#define TILES(body) TILE(body, 2) TILE(body, 3) TILE(body, 4) TILE(body, 5) TILE(body, 6)
+#endif
 
 void ISA(gemm_f32)(const struct gemm_f32 *g) {
     const bool wide = g->n > VL;
@@ -110,19 +164,16 @@ void ISA(gemm_f32)(const struct gemm_f32 *g) {
         else
             single(g, 1);
         break;
-        TILE(2)
-        TILE(3)
-        TILE(4)
-        TILE(5)
-        TILE(6)
-#if SIMD_ROWS == 12
-        TILE(7)
-        TILE(8)
-        TILE(9)
-        TILE(10)
-        TILE(11)
-        TILE(12)
-#endif
+        TILES(tile)
+    default: break;
+    }
+}
+
+void ISA(gemm_pairs)(const struct gemm_f32 *g) {
+    const bool wide = g->n > VL;
+    switch (g->m) {
+        TILE(tile_pairs, 1)
+        TILES(tile_pairs)
     default: break;
     }
 }

@@ -80,11 +80,16 @@ void ISA(requant)(const struct requant *c) {
         size_t some = c->n - i < VL ? c->n - i : VL;
         int32_t sums[VL] = {0};
         __builtin_memcpy(sums, c->sums + i, some * sizeof sums[0]);
+        vi sum = vi_load(sums);
+        if (c->bias) {
+            __builtin_memcpy(sums, c->bias + i, some * sizeof sums[0]);
+            sum = vi_add(sum, vi_load(sums));
+        }
         vf scale = c->one       ? vf_set(c->scale[0])
                    : some == VL ? vf_load(c->scale + i)
                                 : vf_load_n(c->scale + i, some);
         uint8_t rest[VL];
-        vi_store_8(rest, nearest(vf_mul(vf_of(vi_load(sums)), scale), zero, low, high));
+        vi_store_8(rest, nearest(vf_mul(vf_of(sum), scale), zero, low, high));
         __builtin_memcpy(y + i, rest, some);
     }
 }

@@ -373,6 +373,58 @@ static void check_gemm_f32(const struct limit *l, gemm_f32_fn *scalar, gemm_f32_
             }
 }
 
+static void check_pairs_one(const struct limit *l, gemm_pairs_fn *fn, const struct gemm_f32 *shape,
+                            size_t nr) {
+    static int16_t x[20 * 140 * 2], b[3 * 40 * 64 * 2];
+    static int32_t bias[64], want[20 * 80];
+    const float *a[3 * 20];
+    struct gemm_f32 g = *shape;
+    for (size_t i = 0; i < 20 * 140 * 2; i++)
+        x[i] = (int16_t)(next() % 511) - 255;
+    for (size_t i = 0; i < 64; i++)
+        bias[i] = (int32_t)(next() % 20000) - 10000;
+    for (size_t i = 0; i < g.taps * g.k * nr * 2; i++)
+        b[i] = i / 2 % nr < g.n ? (int16_t)((int)(next() % 511) - 255) : 0;
+    for (size_t i = 0; i < g.taps * g.m; i++)
+        a[i] = (const float *)x + next() % (19 * 140);
+    int32_t *got = guard(&room, ((g.m - 1) * g.ldc + g.n) * sizeof *got, 4);
+    g.a = a, g.b = (const float *)b, g.c = (float *)got,
+    g.bias = g.bias ? (const float *)bias : NULL;
+    for (size_t row = 0; row < g.m; row++)
+        for (size_t col = 0; col < g.n; col++) {
+            got[row * g.ldc + col] = 7;
+            int32_t sum = g.add ? 7 : g.bias ? bias[col] : 0;
+            for (size_t t = 0; t < g.taps; t++)
+                for (size_t k = 0; k < 2 * g.k; k++)
+                    sum += ((const int16_t *)a[t * g.m + row])[k] *
+                           b[((t * g.k + k / 2) * nr + col) * 2 + k % 2];
+            want[row * 80 + col] = sum;
+        }
+    fn(&g);
+    for (size_t row = 0; row < g.m; row++)
+        assert_memory_equal(&want[row * 80], &got[row * g.ldc], g.n * sizeof *got);
+    check_guard(l, &room);
+}
+
+static void check_gemm_pairs(const struct limit *l, gemm_pairs_fn *scalar, gemm_pairs_fn *fn) {
+    (void)scalar;
+    struct gemm_tile t;
+    tile_of(fn)(&t);
+    for (size_t m = 1; m <= t.mr; m++)
+        for (size_t n = 1; n <= t.nr; n++)
+            for (size_t k = 1; k < 20; k += 6) {
+                size_t mode = next() % 3;
+                struct gemm_f32 g = {.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .taps = 1 + next() % 3,
+                                     .ldc = n + next() % 3,
+                                     .add = mode == 1,
+                                     .bias = mode == 2 ? specials : NULL};
+                check_pairs_one(l, fn, &g, t.nr);
+            }
+}
+
 #define CHECK_QUANTIZE(type, ctype)                                                                \
     static void check_quantize_##type(const struct limit *l, quantize_##type##_fn *scalar,         \
                                       quantize_##type##_fn *fn) {                                  \
@@ -435,7 +487,7 @@ static void check_qadd(const struct limit *l, qadd_fn *scalar, qadd_fn *fn) {
 }
 
 static void check_requant(const struct limit *l, requant_fn *scalar, requant_fn *fn) {
-    int32_t sums[N_MAX];
+    int32_t sums[N_MAX + 8];
     float scale[N_MAX];
     uint8_t want[N_MAX];
     for (size_t i = 0; i < N_MAX; i++)
@@ -444,6 +496,7 @@ static void check_requant(const struct limit *l, requant_fn *scalar, requant_fn 
         for (int one = 0; one < 2; one++) {
             struct requant c = {.n = n,
                                 .sums = sums + 1,
+                                .bias = n % 2 ? sums + 7 : NULL,
                                 .scale = scale,
                                 .one = one,
                                 .zero = 5,

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* q_linear_conv (ONNX QLinearConv 10) and conv_integer (ConvInteger 10).
+ *
+ * Where the CPU multiplies bytes exactly (VNNI, AMX) and every parameter is constant, q_linear_conv
+ * is oneDNN's. Everywhere else bytes become int16 with their zero points taken off, which our own
+ * gathered product sums exactly; padding is then really zero. Channels last; a PLAIN node is
+ * carried there and back.
+ *
+ * Scratch: [x channels last] [x as pairs] [weights as pairs] [packed weights] [sums] [y channels
+ * last] [scales] [kernel's]. */
+#include "op/implicit.h"
+#include "op/op_list.h"
+#include "op/operand.h"
+#include "op/pack.h"
+#include "op/q8.h"
+#include "op/reorder.h"
+#include "kernel/dnnl.h"
+
+/* Which input is what; -1: there is none. */
+struct roles {
+    int x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias;
+};
+static const struct roles of_linear = {0, 1, 2, 3, 4, 5, 6, 7, 8},
+                          of_integer = {0, -1, 2, 1, -1, 3, -1, -1, -1};
+
+static const struct roles *roles_of(const struct node *n) {
+    return n->op == &op_q_linear_conv ? &of_linear : &of_integer;
+}
+static const struct tensor *given(const struct op_call *c, int i) {
+    return i < 0 ? NULL : operand_in(c, i);
+}
+static const struct tensor *constant(const struct op_prepare *c, int i) {
+    return i >= 0 && i < c->node->n_in && c->in[i].dtype != DT_NONE ? c->in[i].data : NULL;
+}
+static bool absent(const struct op_prepare *c, int i) {
+    return i < 0 || i >= c->node->n_in || c->in[i].dtype == DT_NONE;
+}
+
+/* --- infer --- */
+
+static enum code shapes(const struct operand_at *at, const struct shape *x, const struct shape *w,
+                        struct window *window, struct err *e) {
+    char text_x[SHAPE_TEXT], text_w[SHAPE_TEXT];
+    int64_t groups = attr_int(at->node, "group", 1);
+    if (x->rank < 3 || x->rank > 2 + WINDOW_DIMS || w->rank != x->rank || groups < 1 ||
+        groups > w->dims[0] || w->dims[0] % groups != 0 || x->dims[1] != w->dims[1] * groups)
+        return operand_fail(at, e, INVALID, "input %s with weights %s in %lld groups",
+                            shape_print(x, text_x), shape_print(w, text_w), (long long)groups);
+    return window_of(at, x, w->dims + 2, window, e);
+}
+
+static enum code infer(struct op_infer *c, const struct roles *r, enum dtype result,
+                       struct err *e) {
+    if (!q8_is(c->in[r->x].dtype) || !q8_is(c->in[r->w].dtype) ||
+        (result != DT_I32 && !q8_is(result)))
+        return operand_fail(c, e, UNSUPPORTED, "input %s, weights %s, output %s",
+                            dtype_name(c->in[r->x].dtype), dtype_name(c->in[r->w].dtype),
+                            dtype_name(result));
+    operand_out_later(c, 0, result);
+    if (!c->in[r->x].known || !c->in[r->w].known)
+        return OK;
+    const struct shape *x = &c->in[r->x].shape, *w = &c->in[r->w].shape;
+    struct window window;
+    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    const int per_channel[] = {r->w_scale, r->w_zero},
+              single[] = {r->x_scale, r->x_zero, r->y_scale, r->y_zero};
+    for (int i = 0; i < 2; i++)
+        if (per_channel[i] >= 0 && operand_given(c, per_channel[i]))
+            TRY(q8_check(OPERAND_AT(c), &c->in[per_channel[i]], w->dims[0],
+                         "a parameter of the weights", e));
+    for (int i = 0; i < 4; i++)
+        if (single[i] >= 0 && operand_given(c, single[i]))
+            TRY(q8_check(OPERAND_AT(c), &c->in[single[i]], 1, "a parameter of the input or output",
+                         e));
+    if (r->bias >= 0 && operand_given(c, r->bias) &&
+        (c->in[r->bias].dtype != DT_I32 || c->in[r->bias].shape.rank != 1 ||
+         c->in[r->bias].shape.dims[0] != w->dims[0]))
+        return operand_fail(c, e, INVALID, "the bias is not %lld numbers of type i32",
+                            (long long)w->dims[0]);
+    struct shape out = {.rank = x->rank, .dims = {x->dims[0], w->dims[0]}};
+    for (int i = 0; i < window.n; i++)
+        out.dims[2 + i] = window.out[i];
+    return operand_out(c, 0, result, &out, e);
+}
+
+static enum code infer_q_linear_conv(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 8, e));
+    return infer(c, &of_linear, c->in[7].dtype, e);
+}
+
+static enum code infer_conv_integer(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 2, e));
+    return infer(c, &of_integer, DT_I32, e);
+}
+
+/* --- prepare --- */
+
+struct qconv {
+    struct implicit implicit;                                /* in units: pairs of channels */
+    size_t channels_in, channels_out, pixels_in, pixels_out; /* of one group; of one picture */
+    struct dnnl_task *task;                                  /* or NULL. Owned, freed by release */
+    const void *packed;                                      /* or NULL: packed by each run */
+    bool plain;
+    size_t x_at, pairs_at, w_at, packed_at, sums_at, y_at, scale_at, inner_at;
+};
+
+/* oneDNN's byte products saturate in between without VNNI. */
+static bool exact_bytes(void) { return (cpu_flags() & (CPU_VNNI | CPU_AVX_VNNI | CPU_AMX)) != 0; }
+
+/* Weights as i8 with a zero point of 0: as they are, or shifted when that fits. NULL: not possible.
+ */
+static const int8_t *plain_weights(struct op_prepare *c, const struct tensor *w,
+                                   const struct tensor *zero, int8_t *room) {
+    if (w->dtype == DT_I8 && q8_all_zero(zero))
+        return w->data;
+    const size_t n = tensor_count(w), each = n / (size_t)w->shape.dims[0];
+    for (size_t i = 0; i < n; i++) {
+        int64_t v = tensor_i64(w, i) - q8_zero(zero, i / each);
+        if (v < -128 || v > 127)
+            return NULL;
+        room[i] = (int8_t)v;
+    }
+    (void)c;
+    return room;
+}
+
+static bool all_constant(const struct op_prepare *c, const struct roles *r) {
+    const int needed[] = {r->x_scale, r->w, r->w_scale, r->y_scale},
+              zeros[] = {r->x_zero, r->w_zero, r->y_zero};
+    for (int i = 0; i < 4; i++)
+        if (!constant(c, needed[i]))
+            return false;
+    for (int i = 0; i < 3; i++)
+        if (!absent(c, zeros[i]) && !constant(c, zeros[i]))
+            return false;
+    return true;
+}
+
+static enum code scales_of(const struct operand_at *at, const struct roles *r,
+                           const struct tensor *const *in, float *to, size_t n, struct err *e) {
+    const float x = q8_scale(in[r->x_scale], 0), y = q8_scale(in[r->y_scale], 0);
+    for (size_t i = 0; i < n; i++) {
+        to[i] = x * q8_scale(in[r->w_scale], i) / y;
+        if (!__builtin_isfinite(to[i]))
+            return operand_fail(at, e, INVALID, "the scales of input, weights and output give %g",
+                                (double)to[i]);
+    }
+    return OK;
+}
+
+static void describe(const struct op_prepare *c, const struct qconv *s, const struct roles *r,
+                     struct dnnl_conv *d) {
+    const struct window *w = &s->implicit.w;
+    const size_t groups = s->implicit.groups;
+    *d = (struct dnnl_conv){.n_spatial = w->n,
+                            .batch = (int64_t)s->implicit.batch,
+                            .groups = (int64_t)groups,
+                            .in_channels = (int64_t)(groups * s->channels_in),
+                            .out_channels = (int64_t)(groups * s->channels_out),
+                            .src = c->in[r->x].dtype == DT_U8 ? DNNL_NUMBER_U8 : DNNL_NUMBER_I8,
+                            .dst = c->out[0].dtype == DT_U8 ? DNNL_NUMBER_U8 : DNNL_NUMBER_I8,
+                            .bias = !absent(c, r->bias),
+                            .src_zero = q8_zero(constant(c, r->x_zero), 0),
+                            .dst_zero = q8_zero(constant(c, r->y_zero), 0),
+                            .threads = c->threads};
+    for (int i = 0; i < w->n; i++) {
+        d->in[i] = w->in[i], d->out[i] = w->out[i];
+        d->kernel[i] = w->kernel[i], d->stride[i] = w->stride[i], d->dilation[i] = w->dilation[i];
+        d->before[i] = w->before[i], d->after[i] = w->after[i];
+    }
+}
+
+/* Leaves s->task NULL when oneDNN will not do. */
+static enum code try_task(struct op_prepare *c, struct qconv *s, const struct roles *r,
+                          struct err *e) {
+    const struct tensor *w = constant(c, r->w);
+    struct arena_mark mark = arena_mark(c->arena);
+    const size_t n = s->implicit.groups * s->channels_out;
+    float *scales = ARENA_ARRAY(c->arena, n, float);
+    int8_t *room = ARENA_ARRAY(c->arena, tensor_count(w), int8_t);
+    const struct tensor *in[9] = {0};
+    if (!scales || !room)
+        return arena_fail(c->arena, tensor_count(w), "weights", e);
+    for (int i = 0; i < c->node->n_in && i < 9; i++)
+        in[i] = constant(c, i);
+    TRY(scales_of(OPERAND_AT(c), r, in, scales, n, e));
+    const int8_t *weights = plain_weights(c, w, in[r->w_zero], room);
+    struct dnnl_conv d;
+    struct err ignored;
+    describe(c, s, r, &d);
+    d.scales = scales;
+    d.n_scales = tensor_count(in[r->w_scale]) > 1 ? (int64_t)n : 1;
+    if (weights && dnnl_task_conv(&d, &s->task, &ignored) == OK) {
+        void *to;
+        bool filled;
+        uint64_t shift = weights == w->data ? 0 : 0x9e3779b97f4a7c15u;
+        TRY(pack_room(c, w->data, dnnl_task_packing(s->task) ^ shift, dnnl_task_packed(s->task),
+                      &to, &filled, e));
+        if (!filled)
+            TRY(dnnl_task_pack(s->task, weights, to, e));
+        s->packed = to;
+    }
+    if (s->packed == NULL || c->packs)
+        arena_reset(c->arena, mark);
+    return OK;
+}
+
+/* (out, in/groups, taps) bytes to (out, units, taps) pairs. */
+static void weight_pairs(const struct qconv *s, const struct tensor *w, const struct tensor *zero,
+                         int16_t *to) {
+    const size_t taps = window_taps(&s->implicit.w), units = s->implicit.in,
+                 outs = s->implicit.groups * s->channels_out;
+    for (size_t out = 0; out < outs; out++)
+        for (size_t unit = 0; unit < units; unit++)
+            for (size_t tap = 0; tap < taps; tap++)
+                for (size_t half = 0; half < 2; half++) {
+                    size_t in = 2 * unit + half, at = (out * s->channels_in + in) * taps + tap;
+                    *to++ =
+                        in < s->channels_in ? (int16_t)(tensor_i64(w, at) - q8_zero(zero, out)) : 0;
+                }
+}
+
+static size_t weight_floats(const struct qconv *s) {
+    return s->implicit.groups * s->channels_out * s->implicit.in * window_taps(&s->implicit.w);
+}
+
+static enum code pack_pairs(struct op_prepare *c, struct qconv *s, const struct roles *r,
+                            struct err *e) {
+    const struct tensor *w = constant(c, r->w), *zero = constant(c, r->w_zero);
+    void *to;
+    bool filled;
+    if (!w || (!zero && !absent(c, r->w_zero)))
+        return OK;
+    TRY(pack_room(c, w->data, PACK_OTHER + 1 + s->implicit.groups,
+                  implicit_packed(&s->implicit) * sizeof(float), &to, &filled, e));
+    if (!filled) {
+        float *pairs = mem_alloc(weight_floats(s) * sizeof(float));
+        if (!pairs)
+            return operand_fail(c, e, NOMEM, "no memory to pack weights");
+        weight_pairs(s, w, zero, (int16_t *)pairs);
+        implicit_pack(&s->implicit, pairs, to);
+        mem_free(pairs);
+    }
+    s->packed = to;
+    return OK;
+}
+
+static size_t take(size_t *at, size_t bytes) {
+    size_t here = *at;
+    *at = mem_round_up(here + bytes, MEM_LINE);
+    return here;
+}
+
+static void lay_out(struct op_prepare *c, struct qconv *s) {
+    const struct implicit *p = &s->implicit;
+    const size_t in = p->batch * s->pixels_in * p->groups,
+                 out = p->batch * s->pixels_out * p->groups * s->channels_out;
+    const bool own = s->task == NULL;
+    size_t at = 0;
+    s->x_at = take(&at, s->plain ? in * s->channels_in : 0);
+    s->pairs_at = take(&at, own ? in * p->in * sizeof(float) : 0);
+    s->w_at = take(&at, s->packed ? 0 : weight_floats(s) * sizeof(float));
+    s->packed_at = take(&at, s->packed ? 0 : implicit_packed(p) * sizeof(float));
+    s->sums_at = take(&at, own ? out * sizeof(int32_t) : 0);
+    s->y_at = take(&at, s->plain ? out : 0);
+    s->scale_at = take(&at, p->groups * s->channels_out * sizeof(float));
+    s->inner_at = take(&at, own ? implicit_scratch(p, c->threads) : dnnl_task_scratch(s->task));
+    c->scratch_bytes = at;
+}
+
+static void release_qconv(void *state) {
+    struct qconv *s = state;
+    if (s)
+        dnnl_task_free(s->task);
+}
+
+static enum code prepare_qconv(struct op_prepare *c, struct err *e) {
+    const struct roles *r = roles_of(c->node);
+    const struct shape *x = &c->in[r->x].shape, *w = &c->in[r->w].shape;
+    struct window window;
+    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    struct qconv *s = ARENA_NEW(c->arena, struct qconv);
+    if (!s)
+        return arena_fail(c->arena, sizeof *s, "a convolution", e);
+    size_t groups = (size_t)attr_int(c->node, "group", 1);
+    s->channels_in = (size_t)w->dims[1], s->channels_out = (size_t)w->dims[0] / groups;
+    s->pixels_in = window_inputs(&window), s->pixels_out = window_pixels(&window);
+    s->plain = c->in[r->x].layout == LAYOUT_PLAIN;
+    implicit_plan(&s->implicit, &window, (size_t)x->dims[0], groups, q8_units(s->channels_in),
+                  s->channels_out);
+    s->implicit.depthwise = false;
+    s->implicit.pairs = true;
+    enum code code = OK;
+    if (r == &of_linear && exact_bytes() && all_constant(c, r))
+        code = try_task(c, s, r, e);
+    if (code == OK && !s->task)
+        code = pack_pairs(c, s, r, e);
+    if (code != OK) {
+        release_qconv(s);
+        return code;
+    }
+    lay_out(c, s);
+    c->state = s;
+    c->flops = 2.0 * (double)(s->implicit.batch * s->pixels_out) *
+               (double)(groups * s->channels_out) * (double)(s->channels_in * window_taps(&window));
+    c->kernel = s->task ? dnnl_task_kernel(s->task) : "gather int16";
+    return OK;
+}
+
+/* --- run --- */
+
+struct finish { /* what turns sums into bytes */
+    struct q8_narrow narrow;
+    const int32_t *sums;
+    uint8_t *y;
+};
+
+static void narrow_stretch(void *ctx, size_t begin, size_t count) {
+    const struct finish *f = ctx;
+    struct q8_narrow n = f->narrow;
+    n.rows = count / n.n, n.sums = f->sums + begin, n.y = f->y + begin;
+    q8_narrow(&n);
+}
+
+static enum code run_own(const struct op_call *c, const struct qconv *s, const struct roles *r,
+                         const void *x, void *y, struct err *e) {
+    const struct implicit *p = &s->implicit;
+    char *scratch = c->scratch;
+    const struct tensor *w_zero = given(c, r->w_zero), *bias = given(c, r->bias);
+    const size_t outs = p->groups * s->channels_out;
+    q8_widen(&(struct q8_widen){.x = x,
+                                .is_signed = c->in[r->x]->dtype == DT_I8,
+                                .rows = p->batch * s->pixels_in * p->groups,
+                                .n = s->channels_in,
+                                .x_row = s->channels_in,
+                                .zero = q8_zero(given(c, r->x_zero), 0),
+                                .y = (int16_t *)(scratch + s->pairs_at)},
+             c->threads);
+    const float *packed = s->packed;
+    if (!packed) {
+        weight_pairs(s, c->in[r->w], w_zero, (int16_t *)(scratch + s->w_at));
+        implicit_pack(p, (const float *)(scratch + s->w_at), (float *)(scratch + s->packed_at));
+        packed = (const float *)(scratch + s->packed_at);
+    }
+    const bool sums_only = r == &of_integer;
+    float *scale = (float *)(scratch + s->scale_at),
+          *sums = sums_only ? y : (float *)(scratch + s->sums_at);
+    struct finish f = {.sums = (const int32_t *)sums, .y = y};
+    if (!sums_only) {
+        TRY(scales_of(OPERAND_AT(c), r, c->in, scale, outs, e));
+        f.narrow = (struct q8_narrow){.n = outs,
+                                      .bias = bias ? bias->data : NULL,
+                                      .scale = scale,
+                                      .zero = q8_zero(given(c, r->y_zero), 0),
+                                      .is_signed = c->out[0]->dtype == DT_I8};
+    }
+    implicit_run(p, &(struct implicit_run){.x = (const float *)(scratch + s->pairs_at),
+                                           .packed = packed,
+                                           .y = sums,
+                                           .scratch = scratch + s->inner_at,
+                                           .threads = c->threads,
+                                           .done = sums_only ? NULL : narrow_stretch,
+                                           .ctx = &f});
+    return OK;
+}
+
+static enum code run_qconv(const struct op_call *c, struct err *e) {
+    const struct qconv *s = c->state;
+    const struct implicit *p = &s->implicit;
+    const struct roles *r = roles_of(c->node);
+    const size_t bytes = dtype_size(c->out[0]->dtype), outs = p->groups * s->channels_out;
+    char *scratch = c->scratch;
+    const void *x = c->in[r->x]->data;
+    void *y = c->out[0]->data;
+    if (tensor_count(c->out[0]) == 0)
+        return OK;
+    if (s->plain) {
+        reorder_planes(x, scratch + s->x_at, p->batch, p->groups * s->channels_in, s->pixels_in, 1,
+                       c->threads);
+        x = scratch + s->x_at;
+        y = scratch + (bytes == 1 ? s->y_at : s->sums_at);
+    }
+    if (s->task) {
+        const struct tensor *bias = given(c, r->bias);
+        struct dnnl_run run = {.src = x,
+                               .weights = s->packed,
+                               .bias = bias ? bias->data : NULL,
+                               .dst = y,
+                               .scratch = scratch + s->inner_at};
+        TRY(dnnl_task_run(s->task, &run, e));
+    } else {
+        TRY(run_own(c, s, r, x, y, e));
+    }
+    if (s->plain)
+        reorder_planes(y, c->out[0]->data, p->batch, s->pixels_out, outs, bytes, c->threads);
+    return OK;
+}
+
+const struct op op_q_linear_conv = {"q_linear_conv",     OP_PURE | OP_NHWC | OP_NHWC_WINS,
+                                    infer_q_linear_conv, prepare_qconv,
+                                    run_qconv,           release_qconv};
+const struct op op_conv_integer = {"conv_integer",     OP_PURE | OP_NHWC | OP_NHWC_WINS,
+                                   infer_conv_integer, prepare_qconv,
+                                   run_qconv,          release_qconv};
