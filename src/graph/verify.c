@@ -13,11 +13,11 @@
 
 enum { DEPTH_MAX = 24 }; /* of subgraphs; importers allow 16, passes add none */
 
-enum { READY = 1, INPUT = 2 };
+enum { READY = 1, INPUT = 2, MADE = 4 };
 
 struct frame {
     const struct graph *graph;
-    uint8_t *ready; /* (n_values) READY, INPUT */
+    uint8_t *ready; /* (n_values) READY, INPUT, MADE (by a node) */
     const struct frame *up;
     int depth;
 };
@@ -179,7 +179,7 @@ static enum code check_node_outputs(const struct frame *f, node_id id, struct er
         if (f->ready[n->out[i]] || v->producer != id)
             return fail(e, FORMAT, "%.*s: '%.*s' is made twice", STR(node_label(g, n, label)),
                         STR(v->name));
-        f->ready[n->out[i]] = READY;
+        f->ready[n->out[i]] = READY | MADE;
     }
     return OK;
 }
@@ -195,19 +195,11 @@ static enum code check_node(const struct frame *f, node_id id, struct err *e) {
     return check_node_outputs(f, id, e);
 }
 
-/* Whatever makes a value is recorded in it; a value nobody makes stays unready. */
-static enum code check_producers(const struct graph *g, struct err *e) {
-    for (int v = 0; v < g->n_values; v++) {
-        const struct value *value = &g->values[v];
-        if (value->producer == NODE_NONE)
-            continue;
-        bool found = value->producer >= 0 && value->producer < g->n_nodes;
-        for (int i = 0, n = found ? g->nodes[value->producer].n_out : 0; found; i++) {
-            found = i < n;
-            if (found && g->nodes[value->producer].out[i] == v)
-                break;
-        }
-        if (!found)
+/* A value that names a producer was made by it: check_node_outputs compared the two. */
+static enum code check_producers(const struct frame *f, struct err *e) {
+    for (int v = 0; v < f->graph->n_values; v++) {
+        const struct value *value = &f->graph->values[v];
+        if (value->producer != NODE_NONE && !(f->ready[v] & MADE))
             return fail(e, FORMAT, "value '%.*s' names a producer that does not make it",
                         STR(value->name));
     }
@@ -220,7 +212,7 @@ static enum code walk(struct frame *f, struct err *e) {
     TRY(check_values(f, e));
     for (node_id n = 0; n < g->n_nodes; n++)
         TRY(check_node(f, n, e));
-    TRY(check_producers(g, e));
+    TRY(check_producers(f, e));
     for (int i = 0; i < g->n_outputs; i++) {
         if (!id_ok(g, g->outputs[i]))
             return fail(e, FORMAT, "output %d of %s names no value", i, name_of(g, text));

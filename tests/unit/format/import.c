@@ -195,6 +195,20 @@ static void external_data_is_mapped(void **state) {
     REFUSED("m.onnx", FORMAT, "is too short");
 }
 
+/* Larger than any protobuf file can be; a file of holes takes no room. */
+static void external_data_may_be_huge(void **state) {
+    (void)state;
+    write_file("w.bin", "", 0);
+    int fd = open(path_of("w.bin"), O_WRONLY);
+    assert_int_equal(pwrite(fd, (float[]){1, 2, 3}, 12, (off_t)3 << 30), 12);
+    close(fd);
+    put_external("w.bin", "3221225472");
+    assert_ok(open_it("m.onnx", false));
+    const struct value *w = &i.model->main->values[i.model->main->outputs[0]];
+    assert_true(tensor_f64(w->constant, 2) == 3);
+    import_close(&i);
+}
+
 static void external_data_stays_in_the_folder(void **state) {
     (void)state;
     write_file("w.bin", "123456789012", 12);
@@ -253,6 +267,7 @@ int main(void) {
         T(errors_name_the_file_and_are_one_line),
         T(memory_of_the_import_is_limited),
         T(external_data_is_mapped),
+        T(external_data_may_be_huge),
         T(external_data_stays_in_the_folder),
         T(by_parts_no_link_is_followed),
     };
