@@ -91,6 +91,15 @@ static size_t value_bytes(const struct value *v) {
     return shape_bytes(&v->shape, dtype_size(v->dtype), &bytes) ? bytes : 0;
 }
 
+/* A post reads its operand after the result has been written. */
+static bool posts_read(const struct node *n, int input) {
+    for (int k = 0; k < n->n_post; k++)
+        if ((n->post[k].kind == POST_ADD || n->post[k].kind == POST_MUL) &&
+            n->post[k].input == input)
+            return true;
+    return false;
+}
+
 static bool may_overwrite(const struct placing *x, const struct node *n, int step) {
     const struct graph *g = x->p->graph;
     const struct place *places = x->p->places;
@@ -105,7 +114,8 @@ static bool may_overwrite(const struct placing *x, const struct node *n, int ste
         value_bytes(&g->values[in]) != x->bytes[root])
         return false;
     for (int i = 1; i < n->n_in; i++)
-        if (n->in[i] != VALUE_NONE && n->in[i] != in && places[n->in[i]].root == root)
+        if (n->in[i] != VALUE_NONE && places[n->in[i]].root == root &&
+            (n->in[i] != in || posts_read(n, i)))
             return false;
     return true;
 }

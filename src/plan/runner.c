@@ -33,6 +33,8 @@ static void describe_values(struct runner *r) {
             r->values[v] = *value->constant;
         else if (r->plan->places[v].kind != PLACE_LATE)
             r->values[v] = (struct tensor){value->dtype, value->layout, value->shape, NULL};
+        if (!value->constant && r->plan->places[v].kind == PLACE_CONSTANT) /* a view of one */
+            r->values[v].data = g->values[r->plan->places[v].root].constant->data;
     }
 }
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The graph engine behind a pipe, for the golden tests and the benchmark: loads one model, then obeys lines of stdin.
+/* The graph engine behind a pipe, for the golden tests and the benchmark: loads one model, then
+ * obeys lines of stdin.
  *
- *   run DIR          inputs DIR/in_0.npy, ... (a missing one takes its default); writes DIR/out_0.npy, ...; "ok"
- *   bench N DIR      N runs after two to warm up: "ok NS NS ..."
- *   steps DIR        one line per step: calls, ns, op, kernel, layout, shapes; then "ok"
- *   info             "in NAME DTYPE DIMS", "out ...", "batches 0|1", "pass NAME" by bit; then "ok"
- *   memory           "constant packed slab plans runners"; then "ok"
+ *   run DIR          inputs DIR/in_0.npy, ... (a missing one takes its default); writes
+ * DIR/out_0.npy, ...; "ok" bench N DIR      N runs after two to warm up: "ok NS NS ..." steps DIR
+ * one line per step: calls, ns, op, kernel, layout, shapes; then "ok" info             "in NAME
+ * DTYPE DIMS", "out ...", "batches 0|1", "pass NAME" by bit; then "ok" memory           "constant
+ * packed slab plans runners"; then "ok"
  *
- * A failure is one line "error CODE text". Usage: run_model MODEL [--threads N] [--off MASK] [--profile] */
+ * A failure is one line "error CODE text". Usage: run_model MODEL [--threads N] [--off MASK]
+ * [--profile] */
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/file.h"
@@ -21,7 +23,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { INPUTS_MAX = 64, ARENA_CAP = 2000 << 20, WARM_RUNS = 2 };
+enum {
+    LINE_ROOM = 8192,
+    PATH_ROOM = LINE_ROOM + 32,
+    INPUTS_MAX = 64,
+    ARENA_CAP = 2000 << 20,
+    WARM_RUNS = 2
+};
 
 struct driver {
     struct import import;
@@ -30,13 +38,14 @@ struct driver {
     struct arena arena; /* of one command */
 };
 
-static enum code read_inputs(struct driver *d, const char *dir, struct tensor *inputs, struct err *e) {
+static enum code read_inputs(struct driver *d, const char *dir, struct tensor *inputs,
+                             struct err *e) {
     const struct session_io *io;
     size_t n = session_inputs(d->session, &io);
     if (n > INPUTS_MAX)
         return fail(e, LIMIT, "%zu inputs", n);
     for (size_t i = 0; i < n; i++) {
-        char path[4096];
+        char path[PATH_ROOM];
         snprintf(path, sizeof path, "%s/in_%zu.npy", dir, i);
         inputs[i] = (struct tensor){0};
         if (access(path, R_OK) != 0)
@@ -58,7 +67,7 @@ static enum code read_inputs(struct driver *d, const char *dir, struct tensor *i
 }
 
 static enum code write_output(const char *dir, size_t i, const struct tensor *t, struct err *e) {
-    char path[4096];
+    char path[PATH_ROOM];
     struct buf b;
     buf_init(&b, (size_t)4 << 30);
     enum code code = npy_put(t, &b, e);
@@ -114,9 +123,10 @@ static enum code do_steps(struct driver *d, const char *dir, struct err *e) {
     struct session_ask ask = {.inputs = inputs, .threads = d->threads};
     TRY(session_explain(d->session, &ask, &d->arena, &rows, &n, e));
     for (size_t i = 0; i < n; i++)
-        printf("%llu\t%llu\t%llu\t%.*s\t%.*s\t%.*s\t%.*s\t%.*s\n", (unsigned long long)rows[i].calls,
-               (unsigned long long)rows[i].total_ns, (unsigned long long)rows[i].min_ns, STR(rows[i].op),
-               STR(rows[i].kernel), STR(rows[i].layout), STR(rows[i].shapes), STR(rows[i].node));
+        printf("%llu\t%llu\t%llu\t%.*s\t%.*s\t%.*s\t%.*s\t%.*s\n",
+               (unsigned long long)rows[i].calls, (unsigned long long)rows[i].total_ns,
+               (unsigned long long)rows[i].min_ns, STR(rows[i].op), STR(rows[i].kernel),
+               STR(rows[i].layout), STR(rows[i].shapes), STR(rows[i].node));
     return OK;
 }
 
@@ -141,7 +151,8 @@ static void do_info(struct driver *d) {
 static void do_memory(struct driver *d) {
     struct session_memory m;
     session_memory(d->session, &m);
-    printf("%zu %zu %zu %zu %zu\n", m.constant_bytes, m.packed_bytes, m.slab_bytes, m.plans, m.runners);
+    printf("%zu %zu %zu %zu %zu\n", m.constant_bytes, m.packed_bytes, m.slab_bytes, m.plans,
+           m.runners);
 }
 
 static enum code obey(struct driver *d, char *line, struct err *e) {
@@ -164,7 +175,7 @@ static enum code obey(struct driver *d, char *line, struct err *e) {
 }
 
 static void obey_all(struct driver *d) {
-    char line[8192];
+    char line[LINE_ROOM];
     while (fgets(line, sizeof line, stdin)) {
         struct err e = {0};
         line[strcspn(line, "\n")] = 0;
@@ -189,7 +200,8 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--profile") == 0)
             o.profile = true;
     }
-    if (argc < 2 || cpu_setup(&e) != OK || import_open(argv[1], &(struct format_limits){0}, &d.import, &e) != OK) {
+    if (argc < 2 || cpu_setup(&e) != OK ||
+        import_open(argv[1], &(struct format_limits){0}, &d.import, &e) != OK) {
         printf("error %s %s\n", err_name(e.code), argc < 2 ? "usage: run_model MODEL" : e.text);
         return 1;
     }

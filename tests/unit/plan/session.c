@@ -366,6 +366,33 @@ static void explained(void **unused) {
     toy_deinit(&t);
 }
 
+/* x + 3, limited, times x: the product is a post that reads x after the sum has been written. */
+static void posts_read_what_was(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id in = toy_input(&t, "x", DT_F32, SHAPE(-1, 8)), x = toy_node(&t, "exp", IDS(in));
+    value_id sum = toy_node(&t, "add", IDS(x, toy_number(&t, 3)));
+    value_id y = toy_node(&t, "clip", IDS(sum, toy_number(&t, 0), toy_number(&t, 5)));
+    toy_output(&t, toy_node(&t, "mul", IDS(x, y)));
+    struct tensor data = toy_tensor(&t, SHAPE(2, 8), 1);
+    toy_equivalent(&t, &data, 1e-6);
+    toy_deinit(&t);
+}
+
+/* A constant that is only reshaped, and nothing is folded. */
+static void views_of_constants(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1, 3, 2));
+    value_id b = toy_node(&t, "reshape", IDS(toy_weights(&t, SHAPE(3), 1), INTS(&t, 1, 3, 1)));
+    toy_output(&t, toy_node(&t, "add", IDS(x, b)));
+    struct tensor data = toy_tensor(&t, SHAPE(2, 3, 2), 1);
+    toy_equivalent(&t, &data, 0);
+    toy_deinit(&t);
+}
+
 static void pass_names(void **unused) {
     (void)unused;
     assert_true(pass_count() > 5);
@@ -383,7 +410,7 @@ int main(void) {
         cmocka_unit_test(wanted_outputs),  cmocka_unit_test(default_input),
         cmocka_unit_test(stopped_runs),    cmocka_unit_test(memory_limit),
         cmocka_unit_test(late_steps),      cmocka_unit_test(concurrent_runs),
-        cmocka_unit_test(explained),       cmocka_unit_test(pass_names),
+        cmocka_unit_test(explained), cmocka_unit_test(posts_read_what_was), cmocka_unit_test(views_of_constants),       cmocka_unit_test(pass_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
