@@ -261,6 +261,12 @@ static const struct onnx_op ai_onnx_ml[] = {
 /* Operators of ONNX Runtime's own domain that mean exactly what one of ours means. */
 static const struct onnx_op com_microsoft[] = {
     {"Gelu", 1, 0, "gelu"},
+    {"QGemm", 1, 0, "q_gemm"},
+    {"QLinearAdd", 1, 0, "q_linear_add"},
+    {"QLinearGlobalAveragePool", 1, 0, "q_linear_global_average_pool"},
+    {"QLinearLeakyRelu", 1, 0, "q_linear_leaky_relu"},
+    {"QLinearMul", 1, 0, "q_linear_mul"},
+    {"QLinearSigmoid", 1, 0, "q_linear_sigmoid"},
 };
 
 struct section {

@@ -188,6 +188,9 @@ OP(lp_normalization)
 OP(mean_variance_normalization)
 /* lrn.c */
 OP(lrn)
+/* resize.c */
+OP(resize)
+OP(upsample)
 /* random.c */
 OP(random_normal)
 OP(random_uniform)
@@ -238,3 +241,13 @@ OP(label_encoder)
 OP(binarizer)
 /* tree.c */
 OP(tree_ensemble)
+/* qmatmul.c */
+OP(q_linear_mat_mul)
+OP(mat_mul_integer)
+OP(q_gemm)
+/* qlinear.c */
+OP(q_linear_add)
+OP(q_linear_mul)
+OP(q_linear_sigmoid)
+OP(q_linear_leaky_relu)
+OP(q_linear_global_average_pool)

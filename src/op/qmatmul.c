@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* q_linear_mat_mul (ONNX QLinearMatMul 10, 21), mat_mul_integer (MatMulInteger 10), q_gemm
+ * (com.microsoft QGemm).
+ *
+ * One product of bytes in int32, then for the linear ones scaled, shifted and saturated. oneDNN
+ * where every parameter is constant, B is one matrix and the CPU multiplies bytes exactly; else
+ * pairs of int16 (q8.h) and our own tile. Parameters of A may be per row, those of B per column; of
+ * the output single.
+ *
+ * Scratch: [A as pairs] [B as pairs] [sums] [scales] [kernel's]. */
+#include "kernel/dnnl.h"
+#include "op/op_list.h"
+#include "op/operand.h"
+#include "op/pack.h"
+#include "op/product.h"
+#include "op/q8.h"
+#include "op/team.h"
+
+struct roles { /* which input is what; -1: there is none */
+    int a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero, bias;
+};
+static const struct roles of_linear = {0, 1, 2, 3, 4, 5, 6, 7, -1},
+                          of_integer = {0, -1, 2, 1, -1, 3, -1, -1, -1},
+                          of_gemm = {0, 1, 2, 3, 4, 5, 7, 8, 6};
+
+static const struct roles *roles_of(const struct node *n) {
+    return n->op == &op_q_linear_mat_mul ? &of_linear
+           : n->op == &op_q_gemm         ? &of_gemm
+                                         : &of_integer;
+}
+static const struct tensor *given(const struct op_call *c, int i) {
+    return i < 0 ? NULL : operand_in(c, i);
+}
+static const struct tensor *constant(const struct op_prepare *c, int i) {
+    return i >= 0 && i < c->node->n_in && c->in[i].dtype != DT_NONE ? c->in[i].data : NULL;
+}
+static bool absent(const struct op_prepare *c, int i) {
+    return i < 0 || i >= c->node->n_in || c->in[i].dtype == DT_NONE;
+}
+
+/* --- shapes --- */
+
+struct dims {
+    struct shape out, batch, a_batch, b_batch;
+    size_t m, n, k, batches;
+    bool a_transposed, b_transposed, b_shared;
+};
+
+static enum code shapes(const struct operand_at *at, const struct shape *a, const struct shape *b,
+                        struct dims *d, struct err *e) {
+    char text_a[SHAPE_TEXT], text_b[SHAPE_TEXT];
+    const bool gemm = at->node->op == &op_q_gemm;
+    struct shape x = a->rank == 1 ? (struct shape){2, {1, a->dims[0]}} : *a,
+                 y = b->rank == 1 ? (struct shape){2, {b->dims[0], 1}} : *b;
+    *d = (struct dims){.a_transposed = gemm && attr_int(at->node, "transA", 0),
+                       .b_transposed = gemm && attr_int(at->node, "transB", 0),
+                       .a_batch = x,
+                       .b_batch = y};
+    d->a_batch.rank -= 2, d->b_batch.rank -= 2;
+    bool fits = a->rank >= 1 && b->rank >= 1 && (!gemm || (a->rank == 2 && b->rank == 2));
+    int64_t m = 0, k = 0, n = 0;
+    if (fits) {
+        m = x.dims[x.rank - 2 + d->a_transposed], k = x.dims[x.rank - 1 - d->a_transposed],
+        n = y.dims[y.rank - 1 - d->b_transposed];
+        fits = k == y.dims[y.rank - 2 + d->b_transposed] &&
+               shape_broadcast(&d->a_batch, &d->b_batch, &d->batch);
+    }
+    if (!fits)
+        return operand_fail(at, e, INVALID, "shapes %s and %s do not multiply",
+                            shape_print(a, text_a), shape_print(b, text_b));
+    size_t of_b;
+    d->out = d->batch;
+    if (a->rank > 1)
+        d->out.dims[d->out.rank++] = m;
+    if (b->rank > 1)
+        d->out.dims[d->out.rank++] = n;
+    d->m = (size_t)m, d->n = (size_t)n, d->k = (size_t)k;
+    d->b_shared = shape_count(&d->b_batch, &of_b) && of_b == 1;
+    if (!shape_count(&d->batch, &d->batches))
+        return operand_fail(at, e, LIMIT, "a batch of shape %s", shape_print(&d->batch, text_a));
+    return OK;
+}
+
+/* --- infer --- */
+
+static enum code infer(struct op_infer *c, const struct roles *r, enum dtype result,
+                       struct err *e) {
+    if (!q8_is(c->in[r->a].dtype) || !q8_is(c->in[r->b].dtype) ||
+        (result != DT_I32 && result != DT_F32 && !q8_is(result)))
+        return operand_fail(c, e, UNSUPPORTED, "inputs %s and %s, output %s",
+                            dtype_name(c->in[r->a].dtype), dtype_name(c->in[r->b].dtype),
+                            dtype_name(result));
+    operand_out_later(c, 0, result);
+    if (!c->in[r->a].known || !c->in[r->b].known)
+        return OK;
+    struct dims d;
+    TRY(shapes(OPERAND_AT(c), &c->in[r->a].shape, &c->in[r->b].shape, &d, e));
+    const int of_rows[] = {r->a_scale, r->a_zero}, of_columns[] = {r->b_scale, r->b_zero},
+              single[] = {r->y_scale, r->y_zero};
+    for (int i = 0; i < 2; i++) {
+        if (of_rows[i] >= 0 && operand_given(c, of_rows[i]))
+            TRY(q8_check(OPERAND_AT(c), &c->in[of_rows[i]], (int64_t)d.m, "a parameter of A", e));
+        if (of_columns[i] >= 0 && operand_given(c, of_columns[i]))
+            TRY(q8_check(OPERAND_AT(c), &c->in[of_columns[i]], (int64_t)d.n, "a parameter of B",
+                         e));
+        if (single[i] >= 0 && operand_given(c, single[i]))
+            TRY(q8_check(OPERAND_AT(c), &c->in[single[i]], 1, "a parameter of the output", e));
+    }
+    if (r->bias >= 0 && operand_given(c, r->bias)) {
+        struct shape both;
+        if (c->in[r->bias].dtype != DT_I32 ||
+            (c->in[r->bias].known &&
+             (!shape_broadcast(&d.out, &c->in[r->bias].shape, &both) || !shape_eq(&both, &d.out))))
+            return operand_fail(c, e, INVALID,
+                                "C is not of type i32 or does not broadcast to the product");
+    }
+    return operand_out(c, 0, result, &d.out, e);
+}
+
+static enum code infer_q_linear_mat_mul(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 8, e));
+    return infer(c, &of_linear, c->in[7].dtype, e);
+}
+static enum code infer_mat_mul_integer(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 2, e));
+    return infer(c, &of_integer, DT_I32, e);
+}
+static enum code infer_q_gemm(
+    struct op_infer *c, struct err *e) { /* without the output's parameters the result is f32 */
+    TRY(operand_need(c, 6, e));
+    return infer(c, &of_gemm,
+                 operand_given(c, 7) ? (operand_given(c, 8) ? c->in[8].dtype : DT_NONE) : DT_F32,
+                 e);
+}
+
+/* --- prepare --- */
+
+struct qmatmul {
+    struct dims d;
+    struct product p;       /* of one batch, in units: pairs of k */
+    struct dnnl_task *task; /* or NULL. Owned, freed by release */
+    const void *weights;    /* oneDNN's */
+    bool packed;            /* p.panels is B */
+    size_t a_at, b_at, sums_at, scale_at, inner_at;
+};
+
+static bool exact_bytes(void) { return (cpu_flags() & (CPU_VNNI | CPU_AVX_VNNI | CPU_AMX)) != 0; }
+
+static bool one_entry(const struct op_prepare *c, int i) {
+    size_t n;
+    return absent(c, i) || (shape_count(&c->in[i].shape, &n) && n == 1);
+}
+
+static bool task_fits(const struct op_prepare *c, const struct qmatmul *s, const struct roles *r) {
+    const int needed[] = {r->a_scale, r->b, r->b_scale, r->y_scale},
+              zeros[] = {r->a_zero, r->b_zero, r->y_zero};
+    if (r == &of_integer || !exact_bytes() || !s->d.b_shared || c->in[r->b].dtype != DT_I8 ||
+        !one_entry(c, r->a_scale) || !one_entry(c, r->a_zero) || !absent(c, r->bias) ||
+        attr_float(c->node, "alpha", 1) != 1 || c->out[0].dtype == DT_F32)
+        return false;
+    for (int i = 0; i < 4; i++)
+        if (!constant(c, needed[i]))
+            return false;
+    for (int i = 0; i < 3; i++)
+        if (!absent(c, zeros[i]) && !constant(c, zeros[i]))
+            return false;
+    return q8_all_zero(constant(c, r->b_zero)) &&
+           (double)s->d.batches * (double)s->d.m * (double)s->d.n * (double)s->d.k >= 1e6;
+}
+
+static enum code try_task(struct op_prepare *c, struct qmatmul *s, const struct roles *r,
+                          struct err *e) {
+    const struct tensor *b = constant(c, r->b), *b_scale = constant(c, r->b_scale);
+    float *scales = ARENA_ARRAY(c->arena, s->d.n, float);
+    if (!scales)
+        return arena_fail(c->arena, s->d.n * sizeof(float), "scales", e);
+    for (size_t i = 0; i < s->d.n; i++)
+        scales[i] = q8_scale(constant(c, r->a_scale), 0) * q8_scale(b_scale, i) /
+                    q8_scale(constant(c, r->y_scale), 0);
+    struct dnnl_matmul d = {.batch = 1,
+                            .m = (int64_t)(s->d.batches * s->d.m),
+                            .n = (int64_t)s->d.n,
+                            .k = (int64_t)s->d.k,
+                            .b_batch = 1,
+                            .a_transposed = s->d.a_transposed,
+                            .b_transposed = s->d.b_transposed,
+                            .constant = true,
+                            .src = c->in[r->a].dtype == DT_U8 ? DNNL_NUMBER_U8 : DNNL_NUMBER_I8,
+                            .dst = c->out[0].dtype == DT_U8 ? DNNL_NUMBER_U8 : DNNL_NUMBER_I8,
+                            .scales = scales,
+                            .n_scales = tensor_count(b_scale) > 1 ? (int64_t)s->d.n : 1,
+                            .src_zero = q8_zero(constant(c, r->a_zero), 0),
+                            .dst_zero = q8_zero(constant(c, r->y_zero), 0),
+                            .threads = c->threads};
+    struct err ignored;
+    if (dnnl_task_matmul(&d, &s->task, &ignored) != OK) {
+        s->task = NULL;
+        return OK;
+    }
+    void *to;
+    bool filled;
+    TRY(pack_room(c, b->data, dnnl_task_packing(s->task), dnnl_task_packed(s->task), &to, &filled,
+                  e));
+    if (!filled)
+        TRY(dnnl_task_pack(s->task, b->data, to, e));
+    s->weights = to;
+    return OK;
+}
+
+/* B (k, n), or (n, k) when transposed, of one batch as (n, units) pairs: rows of the transposed
+ * form. */
+static void pairs_of_b(const struct dims *d, const struct tensor *b, size_t first,
+                       const struct tensor *zero, int16_t *to) {
+    for (size_t col = 0; col < d->n; col++)
+        for (size_t k = 0; k < 2 * q8_units(d->k); k++) {
+            size_t at = first + (d->b_transposed ? col * d->k + k : k * d->n + col);
+            *to++ = k < d->k ? (int16_t)(tensor_i64(b, at) - q8_zero(zero, col)) : 0;
+        }
+}
+
+static enum code pack_b(struct op_prepare *c, struct qmatmul *s, const struct roles *r,
+                        struct err *e) {
+    const struct tensor *b = constant(c, r->b), *zero = constant(c, r->b_zero);
+    void *to;
+    bool filled;
+    if (!b || !s->d.b_shared || (!zero && !absent(c, r->b_zero)))
+        return OK;
+    TRY(pack_room(c, b->data, PACK_OTHER + 7 + s->d.b_transposed,
+                  product_pack_floats(&s->p) * sizeof(float), &to, &filled, e));
+    if (!filled) {
+        int16_t *pairs = mem_alloc(s->d.n * s->p.k * sizeof(float) + 1);
+        if (!pairs)
+            return operand_fail(c, e, NOMEM, "no memory to pack B");
+        pairs_of_b(&s->d, b, 0, zero, pairs);
+        product_pack(&s->p, (const float *)pairs, to);
+        mem_free(pairs);
+    }
+    s->p.panels = to;
+    s->packed = true;
+    return OK;
+}
+
+static size_t take(size_t *at, size_t bytes) {
+    size_t here = *at;
+    *at = mem_round_up(here + bytes, MEM_LINE);
+    return here;
+}
+
+static void release_qmatmul(void *state) {
+    struct qmatmul *s = state;
+    if (s)
+        dnnl_task_free(s->task);
+}
+
+static enum code prepare_qmatmul(struct op_prepare *c, struct err *e) {
+    const struct roles *r = roles_of(c->node);
+    struct qmatmul *s = ARENA_NEW(c->arena, struct qmatmul);
+    if (!s)
+        return arena_fail(c->arena, sizeof *s, "a matrix product", e);
+    TRY(shapes(OPERAND_AT(c), &c->in[r->a].shape, &c->in[r->b].shape, &s->d, e));
+    const size_t units = q8_units(s->d.k);
+    s->p = (struct product){.m = s->d.m,
+                            .n = s->d.n,
+                            .k = units,
+                            .a_row = units,
+                            .b_row = units,
+                            .c_row = s->d.n,
+                            .b_transposed = true,
+                            .pairs = true};
+    enum code code = task_fits(c, s, r) ? try_task(c, s, r, e) : OK;
+    if (code == OK && !s->task)
+        code = pack_b(c, s, r, e);
+    if (code != OK) {
+        release_qmatmul(s);
+        return code;
+    }
+    const bool own = s->task == NULL;
+    size_t at = 0;
+    s->a_at = take(&at, own ? s->d.m * units * sizeof(float) : 0);
+    s->b_at = take(&at, own && !s->packed ? s->d.n * units * sizeof(float) : 0);
+    s->sums_at = take(&at, own ? s->d.m * s->d.n * sizeof(int32_t) : 0);
+    s->scale_at = take(&at, s->d.n * sizeof(float));
+    s->inner_at = take(&at, own ? product_scratch(&s->p) : dnnl_task_scratch(s->task));
+    c->scratch_bytes = at;
+    c->state = s;
+    c->flops = 2.0 * (double)s->d.batches * (double)s->d.m * (double)s->d.n * (double)s->d.k;
+    c->kernel = s->task ? dnnl_task_kernel(s->task) : "panel int16";
+    return OK;
+}
+
+/* --- run: our own --- */
+
+/* A (m, k) of one batch as pairs, row by row since its zero point may be per row. */
+static void pairs_of_a(const struct op_call *c, const struct qmatmul *s, const struct roles *r,
+                       size_t first, int16_t *to) {
+    const struct tensor *a = c->in[r->a], *zero = given(c, r->a_zero);
+    const size_t even = 2 * s->p.k;
+    if (!s->d.a_transposed && (!zero || tensor_count(zero) == 1)) {
+        q8_widen(&(struct q8_widen){.x = (const char *)a->data + first,
+                                    .is_signed = a->dtype == DT_I8,
+                                    .rows = s->d.m,
+                                    .n = s->d.k,
+                                    .x_row = s->d.k,
+                                    .zero = q8_zero(zero, 0),
+                                    .y = to},
+                 c->threads);
+        return;
+    }
+    for (size_t row = 0; row < s->d.m; row++)
+        for (size_t k = 0; k < even; k++) {
+            size_t at = first + (s->d.a_transposed ? k * s->d.m + row : row * s->d.k + k);
+            to[row * even + k] = k < s->d.k ? (int16_t)(tensor_i64(a, at) - q8_zero(zero, row)) : 0;
+        }
+}
+
+/* C of q_gemm, added to the sums. */
+static void add_bias(const struct qmatmul *s, const struct tensor *bias, int32_t *sums) {
+    int64_t steps[SHAPE_MAX];
+    shape_strides_to(&bias->shape, &s->d.out, steps);
+    for (size_t row = 0; row < s->d.m; row++)
+        for (size_t col = 0; col < s->d.n; col++) {
+            int64_t v = tensor_i64(bias, row * (size_t)steps[0] + col * (size_t)steps[1]);
+            sums[row * s->d.n + col] = (int32_t)((uint32_t)sums[row * s->d.n + col] + (uint32_t)v);
+        }
+}
+
+static enum code finish(const struct op_call *c, const struct qmatmul *s, const struct roles *r,
+                        const int32_t *sums, char *y, struct err *e) {
+    const float alpha = attr_float(c->node, "alpha", 1), of_y = q8_scale(given(c, r->y_scale), 0);
+    const struct tensor *of_a = given(c, r->a_scale), *of_b = given(c, r->b_scale);
+    const enum dtype t = c->out[0]->dtype;
+    float *scale = (float *)((char *)c->scratch + s->scale_at);
+    for (size_t row = 0; row < s->d.m; row++) {
+        for (size_t col = 0; (row == 0 || tensor_count(of_a) > 1) && col < s->d.n; col++) {
+            scale[col] =
+                alpha * q8_scale(of_a, row) * q8_scale(of_b, col) / (t == DT_F32 ? 1 : of_y);
+            if (!__builtin_isfinite(scale[col]))
+                return operand_fail(c, e, INVALID, "the scales of inputs and output give %g",
+                                    (double)scale[col]);
+        }
+        if (t == DT_F32)
+            for (size_t col = 0; col < s->d.n; col++)
+                ((float *)y)[row * s->d.n + col] = (float)sums[row * s->d.n + col] * scale[col];
+        else
+            q8_narrow(&(struct q8_narrow){.rows = 1,
+                                          .n = s->d.n,
+                                          .sums = sums + row * s->d.n,
+                                          .scale = scale,
+                                          .zero = q8_zero(given(c, r->y_zero), 0),
+                                          .is_signed = t == DT_I8,
+                                          .y = y + row * s->d.n});
+    }
+    return OK;
+}
+
+static enum code one_batch(const struct op_call *c, const struct qmatmul *s, const struct roles *r,
+                           size_t index, struct err *e) {
+    char *scratch = c->scratch,
+         *y = (char *)c->out[0]->data + index * s->d.m * s->d.n * dtype_size(c->out[0]->dtype);
+    int64_t a_steps[SHAPE_MAX] = {0}, b_steps[SHAPE_MAX] = {0};
+    size_t rest = index, of_a = 0, of_b = 0;
+    shape_strides_to(&s->d.a_batch, &s->d.batch, a_steps);
+    shape_strides_to(&s->d.b_batch, &s->d.batch, b_steps);
+    for (int axis = s->d.batch.rank - 1; axis >= 0; rest /= (size_t)s->d.batch.dims[axis], axis--) {
+        of_a += rest % (size_t)s->d.batch.dims[axis] * (size_t)a_steps[axis];
+        of_b += rest % (size_t)s->d.batch.dims[axis] * (size_t)b_steps[axis];
+    }
+    pairs_of_a(c, s, r, of_a * s->d.m * s->d.k, (int16_t *)(scratch + s->a_at));
+    if (!s->packed)
+        pairs_of_b(&s->d, c->in[r->b], of_b * s->d.k * s->d.n, given(c, r->b_zero),
+                   (int16_t *)(scratch + s->b_at));
+    int32_t *sums = c->out[0]->dtype == DT_I32 ? (int32_t *)y : (int32_t *)(scratch + s->sums_at);
+    product_run(&s->p, (const float *)(scratch + s->a_at), (const float *)(scratch + s->b_at),
+                (float *)sums, scratch + s->inner_at, c->threads);
+    if (given(c, r->bias))
+        add_bias(s, given(c, r->bias), sums);
+    return r == &of_integer ? OK : finish(c, s, r, sums, y, e);
+}
+
+static enum code run_qmatmul(const struct op_call *c, struct err *e) {
+    const struct qmatmul *s = c->state;
+    const struct roles *r = roles_of(c->node);
+    if (tensor_count(c->out[0]) == 0)
+        return OK;
+    if (s->task)
+        return dnnl_task_run(s->task,
+                             &(struct dnnl_run){.src = c->in[r->a]->data,
+                                                .weights = s->weights,
+                                                .dst = c->out[0]->data,
+                                                .scratch = (char *)c->scratch + s->inner_at},
+                             e);
+    for (size_t i = 0; i < s->d.batches; i++)
+        TRY(one_batch(c, s, r, i, e));
+    return OK;
+}
+
+#define QMATMUL_OP(name)                                                                           \
+    const struct op op_##name = {#name,           OP_PURE,     infer_##name,                       \
+                                 prepare_qmatmul, run_qmatmul, release_qmatmul};
+QMATMUL_OP(q_linear_mat_mul)
+QMATMUL_OP(mat_mul_integer)
+QMATMUL_OP(q_gemm)
