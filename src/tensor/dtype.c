@@ -100,10 +100,3 @@ uint16_t dtype_f32_to_f16(float v) {
     uint32_t odd = a >> 13 & 1;
     return (uint16_t)(sign | ((a - 0x38000000u + 0xfff + odd) >> 13));
 }
-
-uint16_t dtype_f32_to_bf16(float v) {
-    uint32_t u = to_bits(v);
-    if ((u & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}

@@ -54,4 +54,10 @@ static inline float dtype_bf16_to_f32(uint16_t bits) {
     memcpy(&f, &u, sizeof f);
     return f;
 }
-uint16_t dtype_f32_to_bf16(float v); /* round to nearest even, NaN stays NaN */
+/* Round to nearest even, NaN stays NaN. */
+static inline uint16_t dtype_f32_to_bf16(float v) {
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    uint32_t rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
+    return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+}
