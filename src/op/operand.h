@@ -19,8 +19,8 @@ struct operand_at {
 /* return operand_fail(c, e, INVALID, "axis %d of input 'x' ..."); the text is preceded by the
  * node's label. */
 #define operand_fail(c, e, NAME, ...)                                                              \
-    operand_fail_at(OPERAND_AT(c), (e), ERR_##NAME, __FILE__ ":" OPERAND_LINE(__LINE__),           \
-                    __VA_ARGS__)
+    err_never_ok(operand_fail_at(OPERAND_AT(c), (e), ERR_##NAME,                                   \
+                                 __FILE__ ":" OPERAND_LINE(__LINE__), __VA_ARGS__))
 #define OPERAND_LINE(x) OPERAND_TEXT(x)
 #define OPERAND_TEXT(x) #x
 enum code operand_fail_at(const struct operand_at *at, struct err *e, enum code code,
