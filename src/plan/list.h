@@ -3,6 +3,7 @@
 PASS(fold)
 PASS(branch)
 PASS(dead)
+PASS(qdq)
 PASS(fuse_act)
 PASS(fuse_norm)
 PASS(fuse_conv)
