@@ -146,10 +146,24 @@ static void release_conv(void *state) {
         dnnl_task_free(s->task);
 }
 
+/* A picture of one column is one of one row: the same bytes, and kernels work along rows. */
+static void lay_down(struct window *w) {
+    if (w->n != 2 || w->in[1] != 1 || w->out[1] != 1 || w->kernel[1] != 1 || w->in[0] == 1)
+        return;
+    const struct window was = *w;
+    for (int i = 0; i < 2; i++) {
+        w->in[i] = was.in[1 - i], w->out[i] = was.out[1 - i];
+        w->kernel[i] = was.kernel[1 - i], w->stride[i] = was.stride[1 - i];
+        w->dilation[i] = was.dilation[1 - i];
+        w->before[i] = was.before[1 - i], w->after[i] = was.after[1 - i];
+    }
+}
+
 static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     const struct shape *x = &c->in[0].shape, *w = &c->in[1].shape;
     struct window window;
     TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    lay_down(&window);
     struct conv *s = ARENA_NEW(c->arena, struct conv);
     if (!s)
         return arena_fail(c->arena, sizeof *s, "a convolution", e);
