@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Adding a version: store_add.
  *
- *   cut into blobs ─▶ hash each; write those that are not there ─▶ flush, settle ─▶ rows in one
- * transaction (layout.c)        (object.c)          ▲ (record.c) └──────── some blob was swept by a
- * gc meanwhile: again
+ *   layout.c   cut the files into blobs
+ *   object.c   hash each blob; write those that are not there; flush, settle   <---+
+ *   record.c   all rows in one transaction; a blob was swept by a gc meanwhile? ---+
  *
  * Each byte is read from the source's map once for its blob's hash, and again, from the page cache,
  * only when its blob has to be written; the hashes of whole files are taken by a second thread

@@ -3,7 +3,7 @@
  * alias remembers one step back, so rolling back twice returns to where it was. */
 #include "store/in.h"
 #include "store/name.h"
-#include "store/rows.h"
+#include "store/tuples.h"
 
 #include "base/clock.h"
 
@@ -119,27 +119,27 @@ enum code store_alias_rollback(struct store *s, struct str model, struct str ali
     return OK;
 }
 
-static enum code read_alias(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_alias(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct store_alias *alias = element;
     alias->version = (uint64_t)query_int(q, 1);
     alias->previous = (uint64_t)query_int(q, 2);
     alias->moved_us = (uint64_t)query_int(q, 3);
-    return rows_text(r, q, 0, &alias->name, e);
+    return tuples_text(r, q, 0, &alias->name, e);
 }
 
-static enum code read_all(struct db *d, struct str model, struct rows *rows, struct err *e) {
+static enum code read_all(struct db *d, struct str model, struct tuples *rows, struct err *e) {
     static const char sql[] =
         "SELECT name, version, previous, moved_us FROM alias WHERE model_id = ?1 ORDER BY name";
     struct query q;
     int64_t model_id = 0;
     TRY(catalog_model(d, model, &model_id, e));
     TRY(query_begin(&q, d, sql, DB_BIND(db_int(model_id)), e));
-    return rows_read(rows, &q, e);
+    return tuples_read(rows, &q, e);
 }
 
 enum code store_aliases(struct store *s, struct str model, struct arena *a,
                         struct store_alias **out, size_t *n, struct err *e) {
-    struct rows rows = {.arena = a, .row_bytes = sizeof **out, .read = read_alias};
+    struct tuples rows = {.arena = a, .row_bytes = sizeof **out, .read = read_alias};
     TRY(store_look(s, e));
     TRY(store_seen(s, read_all(&s->reader, model, &rows, e), e));
     *out = rows.p;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The catalogue: finding versions by name and telling about them. Reads only. */
 #include "store/in.h"
-#include "store/rows.h"
+#include "store/tuples.h"
 
 /* --- rows by their names --- */
 
@@ -53,30 +53,30 @@ static enum code read_digest(const struct query *q, int column, struct arena *a,
     return out->p ? OK : arena_fail(a, SHA256_HEX, "a digest", e);
 }
 
-static enum code read_name(const struct query *q, struct rows *r, void *element, struct err *e) {
-    return rows_text(r, q, 0, element, e);
+static enum code read_name(const struct query *q, struct tuples *r, void *element, struct err *e) {
+    return tuples_text(r, q, 0, element, e);
 }
 
 static enum code read_aliases(struct db *d, int64_t model_id, struct arena *a,
                               struct store_info *info, struct err *e) {
     static const char find[] =
         "SELECT name FROM alias WHERE model_id = ?1 AND version = ?2 ORDER BY name";
-    struct rows names = {.arena = a, .row_bytes = sizeof(struct str), .read = read_name};
+    struct tuples names = {.arena = a, .row_bytes = sizeof(struct str), .read = read_name};
     struct query q;
     TRY(query_begin(&q, d, find, DB_BIND(db_int(model_id), db_int((int64_t)info->version)), e));
-    TRY(rows_read(&names, &q, e));
+    TRY(tuples_read(&names, &q, e));
     info->aliases = names.p;
     info->n_aliases = names.n;
     return OK;
 }
 
-static enum code read_info(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_info(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct store_info *info = element;
-    TRY(rows_text(r, q, 1, &info->model, e));
+    TRY(tuples_text(r, q, 1, &info->model, e));
     info->version = (uint64_t)query_int(q, 2);
     info->parent = (uint64_t)query_int(q, 3);
-    TRY(rows_text(r, q, 4, &info->format, e));
-    TRY(rows_text(r, q, 5, &info->origin, e));
+    TRY(tuples_text(r, q, 4, &info->format, e));
+    TRY(tuples_text(r, q, 5, &info->origin, e));
     TRY(read_digest(q, 6, r->arena, &info->digest, e));
     info->created_us = (uint64_t)query_int(q, 7);
     info->size_bytes = (uint64_t)query_int(q, 8);
@@ -115,10 +115,10 @@ static enum code number_of_newest(struct db *d, const struct store_ref *r, int64
 static enum code read_one(struct db *d, int64_t version_id, struct arena *a, struct store_info *out,
                           struct err *e) {
     static const char find[] = INFO_COLUMNS " WHERE v.id = ?1";
-    struct rows rows = {.arena = a, .row_bytes = sizeof *out, .read = read_info};
+    struct tuples rows = {.arena = a, .row_bytes = sizeof *out, .read = read_info};
     struct query q;
     TRY(query_begin(&q, d, find, DB_BIND(db_int(version_id)), e));
-    TRY(rows_read(&rows, &q, e));
+    TRY(tuples_read(&rows, &q, e));
     if (rows.n != 1)
         return fail(e, CORRUPT, "store '%s': a version without its model", d->folder);
     memcpy(out, rows.p, sizeof *out);
@@ -150,7 +150,7 @@ enum code store_resolve(struct store *s, const struct store_ref *r, struct arena
 
 /* --- listing --- */
 
-static enum code list(struct db *d, struct str model, struct rows *rows, struct err *e) {
+static enum code list(struct db *d, struct str model, struct tuples *rows, struct err *e) {
     static const char all[] = INFO_COLUMNS " ORDER BY m.name, v.number DESC";
     static const char one[] = INFO_COLUMNS " WHERE m.id = ?1 ORDER BY v.number DESC";
     struct query q;
@@ -160,7 +160,7 @@ static enum code list(struct db *d, struct str model, struct rows *rows, struct 
         TRY(query_begin(&q, d, one, DB_BIND(db_int(model_id)), e));
     } else
         TRY(query_begin(&q, d, all, DB_NONE, e));
-    TRY(rows_read(rows, &q, e));
+    TRY(tuples_read(rows, &q, e));
     if (model.n > 0 && rows->n == 0)
         return fail(e, NOT_FOUND, "model '%.*s' has no versions any more", STR(model));
     return OK;
@@ -168,7 +168,7 @@ static enum code list(struct db *d, struct str model, struct rows *rows, struct 
 
 enum code store_list(struct store *s, struct str model, struct arena *a, struct store_info **out,
                      size_t *n, struct err *e) {
-    struct rows rows = {.arena = a, .row_bytes = sizeof **out, .read = read_info};
+    struct tuples rows = {.arena = a, .row_bytes = sizeof **out, .read = read_info};
     TRY(store_look(s, e));
     TRY(store_seen(s, list(&s->reader, model, &rows, e), e));
     *out = rows.p;

@@ -2,9 +2,9 @@
 /* Garbage: blobs that no version names, and drafts that were never finished.
  *
  * 1. A blob is unlinked only under the database's write lock, after looking that no version names
- * it (record.c says why that makes every committed version complete).
+ *    it (record.c says why that makes every committed version complete).
  * 2. Before the first unlink gc commits a row of its own, so that no failed commit can come back
- * from the log.
+ *    from the log.
  * 3. Only files with the names we give are touched. */
 #include "store/gc.h"
 

@@ -2,7 +2,7 @@
 /* The history of a model: one event per change, written in the transaction that makes the change.
  */
 #include "store/in.h"
-#include "store/rows.h"
+#include "store/tuples.h"
 
 enum { EVENTS_SHOWN = 10000 };
 
@@ -18,16 +18,16 @@ enum code history_add(struct db *d, int64_t model_id, const struct store_event *
                   e);
 }
 
-static enum code read_event(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_event(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct store_event *event = element;
     event->at_us = (uint64_t)query_int(q, 0);
     event->version = (uint64_t)query_int(q, 2);
     event->previous = (uint64_t)query_int(q, 3);
-    TRY(rows_text(r, q, 1, &event->what, e));
-    return rows_text(r, q, 4, &event->alias, e);
+    TRY(tuples_text(r, q, 1, &event->what, e));
+    return tuples_text(r, q, 4, &event->alias, e);
 }
 
-static enum code read_log(struct db *d, struct str model, struct rows *rows, struct err *e) {
+static enum code read_log(struct db *d, struct str model, struct tuples *rows, struct err *e) {
     static const char find[] =
         "SELECT at_us, what, version, previous, alias FROM event WHERE model_id = ?1"
         " ORDER BY id DESC LIMIT ?2";
@@ -35,12 +35,12 @@ static enum code read_log(struct db *d, struct str model, struct rows *rows, str
     int64_t model_id = 0;
     TRY(catalog_model(d, model, &model_id, e));
     TRY(query_begin(&q, d, find, DB_BIND(db_int(model_id), db_int(EVENTS_SHOWN)), e));
-    return rows_read(rows, &q, e);
+    return tuples_read(rows, &q, e);
 }
 
 enum code store_log(struct store *s, struct str model, struct arena *a, struct store_event **out,
                     size_t *n, struct err *e) {
-    struct rows rows = {.arena = a, .row_bytes = sizeof **out, .read = read_event};
+    struct tuples rows = {.arena = a, .row_bytes = sizeof **out, .read = read_event};
     TRY(store_look(s, e));
     TRY(store_seen(s, read_log(&s->reader, model, &rows, e), e));
     *out = rows.p;

@@ -2,7 +2,7 @@
 /* What the files of this floor share and nobody else may see.
  *
  * 1. Two connections: readers never wait for a writer, not even for one of this process that is
- * itself waiting for another process. `writer` is opened by the first write, under write_lock.
+ *    itself waiting for another process. `writer` is opened by the first write.
  * 2. objects_fd is open as long as the store; drafts_fd from the first write on. */
 #pragma once
 

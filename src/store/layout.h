@@ -3,9 +3,9 @@
  *
  * 1. Each file's segments cover it exactly, in order.
  * 2. Pieces of STORE_PIECE_MIN bytes and more are blobs of their own; all else goes, in order, into
- * blob 0 ("packed").
+ *    one "packed" blob, the first, which is left out when it would be empty.
  * 3. Within the packed blob each file and each small piece starts at a multiple of LAYOUT_ALIGN;
- * the gaps are zeros.
+ *    the gaps are zeros.
  * 4. Parts are blobs of their own, after all others; an empty part has none. */
 #pragma once
 

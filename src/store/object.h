@@ -5,8 +5,9 @@
  * before. Drafts are made OBJECT_BATCH at a time, all written before the first fsync, so that the
  * file system commits once for many.
  *
- *   put  ── draft written, write-back begun ──▶ flush: fsync, rename each ──▶ settle: fsync the
- * folders */
+ *   put      draft written, write-back begun
+ *   flush    each draft fsync'd, then renamed: visible
+ *   settle   the folders fsync'd: will stay visible */
 #pragma once
 
 #include "store/layout.h"

@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "store/object.h"
-#include "store/rows.h"
+#include "store/tuples.h"
 
 /* --- is it there already? --- */
 
@@ -263,7 +263,7 @@ static enum code check_unused(struct db *d, struct str model, int64_t model_id, 
 }
 
 /* Blobs that nobody names any more lose their row here and their file in gc. */
-static enum code forget_blobs(struct db *d, const struct rows *ids, struct err *e) {
+static enum code forget_blobs(struct db *d, const struct tuples *ids, struct err *e) {
     static const char forget[] =
         "DELETE FROM blob WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM slot WHERE blob_id = ?1)";
     for (size_t i = 0; i < ids->n; i++)
@@ -271,7 +271,7 @@ static enum code forget_blobs(struct db *d, const struct rows *ids, struct err *
     return OK;
 }
 
-static enum code read_id(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_id(const struct query *q, struct tuples *r, void *element, struct err *e) {
     (void)r;
     (void)e;
     *(int64_t *)element = query_int(q, 0);
@@ -282,14 +282,14 @@ static enum code remove_version(struct db *d, struct str model, uint64_t version
                                 struct err *e) {
     static const char blobs[] = "SELECT blob_id FROM slot WHERE version_id = ?1";
     static const char delete[] = "DELETE FROM version WHERE id = ?1";
-    struct rows ids = {.arena = a, .row_bytes = sizeof(int64_t), .read = read_id};
+    struct tuples ids = {.arena = a, .row_bytes = sizeof(int64_t), .read = read_id};
     struct query q;
     int64_t model_id = 0, version_id = 0;
     TRY(catalog_model(d, model, &model_id, e));
     TRY(catalog_version(d, model, model_id, version, &version_id, e));
     TRY(check_unused(d, model, model_id, version, e));
     TRY(query_begin(&q, d, blobs, DB_BIND(db_int(version_id)), e));
-    TRY(rows_read(&ids, &q, e));
+    TRY(tuples_read(&ids, &q, e));
     TRY(db_run(d, delete, DB_BIND(db_int(version_id)), e));
     TRY(forget_blobs(d, &ids, e));
     struct store_event event = {

@@ -2,13 +2,17 @@
 /* The only file that calls SQLite: see sqlite.h.
  *
  * Settings, and why:
- *   journal_mode=WAL    (kept in the file, set by store.c) readers go on while a writer commits, in
- * any process synchronous=FULL    an acknowledged commit survives a power cut, not only a crash of
- * ours busy_timeout        writers queue up instead of failing foreign_keys=ON     a version's rows
- * go with it; a blob that a version names cannot be forgotten trusted_schema=OFF, defensive,
- * cell_size_check: a hostile store.db gets no further than an error temp_store=MEMORY   sorting
- * must not depend on a writable temporary folder Connections are opened with NOMUTEX: our own lock
- * is the only one (invariant 1 of sqlite.h). */
+ *
+ *   journal_mode=WAL      readers go on while a writer commits, in any process (kept in the file,
+ *                         set by store.c)
+ *   synchronous=FULL      an acknowledged commit survives a power cut, not only a crash of ours
+ *   busy_timeout          writers queue up instead of failing
+ *   foreign_keys=ON       a version's rows go with it; a blob that is named cannot be forgotten
+ *   trusted_schema=OFF    with defensive and cell_size_check: a hostile store.db gets no further
+ *                         than an error
+ *   temp_store=MEMORY     sorting does not depend on a writable temporary folder
+ *
+ * Connections are opened with NOMUTEX: our own lock is the only one (invariant 1 of sqlite.h). */
 #include "store/sqlite.h"
 
 #include "base/fault.h"

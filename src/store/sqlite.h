@@ -2,10 +2,9 @@
 /* One SQLite connection, seen by the rest of the floor as: locked use, cached statements, bound
  * values, errors in our words. Values from outside are bound, never formatted into SQL.
  *
- * 1. A struct db may be used only between db_lock and db_unlock (db_open and db_close excepted).
+ * 1. A struct db is used only between db_lock and db_unlock (db_open and db_close excepted).
  * 2. SQL texts are string constants: the cache knows a statement by the address of its text.
- * 3. Text and bytes bound, and columns read, are borrowed until query_end (columns: until the next
- * step). */
+ * 3. Text and bytes bound are borrowed until query_end, columns read until the next step. */
 #pragma once
 
 #include "base/arena.h"

@@ -94,6 +94,21 @@ static enum code make_folder(const char *root, const char *name, struct err *e) 
     return file_mkdirs(path, e);
 }
 
+/* The folders above may be new as well: their names have to reach the disk before the first add is
+ * acknowledged. A folder that this user cannot even list was not made by it. */
+static enum code sync_above(const char *root, struct err *e) {
+    char path[PATH_BYTES];
+    for (size_t n = strlen(root); n > 0; n--) {
+        if (root[n - 1] != '/')
+            continue;
+        snprintf(path, sizeof path, "%.*s", (int)n, root);
+        enum code code = file_sync_folder(path, e);
+        if (code != OK)
+            return code == ERR_DENIED ? OK : code;
+    }
+    return OK;
+}
+
 static enum code create(struct store *s, const char *database, struct err *e) {
     char draft[OBJECT_DRAFT], path[PATH_BYTES], name[OBJECT_DRAFT + 8];
     TRY(make_folder(s->root, "objects", e));
@@ -105,7 +120,9 @@ static enum code create(struct store *s, const char *database, struct err *e) {
     if (code == OK)
         code = link_database(s->folder, path, database, e);
     drop_database(path);
-    return code == OK ? file_sync_folder(s->root, e) : code;
+    if (code == OK)
+        code = file_sync_folder(s->root, e);
+    return code == OK ? sync_above(s->root, e) : code;
 }
 
 /* --- opening --- */

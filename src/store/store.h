@@ -2,8 +2,11 @@
 /* The store: every version of every model, content-addressed, on a local folder with SQLite for
  * names.
  *
- *   FOLDER/store.db          SQLite, WAL: models, versions, files, segments, aliases, events
- * (schema/0001.sql) FOLDER/objects/ab/cdef…  immutable blobs named by their SHA-256, mode 0444
+ *   FOLDER/store.db           SQLite, WAL: models, versions, files, segments, aliases, events
+ *   FOLDER/objects/ab/cdef... immutable blobs named by their SHA-256, mode 0444
+ *   FOLDER/drafts/            blobs being written
+ *
+ * (docs/formats/store.md has every detail; schema/0001.sql the tables.)
  *
  * A version is an ordered list of files; a file is an ordered list of segments of blobs; joined
  * they give the original bytes back exactly. The caller says which byte ranges ("pieces") are worth
@@ -14,16 +17,16 @@
  * not read them.
  *
  * 1. A version is visible only after all its bytes are on disk: blobs (write, fsync, rename, fsync
- * folder), then one database transaction. A crash at any moment leaves the store before or after;
- * leftovers are drafts that gc removes.
- * 2. Blobs are never changed. A blob is removed only by gc, and only when no version names it and
- * it is older than the grace time, so that an `add` in another process which has written but not
- * yet committed loses nothing.
+ *    folder), then one database transaction. A crash at any moment leaves the store before or
+ *    after; leftovers are drafts, and blobs that no version names, which gc removes.
+ * 2. Blobs are never changed. A blob is removed only while no version names it, by gc (older than
+ *    the grace time) or by the add that made it and failed; an add in another process that counts
+ *    on it looks again before it commits, and writes it again.
  * 3. Versions are numbered from 1 per model and never reused.
  * 4. Any number of processes may use one store; writers wait for each other (busy time-out),
- * readers never block.
- * 5. Thread-safe: one lock inside guards the connection. Mapped blobs are shared by reference
- * count. */
+ *    readers never block.
+ * 5. Thread-safe: one connection for reading and one for writing, each behind its own lock. Mapped
+ *    blobs are shared by reference count. */
 #pragma once
 
 #include "base/arena.h"
@@ -46,8 +49,7 @@ struct store_piece {
 };
 
 struct store_source {
-    struct str
-        name; /* "model.onnx", "weights.bin": a relative path without "..", unique in the version */
+    struct str name; /* "model.onnx", "data/w.bin": relative, without "..", unique in the version */
     struct span bytes; /* borrowed, usually a map */
     const struct store_piece *pieces;
     size_t n_pieces;
@@ -73,11 +75,10 @@ struct store_new {
 
 struct store_added {
     uint64_t version;
-    char digest[SHA256_HEX + 1]; /* SHA-256 over the sorted (name, SHA-256 of the whole file) pairs:
-                                    the version's identity */
-    uint64_t new_bytes;          /* written; the rest was shared */
-    bool existed; /* the newest version of this model has the same digest and parts: nothing was
-                     added */
+    /* SHA-256 over the sorted (name, SHA-256 of the whole file) pairs: the version's identity */
+    char digest[SHA256_HEX + 1];
+    uint64_t new_bytes; /* written; the rest was shared */
+    bool existed;       /* the newest version has the same digest and parts: nothing was added */
 };
 MUST_USE enum code store_add(struct store *s, const struct store_new *n, struct store_added *out,
                              struct err *e);

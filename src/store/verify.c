@@ -4,7 +4,7 @@
  * called damage. */
 #include "store/object.h"
 #include "store/record.h"
-#include "store/rows.h"
+#include "store/tuples.h"
 #include "store/version.h"
 
 #include "base/fault.h"
@@ -117,7 +117,8 @@ static enum code check_blob(struct check *c, const struct listed *b, struct err 
     return OK;
 }
 
-static enum code read_listed(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_listed(const struct query *q, struct tuples *r, void *element,
+                             struct err *e) {
     (void)r;
     struct listed *b = element;
     struct span hash = query_bytes(q, 1);
@@ -129,17 +130,17 @@ static enum code read_listed(const struct query *q, struct rows *r, void *elemen
     return OK;
 }
 
-static enum code next_blobs(struct db *d, int64_t after, struct rows *r, struct err *e) {
+static enum code next_blobs(struct db *d, int64_t after, struct tuples *r, struct err *e) {
     static const char find[] = "SELECT id, hash, size FROM blob WHERE id > ?1 ORDER BY id LIMIT ?2";
     struct query q;
     TRY(query_begin(&q, d, find, DB_BIND(db_int(after), db_int(PAGE)), e));
-    return rows_read(r, &q, e);
+    return tuples_read(r, &q, e);
 }
 
 static enum code check_blobs(struct check *c, struct err *e) {
     struct arena_mark mark = arena_mark(&c->arena);
     for (int64_t after = 0;;) {
-        struct rows r = {
+        struct tuples r = {
             .arena = &c->arena, .row_bytes = sizeof(struct listed), .read = read_listed};
         TRY(store_look(c->store, e));
         TRY(store_seen(c->store, next_blobs(&c->store->reader, after, &r, e), e));
@@ -160,19 +161,19 @@ struct named {
     uint64_t number;
 };
 
-static enum code read_named(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_named(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct named *v = element;
     v->number = (uint64_t)query_int(q, 1);
-    return rows_text(r, q, 0, &v->model, e);
+    return tuples_text(r, q, 0, &v->model, e);
 }
 
-static enum code all_versions(struct db *d, struct rows *r, struct err *e) {
+static enum code all_versions(struct db *d, struct tuples *r, struct err *e) {
     static const char find[] =
         "SELECT m.name, v.number FROM version v JOIN model m ON m.id = v.model_id"
         " ORDER BY m.name, v.number";
     struct query q;
     TRY(query_begin(&q, d, find, DB_NONE, e));
-    return rows_read(r, &q, e);
+    return tuples_read(r, &q, e);
 }
 
 static enum code check_version(struct check *c, const struct named *v, struct err *e) {
@@ -199,7 +200,7 @@ static enum code check_version(struct check *c, const struct named *v, struct er
 }
 
 static enum code check_versions(struct check *c, struct err *e) {
-    struct rows r = {.arena = &c->arena, .row_bytes = sizeof(struct named), .read = read_named};
+    struct tuples r = {.arena = &c->arena, .row_bytes = sizeof(struct named), .read = read_named};
     TRY(store_look(c->store, e));
     TRY(store_seen(c->store, all_versions(&c->store->reader, &r, e), e));
     for (size_t i = 0; i < r.n; i++) {
@@ -212,19 +213,19 @@ static enum code check_versions(struct check *c, struct err *e) {
 
 /* --- the database --- */
 
-static enum code read_line(const struct query *q, struct rows *r, void *element, struct err *e) {
-    return rows_text(r, q, 0, element, e);
+static enum code read_line(const struct query *q, struct tuples *r, void *element, struct err *e) {
+    return tuples_text(r, q, 0, element, e);
 }
 
-static enum code database_lines(struct db *d, struct rows *r, struct err *e) {
+static enum code database_lines(struct db *d, struct tuples *r, struct err *e) {
     static const char quick[] = "PRAGMA quick_check(20)";
     struct query q;
     TRY(query_begin(&q, d, quick, DB_NONE, e));
-    return rows_read(r, &q, e);
+    return tuples_read(r, &q, e);
 }
 
 static enum code check_database(struct check *c, struct err *e) {
-    struct rows r = {.arena = &c->arena, .row_bytes = sizeof(struct str), .read = read_line};
+    struct tuples r = {.arena = &c->arena, .row_bytes = sizeof(struct str), .read = read_line};
     TRY(store_look(c->store, e));
     TRY(store_seen(c->store, database_lines(&c->store->reader, &r, e), e));
     for (size_t i = 0; i < r.n; i++) {

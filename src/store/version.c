@@ -5,7 +5,7 @@
  * a model is loaded and not in the middle of a request, and gc may unlink the files of a removed
  * version while it is still served. */
 #include "store/version.h"
-#include "store/rows.h"
+#include "store/tuples.h"
 
 #include "base/mem.h"
 
@@ -41,7 +41,7 @@ static enum code take_hash(const struct query *q, int column, uint8_t hash[SHA25
     return OK;
 }
 
-static enum code read_slot(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_slot(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct version_slot *slot = element;
     size_t *n = r->ctx;
     int64_t size = query_int(q, 2);
@@ -51,21 +51,22 @@ static enum code read_slot(const struct query *q, struct rows *r, void *element,
     return take_hash(q, 1, slot->hash, e);
 }
 
-static enum code read_file(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_file(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct version_file *file = element;
     size_t *n = r->ctx;
     int64_t size = query_int(q, 2);
     if (query_int(q, 0) != (int64_t)(*n)++ || size < 0)
         return fail_tables(q, "a wrong list of files", e);
     file->size = (uint64_t)size;
-    TRY(rows_text(r, q, 1, &file->name, e));
+    TRY(tuples_text(r, q, 1, &file->name, e));
     return take_hash(q, 3, file->hash, e);
 }
 
 /* Everything that a later reader relies on: the file and the blob exist, the segment goes on where
  * the last one ended (filled into the file's first_segment and n_segments on the way) and lies
  * within its blob. */
-static enum code read_segment(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_segment(const struct query *q, struct tuples *r, void *element,
+                              struct err *e) {
     struct version_tables *t = r->ctx;
     struct version_segment *x = element;
     int64_t file = query_int(q, 0), offset = query_int(q, 1), length = query_int(q, 2),
@@ -91,13 +92,13 @@ static enum code read_segment(const struct query *q, struct rows *r, void *eleme
     return OK;
 }
 
-static enum code read_part(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_part(const struct query *q, struct tuples *r, void *element, struct err *e) {
     const struct version_tables *t = r->ctx;
     struct version_part *part = element;
     part->slot = query_int(q, 1);
     if (part->slot < -1 || part->slot >= (int64_t)t->n_slots)
         return fail_tables(q, "a part of no blob", e);
-    return rows_text(r, q, 0, &part->name, e);
+    return tuples_text(r, q, 0, &part->name, e);
 }
 
 static enum code check_covered(struct db *d, const struct version_tables *t, struct err *e) {
@@ -114,11 +115,11 @@ static enum code check_covered(struct db *d, const struct version_tables *t, str
     return OK;
 }
 
-static enum code read_rows(struct db *d, const char *sql, int64_t version_id, struct rows *rows,
+static enum code read_rows(struct db *d, const char *sql, int64_t version_id, struct tuples *rows,
                            struct err *e) {
     struct query q;
     TRY(query_begin(&q, d, sql, DB_BIND(db_int(version_id)), e));
-    return rows_read(rows, &q, e);
+    return tuples_read(rows, &q, e);
 }
 
 static enum code read_tables(struct db *d, int64_t version_id, struct arena *a,
@@ -133,19 +134,21 @@ static enum code read_tables(struct db *d, int64_t version_id, struct arena *a,
         " ORDER BY file, offset";
     static const char parts[] = "SELECT name, slot FROM part WHERE version_id = ?1 ORDER BY name";
     size_t n_slots = 0, n_files = 0;
-    struct rows r = {.arena = a, .row_bytes = sizeof *t->slots, .read = read_slot, .ctx = &n_slots};
+    struct tuples r = {
+        .arena = a, .row_bytes = sizeof *t->slots, .read = read_slot, .ctx = &n_slots};
     TRY(read_rows(d, slots, version_id, &r, e));
     t->slots = r.p;
     t->n_slots = r.n;
-    r = (struct rows){
+    r = (struct tuples){
         .arena = a, .row_bytes = sizeof *t->files, .read = read_file, .ctx = &n_files};
     TRY(read_rows(d, files, version_id, &r, e));
     t->files = r.p;
     t->n_files = r.n;
-    r = (struct rows){.arena = a, .row_bytes = sizeof *t->segments, .read = read_segment, .ctx = t};
+    r = (struct tuples){
+        .arena = a, .row_bytes = sizeof *t->segments, .read = read_segment, .ctx = t};
     TRY(read_rows(d, segments, version_id, &r, e));
     t->segments = r.p;
-    r = (struct rows){.arena = a, .row_bytes = sizeof *t->parts, .read = read_part, .ctx = t};
+    r = (struct tuples){.arena = a, .row_bytes = sizeof *t->parts, .read = read_part, .ctx = t};
     TRY(read_rows(d, parts, version_id, &r, e));
     t->parts = r.p;
     t->n_parts = r.n;

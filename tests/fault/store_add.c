@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every call of the store with every allocation, open, read, write, fsync, rename, map and database step failing in turn:
- * afterwards the store verifies clean, a version is absent or complete, no draft is left, and the same call works. */
+/* Every call of the store with every allocation, open, read, write, fsync, rename, map and database
+ * step failing in turn: afterwards the store verifies clean, a version is absent or complete, no
+ * draft is left, and the same call works. */
 #include "fault_loop.h"
 
 #include "../unit/store/shelf.h"
 #include "store_vfs.h"
 
-/* Two pieces that are blobs, one small one; two parts, one of them empty; a second file in a folder. */
+/* Two pieces that are blobs, one small one; two parts, one of them empty; a second file in a
+ * folder. */
 static enum code add_version(struct store *s, struct store_added *out, struct err *e) {
     static uint8_t bytes[30000];
     static const struct store_piece pieces[] = {{100, 9000}, {9500, 300}, {10000, 15000}};
-    static const struct store_part parts[] = {{LIT("graph"), {bytes, 100}}, {LIT("signature"), {0}}};
+    static const struct store_part parts[] = {{LIT("graph"), {bytes, 100}},
+                                              {LIT("signature"), {0}}};
     shelf_fill(bytes, sizeof bytes, 42);
     struct store_source sources[] = {{LIT("model.onnx"), {bytes, sizeof bytes}, pieces, 3},
                                      {LIT("data/weights"), {bytes + 5, 7000}, NULL, 0}};
@@ -48,7 +51,8 @@ static void check_complete(struct shelf *sh) {
     struct span got;
     static uint8_t bytes[30000];
     shelf_fill(bytes, sizeof bytes, 42);
-    SHELF_OK(sh, store_resolve(sh->s, &(struct store_ref){.model = LIT("m")}, &sh->a, &info, &sh->e));
+    SHELF_OK(sh,
+             store_resolve(sh->s, &(struct store_ref){.model = LIT("m")}, &sh->a, &info, &sh->e));
     assert_true(info.version > 1 && info.size_bytes == 37000);
     snprintf(path, sizeof path, "%s/out", sh->folder);
     SHELF_OK(sh, store_export(sh->s, LIT("m"), info.version, path, &sh->e));
@@ -73,7 +77,8 @@ static uint64_t clean_up(struct shelf *sh, uint64_t keep) {
     struct store_info info;
     struct store_swept swept;
     if (v.versions > keep) {
-        SHELF_OK(sh, store_resolve(sh->s, &(struct store_ref){.model = LIT("m")}, &sh->a, &info, &sh->e));
+        SHELF_OK(sh, store_resolve(sh->s, &(struct store_ref){.model = LIT("m")}, &sh->a, &info,
+                                   &sh->e));
         SHELF_OK(sh, store_remove(sh->s, LIT("m"), info.version, &sh->e));
     }
     SHELF_OK(sh, store_gc(sh->s, 0, false, &swept, &sh->e));
@@ -102,8 +107,9 @@ static void adding(void **state) {
         assert_true(code != OK || versions == 2);
         if (versions == 2)
             check_complete(sh);
-        else if (!f.sticky && !store_vfs_hit && f.site != FAULT_DB) /* those may have hit the commit */
-            assert_int_equal(untouched, true);                      /* what it wrote was taken back */
+        else if (!f.sticky && !store_vfs_hit &&
+                 f.site != FAULT_DB)           /* those may have hit the commit */
+            assert_int_equal(untouched, true); /* what it wrote was taken back */
         clean_up(sh, 1);
         assert_int_equal(shelf_count(sh, "objects"), objects);
         shut(sh);
@@ -253,7 +259,8 @@ static void try_call(call_fn *call) {
         reopen(&sh);
         uint64_t versions = shelf_verify(&sh).versions;
         assert_true(versions == 2 || (versions == 1 && call == call_remove));
-        if (call == call_export && file_exists(out_path)) /* after a failed fsync of the folder; but never in part */
+        if (call == call_export &&
+            file_exists(out_path)) /* after a failed fsync of the folder; but never in part */
             assert_int_equal(shelf_read(&sh, out_path).n, 10000);
         shelf_end(&sh);
     }
@@ -294,7 +301,8 @@ static void try_oom(call_fn *call) {
             assert_true(code == OK || (fired && code == ERR_NOMEM));
             reopen(&sh);
             uint64_t versions = shelf_verify(&sh).versions;
-            assert_true(versions == 2 || (versions == 1 && call == call_remove) || (versions == 3 && call == call_add));
+            assert_true(versions == 2 || (versions == 1 && call == call_remove) ||
+                        (versions == 3 && call == call_add));
             assert_int_equal(shelf_count(&sh, "drafts"), 0);
             shelf_end(&sh);
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SQLite with our faults in it: its file calls ask FAULT_OPEN, _READ, _WRITE (disk full), _FSYNC, _RENAME (unlink) and
- * _MMAP (shared memory), so that a fault loop reaches below our own code. Its allocations, thousands per call, have a
- * counter of their own. Call store_vfs_install once, before the first use of SQLite. */
+/* SQLite with our faults in it: its file calls ask FAULT_OPEN, _READ, _WRITE (disk full), _FSYNC,
+ * _RENAME (unlink) and _MMAP (shared memory), so that a fault loop reaches below our own code. Its
+ * allocations, thousands per call, have a counter of their own. Call store_vfs_install once, before
+ * the first use of SQLite. */
 #pragma once
 
 #include "base/err.h"
@@ -25,14 +26,16 @@ static bool store_vfs_no_memory(void) {
     return store_vfs_oom = true;
 }
 
-static void store_vfs_arm(long nth, bool sticky) {
+__attribute__((unused)) static void store_vfs_arm(long nth, bool sticky) {
     store_vfs_left = nth;
     store_vfs_sticky = sticky;
     store_vfs_oom = false;
 }
 
 static void *store_vfs_malloc(int n) { return store_vfs_no_memory() ? NULL : malloc((size_t)n); }
-static void *store_vfs_realloc(void *p, int n) { return store_vfs_no_memory() ? NULL : realloc(p, (size_t)n); }
+static void *store_vfs_realloc(void *p, int n) {
+    return store_vfs_no_memory() ? NULL : realloc(p, (size_t)n);
+}
 static int store_vfs_size(void *p) { return p ? (int)malloc_usable_size(p) : 0; }
 static int store_vfs_roundup(int n) { return (n + 7) & ~7; }
 static int store_vfs_init(void *data) { return data ? SQLITE_OK : SQLITE_OK; }
@@ -59,7 +62,12 @@ static bool store_vfs_fault(enum fault_site site) {
 struct store_vfs_file {
     sqlite3_file base;
     sqlite3_file *real;
+    const char *name; /* borrowed from SQLite */
+    bool fresh;       /* a log or journal just made: its first sync also syncs the folder */
 };
+
+/* Called after each sync that worked; may be NULL. */
+static void (*store_vfs_synced)(const char *path, bool with_folder);
 
 static sqlite3_vfs *store_vfs_real;
 
@@ -77,19 +85,32 @@ static int store_vfs_truncate(sqlite3_file *f, sqlite3_int64 n) {
     return store_vfs_fault(FAULT_WRITE) ? SQLITE_IOERR_TRUNCATE : CALL(f, xTruncate, n);
 }
 static int store_vfs_sync(sqlite3_file *f, int flags) {
-    return store_vfs_fault(FAULT_FSYNC) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
+    struct store_vfs_file *mine = (struct store_vfs_file *)f;
+    int rc = store_vfs_fault(FAULT_FSYNC) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
+    if (rc == SQLITE_OK && store_vfs_synced && mine->name)
+        store_vfs_synced(mine->name, mine->fresh);
+    mine->fresh = mine->fresh && rc != SQLITE_OK;
+    return rc;
 }
 static int store_vfs_file_size(sqlite3_file *f, sqlite3_int64 *n) { return CALL(f, xFileSize, n); }
 static int store_vfs_lock(sqlite3_file *f, int level) { return CALL(f, xLock, level); }
 static int store_vfs_unlock(sqlite3_file *f, int level) { return CALL(f, xUnlock, level); }
-static int store_vfs_reserved(sqlite3_file *f, int *out) { return CALL(f, xCheckReservedLock, out); }
-static int store_vfs_control(sqlite3_file *f, int op, void *arg) { return CALL(f, xFileControl, op, arg); }
+static int store_vfs_reserved(sqlite3_file *f, int *out) {
+    return CALL(f, xCheckReservedLock, out);
+}
+static int store_vfs_control(sqlite3_file *f, int op, void *arg) {
+    return CALL(f, xFileControl, op, arg);
+}
 static int store_vfs_sector(sqlite3_file *f) { return CALL(f, xSectorSize); }
 static int store_vfs_traits(sqlite3_file *f) { return CALL(f, xDeviceCharacteristics); }
-static int store_vfs_shm_map(sqlite3_file *f, int page, int bytes, int extend, void volatile **out) {
-    return store_vfs_fault(FAULT_MMAP) ? SQLITE_IOERR_SHMMAP : CALL(f, xShmMap, page, bytes, extend, out);
+static int store_vfs_shm_map(sqlite3_file *f, int page, int bytes, int extend,
+                             void volatile **out) {
+    return store_vfs_fault(FAULT_MMAP) ? SQLITE_IOERR_SHMMAP
+                                       : CALL(f, xShmMap, page, bytes, extend, out);
 }
-static int store_vfs_shm_lock(sqlite3_file *f, int at, int n, int flags) { return CALL(f, xShmLock, at, n, flags); }
+static int store_vfs_shm_lock(sqlite3_file *f, int at, int n, int flags) {
+    return CALL(f, xShmLock, at, n, flags);
+}
 static void store_vfs_shm_barrier(sqlite3_file *f) { CALL(f, xShmBarrier); }
 static int store_vfs_shm_unmap(sqlite3_file *f, int del) { return CALL(f, xShmUnmap, del); }
 
@@ -116,13 +137,17 @@ static const sqlite3_io_methods store_vfs_methods = {
 #undef CALL
 #undef REAL
 
-static int store_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out) {
+static int store_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                          int *out) {
     struct store_vfs_file *f = (struct store_vfs_file *)file;
     (void)vfs;
     f->base.pMethods = NULL;
     if (store_vfs_fault(FAULT_OPEN))
         return SQLITE_CANTOPEN;
     f->real = (sqlite3_file *)(f + 1);
+    f->name = name;
+    f->fresh =
+        (flags & SQLITE_OPEN_CREATE) && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL));
     int rc = store_vfs_real->xOpen(store_vfs_real, name, f->real, flags, out);
     if (f->real->pMethods)
         f->base.pMethods = &store_vfs_methods;
@@ -131,12 +156,14 @@ static int store_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file
 
 static int store_vfs_delete(sqlite3_vfs *vfs, const char *name, int sync) {
     (void)vfs;
-    return store_vfs_fault(FAULT_RENAME) ? SQLITE_IOERR_DELETE : store_vfs_real->xDelete(store_vfs_real, name, sync);
+    return store_vfs_fault(FAULT_RENAME) ? SQLITE_IOERR_DELETE
+                                         : store_vfs_real->xDelete(store_vfs_real, name, sync);
 }
 
 static void store_vfs_install(void) {
     static sqlite3_vfs vfs;
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &store_vfs_memory) != SQLITE_OK || sqlite3_initialize() != SQLITE_OK)
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &store_vfs_memory) != SQLITE_OK ||
+        sqlite3_initialize() != SQLITE_OK)
         abort();
     store_vfs_real = sqlite3_vfs_find(NULL);
     vfs = *store_vfs_real;

@@ -15,8 +15,11 @@ static int begin(void **state) {
     shelf_begin(&f->sh);
     snprintf(f->path, sizeof f->path, "%s/test.db", f->sh.folder);
     SHELF_OK(&f->sh, db_open(&f->d, "here", f->path, DB_CREATE, &f->sh.e));
-    SHELF_OK(&f->sh,
-             db_script(&f->d, "PRAGMA journal_mode=WAL; CREATE TABLE t (a INTEGER, b TEXT, c BLOB) STRICT;", &f->sh.e));
+    SHELF_OK(
+        &f->sh,
+        db_script(&f->d,
+                  "PRAGMA journal_mode=WAL; CREATE TABLE t (a INTEGER, b TEXT, c BLOB) STRICT;",
+                  &f->sh.e));
     *state = f;
     return 0;
 }
@@ -163,7 +166,11 @@ static void immutable(void **state) {
     struct db d;
     snprintf(path, sizeof path, "%s/a%%20?b#c.db", f->sh.folder);
     SHELF_OK(&f->sh, db_open(&d, "here", path, DB_CREATE, e));
-    SHELF_OK(&f->sh, db_script(&d, "PRAGMA journal_mode=WAL; CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (7);", e));
+    SHELF_OK(
+        &f->sh,
+        db_script(&d,
+                  "PRAGMA journal_mode=WAL; CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (7);",
+                  e));
     db_close(&d);
     assert_true(file_exists(path));
     SHELF_OK(&f->sh, db_open(&d, "here", path, DB_IMMUTABLE, e));

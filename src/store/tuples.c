@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows into arrays: see rows.h. The array grows in a buffer and is copied once at the end. */
-#include "store/rows.h"
+/* Rows into arrays: see tuples.h. The array grows in a buffer and is copied once at the end. */
+#include "store/tuples.h"
 
 #include "base/buf.h"
 
 #include <string.h>
 
-enum code rows_text(struct rows *r, const struct query *q, int column, struct str *out,
-                    struct err *e) {
+enum code tuples_text(struct tuples *r, const struct query *q, int column, struct str *out,
+                      struct err *e) {
     struct str text = query_text(q, column), copy = arena_str(r->arena, text);
     if (text.n > 0 && !copy.p)
         return arena_fail(r->arena, text.n, "text from the store", e);
@@ -15,7 +15,7 @@ enum code rows_text(struct rows *r, const struct query *q, int column, struct st
     return OK;
 }
 
-static enum code fill(struct rows *r, struct query *q, struct buf *b, struct err *e) {
+static enum code fill(struct tuples *r, struct query *q, struct buf *b, struct err *e) {
     for (bool row;;) {
         TRY(query_step(q, &row, e));
         if (!row)
@@ -30,7 +30,7 @@ static enum code fill(struct rows *r, struct query *q, struct buf *b, struct err
     }
 }
 
-static enum code keep(struct rows *r, const struct buf *b, struct err *e) {
+static enum code keep(struct tuples *r, const struct buf *b, struct err *e) {
     void *p = arena_push(r->arena, b->n);
     if (!p)
         return arena_fail(r->arena, b->n, "rows of the store", e);
@@ -41,7 +41,7 @@ static enum code keep(struct rows *r, const struct buf *b, struct err *e) {
     return OK;
 }
 
-enum code rows_read(struct rows *r, struct query *q, struct err *e) {
+enum code tuples_read(struct tuples *r, struct query *q, struct err *e) {
     struct buf b;
     buf_init(&b, r->arena->cap_bytes);
     enum code code = fill(r, q, &b, e);

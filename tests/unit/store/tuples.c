@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows into arrays: order, none, caps, and that the statement is free again whatever happened. */
-#include "store/rows.c"
+#include "store/tuples.c"
 
 #include "shelf.h"
 
@@ -9,22 +9,22 @@ struct pair {
     struct str text;
 };
 
-static enum code read_pair(const struct query *q, struct rows *r, void *element, struct err *e) {
+static enum code read_pair(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct pair *p = element;
     p->number = query_int(q, 0);
     if (r->ctx && p->number == *(int64_t *)r->ctx)
         return err_set(e, ERR_INVALID, __FILE__, __LINE__, "stop here");
-    return rows_text(r, q, 1, &p->text, e);
+    return tuples_text(r, q, 1, &p->text, e);
 }
 
 static const char series[] =
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT ?1)"
     " SELECT x, 'row ' || x FROM c WHERE x <= ?1";
 
-static enum code read_series(struct db *d, int64_t n, struct rows *r, struct err *e) {
+static enum code read_series(struct db *d, int64_t n, struct tuples *r, struct err *e) {
     struct query q;
     TRY(query_begin(&q, d, series, DB_BIND(db_int(n)), e));
-    return rows_read(r, &q, e);
+    return tuples_read(r, &q, e);
 }
 
 static void test(void **state) {
@@ -33,7 +33,7 @@ static void test(void **state) {
     char path[160];
     snprintf(path, sizeof path, "%s/rows.db", sh->folder);
     SHELF_OK(sh, db_open(&d, "here", path, DB_CREATE, &sh->e));
-    struct rows r = {.arena = &sh->a, .row_bytes = sizeof(struct pair), .read = read_pair};
+    struct tuples r = {.arena = &sh->a, .row_bytes = sizeof(struct pair), .read = read_pair};
     SHELF_OK(sh, read_series(&d, 1000, &r, &sh->e));
     assert_int_equal(r.n, 1000);
     const struct pair *pairs = r.p;
