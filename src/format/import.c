@@ -94,7 +94,7 @@ static int open_beneath(int folder, const char *name) {
     return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
 }
 
-/* For kernels without openat2 (before Linux 5.6): no link at all, part by part. */
+/* Where there is no openat2 (before Linux 5.6): no link at all, part by part. */
 static int open_by_parts(int folder, const char *name) {
     char part[256];
     int at = dup(folder);
@@ -129,7 +129,8 @@ static enum code map_beneath(int folder, struct import_file *f, struct err *e) {
     memcpy(name, f->name.p, f->name.n);
     name[f->name.n] = '\0';
     int fd = open_beneath(folder, name);
-    if (fd < 0 && errno == ENOSYS)
+    if (fd < 0 &&
+        (errno == ENOSYS || errno == EPERM)) /* EPERM: a container's filter that does not know it */
         fd = open_by_parts(folder, name);
     if (fd < 0 && (errno == EXDEV || errno == ELOOP))
         return fail(e, FORMAT, "external data '%s' lies outside the model's folder", name);

@@ -258,6 +258,16 @@ static const struct onnx_op ai_onnx_ml[] = {
     {"ZipMap", 1, 0, "zip_map"},
 };
 
+static const struct onnx_op ai_onnx_preview[] = {
+    {"FlexAttention", 1, 0, "flex_attention"},
+};
+
+static const struct onnx_op ai_onnx_preview_training[] = {
+    {"Adagrad", 1, 0, "adagrad"},
+    {"Adam", 1, 0, "adam"},
+    {"Momentum", 1, 0, "momentum"},
+};
+
 /* Operators of ONNX Runtime's own domain that mean exactly what one of ours means. */
 static const struct onnx_op com_microsoft[] = {
     {"Gelu", 1, 0, "gelu"},
@@ -281,6 +291,8 @@ struct section {
 static const struct section sections[] = {
     SECTION("ai.onnx", ONNX_OPSET_NEWEST, ai_onnx),
     SECTION("ai.onnx.ml", 5, ai_onnx_ml),
+    SECTION("ai.onnx.preview", 1, ai_onnx_preview),
+    SECTION("ai.onnx.preview.training", 1, ai_onnx_preview_training),
     SECTION("com.microsoft", 1, com_microsoft),
 };
 enum { N_SECTIONS = sizeof sections / sizeof sections[0], KEY_MAX = 160 };
