@@ -163,13 +163,15 @@ static enum code open_files(struct import *i, const struct model_file *files, in
     if (fd < 0)
         return fail_errno(e, errno, "cannot open '%s'", folder);
     enum code code = OK;
-    for (; code == OK && i->n_files < n; i->n_files += code == OK) {
+    while (code == OK && i->n_files < n) {
         struct import_file *f = &list[i->n_files];
         f->name = files[i->n_files].name;
-        code = map_beneath(fd, f, e);
         int bytes = snprintf(f->path, sizeof f->path, "%s%.*s", length ? folder : "", STR(f->name));
-        if (code == OK && bytes >= (int)sizeof f->path)
+        if (bytes >= (int)sizeof f->path)
             code = fail(e, INVALID, "the path of '%.*s' is too long", STR(f->name));
+        else
+            code = map_beneath(fd, f, e);
+        i->n_files += code == OK;
     }
     close(fd);
     return code;
@@ -258,7 +260,6 @@ static enum code open_main(struct import *i, const char *path, struct err *e) {
     TRY(find_path(path, f->path, e));
     TRY(map_file_open(&map, f->path, e));
     f->name = base_name(f->path);
-    f->name = arena_str(&i->arena, f->name);
     f->bytes = map.bytes;
     i->files = f;
     i->n_files = 1;
