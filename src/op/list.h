@@ -35,6 +35,7 @@ OP(one_hot)
 OP(scatter_elements)
 OP(scatter_nd)
 OP(tensor_scatter)
+OP(max_unpool)
 /* search.c */
 OP(non_zero)
 OP(unique)
@@ -157,6 +158,8 @@ OP(gemm)
 OP(conv)
 /* conv_transpose.c */
 OP(conv_transpose)
+/* conv_transpose.c */
+OP(conv_transpose)
 /* reorder.c: only passes make it */
 OP(reorder)
 /* reduce.c */
@@ -251,3 +254,12 @@ OP(q_linear_mul)
 OP(q_linear_sigmoid)
 OP(q_linear_leaky_relu)
 OP(q_linear_global_average_pool)
+/* state.c */
+OP(linear_attention)
+OP(causal_conv_with_state)
+/* flex.c */
+OP(flex_attention)
+/* descent.c */
+OP(adagrad)
+OP(adam)
+OP(momentum)
