@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing by index into a copy of the data: scatter, scatter_elements, scatter_nd, tensor_scatter.
+/* Writing by index into a copy of the data: scatter, scatter_elements, scatter_nd, tensor_scatter;
+ * and max_unpool, which writes to places that max_pool noted.
  *
  * Opsets: reduction add and mul since 16, min and max since 18. Updates are applied in order, so
  * the last of several to one place wins. Every index is checked before its element is written. */
@@ -277,6 +278,92 @@ static enum code run_tensor_scatter(const struct op_call *c, struct err *e) {
     return OK;
 }
 
+/* --- max_unpool: maxima back to where max_pool found them, zeros elsewhere --- */
+
+static enum code unpool_list(const struct operand_at *at, const char *name, int n,
+                             int64_t otherwise, int64_t *out, struct err *e) {
+    struct operand_ints list;
+    bool present;
+    TRY(operand_attr_ints(at, name, &list, &present, e));
+    if (present && list.n != n)
+        return operand_fail(at, e, INVALID, "attribute '%s' has %d entries, %d were expected", name,
+                            list.n, n);
+    for (int k = 0; k < n; k++) {
+        out[k] = present ? list.v[k] : otherwise;
+        if (out[k] < 0 || out[k] > INT64_C(1) << 32)
+            return operand_fail(at, e, INVALID, "attribute '%s' has the entry %lld", name,
+                                (long long)out[k]);
+    }
+    return OK;
+}
+
+/* The shape that was pooled, as the attributes tell: the indexes count in it. */
+static enum code unpool_shape(const struct operand_at *at, const struct shape *x, struct shape *out,
+                              struct err *e) {
+    int64_t kernel[SHAPE_MAX], stride[SHAPE_MAX], pad[2 * SHAPE_MAX];
+    int n = x->rank - 2;
+    if (n < 1)
+        return operand_fail(at, e, INVALID, "the input has rank %d", x->rank);
+    TRY(unpool_list(at, "kernel_shape", n, 1, kernel, e));
+    TRY(unpool_list(at, "strides", n, 1, stride, e));
+    TRY(unpool_list(at, "pads", 2 * n, 0, pad, e));
+    *out = *x;
+    for (int k = 0; k < n; k++) {
+        int64_t span;
+        if (__builtin_mul_overflow(x->dims[2 + k] - 1, stride[k], &span))
+            return operand_fail(at, e, LIMIT, "the output is too large");
+        out->dims[2 + k] = span - pad[k] - pad[n + k] + kernel[k];
+    }
+    return OK;
+}
+
+static enum code infer_max_unpool(struct op_infer *c, struct err *e) {
+    struct shape out;
+    struct operand_ints size;
+    TRY(operand_need(c, 2, e));
+    operand_out_later(c, 0, c->in[0].dtype);
+    if (c->in[1].dtype != DT_I64 ||
+        (operand_known(c) && !shape_eq(&c->in[0].shape, &c->in[1].shape)))
+        return operand_fail(c, e, INVALID, "the indexes must be i64, of the shape of the input");
+    if (!c->in[0].known || (operand_given(c, 2) && !operand_data(c, 2)))
+        return OK;
+    TRY(unpool_shape(OPERAND_AT(c), &c->in[0].shape, &out, e));
+    if (!operand_given(c, 2))
+        return operand_out(c, 0, c->in[0].dtype, &out, e);
+    TRY(operand_ints(OPERAND_AT(c), operand_data(c, 2), "output_shape", &size, e));
+    for (int k = 0; k < out.rank; k++) {
+        if (size.n != out.rank || size.v[k] < out.dims[k])
+            return operand_fail(c, e, INVALID, "output_shape is smaller than what was pooled");
+        out.dims[k] = size.v[k];
+    }
+    return operand_out(c, 0, c->in[0].dtype, &out, e);
+}
+
+static enum code run_max_unpool(const struct op_call *c, struct err *e) {
+    const struct tensor *x = c->in[0], *index = c->in[1];
+    struct tensor *out = c->out[0];
+    struct shape pooled;
+    int64_t strides[SHAPE_MAX];
+    size_t bytes = dtype_size(x->dtype), room;
+    TRY(unpool_shape(OPERAND_AT(c), &x->shape, &pooled, e));
+    if (!shape_count(&pooled, &room))
+        return operand_fail(c, e, INVALID, "the pads are larger than the output");
+    shape_strides(&out->shape, strides);
+    if (tensor_bytes(out))
+        memset(out->data, 0, tensor_bytes(out));
+    for (size_t k = 0, n = tensor_count(x); k < n; k++) {
+        int64_t rest, position = 0;
+        TRY(checked_index(OPERAND_AT(c), index, k, (int64_t)room, &rest, e));
+        for (int d = pooled.rank - 1; d >= 0; d--) {
+            position += rest % pooled.dims[d] * strides[d];
+            rest /= pooled.dims[d];
+        }
+        memcpy((char *)out->data + (size_t)position * bytes, (const char *)x->data + k * bytes,
+               bytes);
+    }
+    return OK;
+}
+
 const struct op op_scatter_elements = {.name = "scatter_elements",
                                        .flags = OP_PURE | OP_INPLACE,
                                        .infer = infer_scatter_elements,
@@ -289,3 +376,5 @@ const struct op op_tensor_scatter = {.name = "tensor_scatter",
                                      .flags = OP_PURE | OP_INPLACE,
                                      .infer = infer_tensor_scatter,
                                      .run = run_tensor_scatter};
+const struct op op_max_unpool = {
+    .name = "max_unpool", .flags = OP_PURE, .infer = infer_max_unpool, .run = run_max_unpool};
