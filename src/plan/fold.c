@@ -41,6 +41,8 @@ static bool sizes_fit(const struct pass_run *r, const struct node *n, const stru
         out_bytes += bytes;
     }
     size_t limit = in_bytes * GROWTH > SMALL_BYTES ? in_bytes * GROWTH : SMALL_BYTES;
+    if (r->stage == PASS_OPEN)
+        limit = r->budget;
     return out_bytes <= limit && out_bytes <= r->budget;
 }
 

@@ -61,7 +61,8 @@ static enum code lift(struct plan *p, const struct graph *body, struct err *e) {
     for (int i = 0; i < n->model->main->n_inputs;
          i++) /* what a file says of a body's inputs is not believed either */
         n->model->main->values[n->model->main->inputs[i]].ranked = false;
-    TRY(pass_all(n->model->main, &p->arena, PASS_OPEN, p->shop->o.passes_off, e));
+    struct pass_terms terms = {&p->arena, p->shop->o.passes_off, p->shop->o.memory_bytes};
+    TRY(pass_all(n->model->main, PASS_OPEN, &terms, e));
     shelf_init(&n->shelf, p->shop, n->model, PLANS_PER_BODY);
     n->next = p->nested;
     p->nested = n;

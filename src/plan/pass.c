@@ -35,16 +35,21 @@ static enum code one_round(struct pass_run *r, unsigned off, struct err *e) {
     return OK;
 }
 
-enum code pass_all(struct graph *g, struct arena *arena, enum pass_stage stage, unsigned off,
+/* Weights that a file describes rather than holds (ConstantOfShape, ...) are made once, when the
+ * session opens; a plan is made often, and folds shapes. */
+static size_t budget(enum pass_stage stage, size_t memory_bytes) {
+    size_t most = stage == PASS_OPEN ? OPEN_BUDGET : PLAN_BUDGET;
+    return memory_bytes / 4 < most ? memory_bytes / 4 : most;
+}
+
+enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_terms *t,
                    struct err *e) {
-    struct pass_run r = {.graph = g,
-                         .arena = arena,
-                         .stage = stage,
-                         .budget = stage == PASS_OPEN ? OPEN_BUDGET : PLAN_BUDGET};
+    struct pass_run r = {
+        .graph = g, .arena = t->arena, .stage = stage, .budget = budget(stage, t->memory_bytes)};
     TRY(walk_graph(g, e));
     do {
         r.changed = false;
-        TRY(one_round(&r, off, e));
+        TRY(one_round(&r, t->off, e));
     } while (r.changed && stage != PASS_LAST && ++r.round < ROUNDS);
     return OK;
 }

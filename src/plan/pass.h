@@ -32,7 +32,11 @@ struct pass { /* const record at the bottom of each pass's file */
 #include "plan/list.h"
 #undef PASS
 
-/* All passes of a stage on a graph; off: bit mask. Walks the shapes first and after every change.
- */
-MUST_USE enum code pass_all(struct graph *g, struct arena *arena, enum pass_stage stage,
-                            unsigned off, struct err *e);
+struct pass_terms {
+    struct arena *arena; /* of the graph */
+    unsigned off;        /* bit mask */
+    size_t memory_bytes; /* limit of a run: folding may take a part of it */
+};
+/* All passes of a stage on a graph. Walks the shapes first and after every change. */
+MUST_USE enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_terms *t,
+                            struct err *e);

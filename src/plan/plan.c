@@ -182,8 +182,9 @@ enum code plan_build(struct plan *p, const struct model *m, const struct tensor 
     p->graph = copy->main;
     p->shop->packs.moment = &p->arena;
     bind(p, defaults);
-    TRY(pass_all(p->graph, &p->arena, PASS_PLAN, p->shop->o.passes_off, e));
-    TRY(pass_all(p->graph, &p->arena, PASS_LAST, p->shop->o.passes_off, e));
+    struct pass_terms terms = {&p->arena, p->shop->o.passes_off, p->shop->o.memory_bytes};
+    TRY(pass_all(p->graph, PASS_PLAN, &terms, e));
+    TRY(pass_all(p->graph, PASS_LAST, &terms, e));
     TRY(nested_make(p, e));
     TRY(prepare_steps(p, e));
     return place_values(p, e);

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantised models arrive as real arithmetic between DequantizeLinear and QuantizeLinear. Where an operator exists that works
- * on the bytes themselves, the three become one, and whole chains stay in 8 bits:
+/* Quantised models arrive as real arithmetic between DequantizeLinear and QuantizeLinear. Where an
+ * operator exists that works on the bytes themselves, the three become one, and whole chains stay
+ * in 8 bits:
  *
- *   Q(Conv(D(x), D(w), D(b)))          q_linear_conv              Q(MatMul(D(a), D(b)))   q_linear_mat_mul
- *   Gemm(D(a), D(b), D(c)), Q or not   q_gemm                     Q(Add(D(a), D(b)))      q_linear_add, Mul likewise
- *   Q(f(D(x)))                         q_linear_f, for sigmoid, leaky_relu, global_average_pool
- *   Q(move(D(x))), equal parameters    move(x): pools of maxima, views, transposes, ...
- *   Q(D(x)), equal parameters          x
+ *   Q(Conv(D(x), D(w), D(b)))          q_linear_conv              Q(MatMul(D(a), D(b)))
+ * q_linear_mat_mul Gemm(D(a), D(b), D(c)), Q or not   q_gemm                     Q(Add(D(a), D(b)))
+ * q_linear_add, Mul likewise Q(f(D(x)))                         q_linear_f, for sigmoid,
+ * leaky_relu, global_average_pool Q(move(D(x))), equal parameters    move(x): pools of maxima,
+ * views, transposes, ... Q(D(x)), equal parameters          x
  *
- * A Relu or Clip in front of a quantiser that saturates there anyway is dropped. What does not fit is left: constants are
- * dequantised by the fold pass in its next round, the rest runs in f32.
+ * A Relu or Clip in front of a quantiser that saturates there anyway is dropped. What does not fit
+ * is left: constants are dequantised by the fold pass in its next round, the rest runs in f32.
  *
- * 1. Activations have one scale and one zero point, constants of the session; weights may have one per output channel.
- * 2. The operator in the middle is read by the quantiser alone; a dequantiser may have other readers. */
+ * 1. Activations have one scale and one zero point, constants of the session; weights may have one
+ * per output channel.
+ * 2. The operator in the middle is read by the quantiser alone; a dequantiser may have other
+ * readers. */
 #include "plan/match.h"
 #include "plan/pass.h"
 
 #include <math.h>
 
-struct quantum { /* how bytes mean numbers */
+struct quantum {          /* how bytes mean numbers */
     value_id scale, zero; /* zero: VALUE_NONE when absent */
     enum dtype dtype;
     int64_t channels; /* 1: one for all */
@@ -54,8 +57,8 @@ static int64_t zero_of(const struct rewire *w, const struct quantum *q) {
 }
 
 static bool same_quantum(const struct rewire *w, const struct quantum *a, const struct quantum *b) {
-    return a->channels == 1 && b->channels == 1 && a->dtype == b->dtype && scale_of(w, a, 0) == scale_of(w, b, 0) &&
-           zero_of(w, a) == zero_of(w, b);
+    return a->channels == 1 && b->channels == 1 && a->dtype == b->dtype &&
+           scale_of(w, a, 0) == scale_of(w, b, 0) && zero_of(w, a) == zero_of(w, b);
 }
 
 /* v = D(q): bytes of any number of channels. */
@@ -82,8 +85,8 @@ static bool read_weights(struct rewire *w, value_id v, int axis, struct bytes *o
     if (!t || t->shape.rank <= axis)
         return false;
     int at;
-    return out->as.channels == 1 ||
-           (shape_axis(attr_int(n, "axis", 1), t->shape.rank, &at) && at == axis && out->as.channels == t->shape.dims[axis]);
+    return out->as.channels == 1 || (shape_axis(attr_int(n, "axis", 1), t->shape.rank, &at) &&
+                                     at == axis && out->as.channels == t->shape.dims[axis]);
 }
 
 /* The zero point as an operand: the one given, or a new 0. */
@@ -97,8 +100,8 @@ static value_id zero_operand(struct rewire *w, const struct quantum *q) {
 
 /* --- bias: int32 in units of x's scale times the weights' --- */
 
-static bool read_bias(struct rewire *w, value_id v, const struct quantum *x, const struct quantum *weights, int64_t channels,
-                      value_id *out) {
+static bool read_bias(struct rewire *w, value_id v, const struct quantum *x,
+                      const struct quantum *weights, int64_t channels, value_id *out) {
     struct bytes b;
     *out = VALUE_NONE;
     if (v == VALUE_NONE)
@@ -109,17 +112,20 @@ static bool read_bias(struct rewire *w, value_id v, const struct quantum *x, con
     if (q && q->dtype == DT_I32 && (int64_t)tensor_count(q) == channels && zero_of(w, &b.as) == 0) {
         bool agrees = true;
         for (int64_t c = 0; c < channels; c++)
-            agrees &= match_near(scale_of(w, &b.as, c), scale_of(w, x, 0) * scale_of(w, weights, c));
+            agrees &=
+                match_near(scale_of(w, &b.as, c), scale_of(w, x, 0) * scale_of(w, weights, c));
         *out = b.q;
         return agrees;
     }
     if (!f || f->dtype != DT_F32 || (int64_t)tensor_count(f) != channels)
         return false;
     struct tensor *made;
-    if ((*out = rewire_new_constant(w, DT_I32, &(struct shape){1, {channels}}, &made)) == VALUE_NONE)
+    if ((*out = rewire_new_constant(w, DT_I32, &(struct shape){1, {channels}}, &made)) ==
+        VALUE_NONE)
         return false;
     for (int64_t c = 0; c < channels; c++) {
-        double units = ((const float *)f->data)[c] / ((double)scale_of(w, x, 0) * scale_of(w, weights, c));
+        double units =
+            ((const float *)f->data)[c] / ((double)scale_of(w, x, 0) * scale_of(w, weights, c));
         ((int32_t *)made->data)[c] = (int32_t)fmax(fmin(rint(units), INT32_MAX), INT32_MIN);
     }
     return true;
@@ -148,22 +154,39 @@ static bool rule_conv(struct site *s) {
     struct rewire *w = s->w;
     struct bytes x, k;
     value_id bias;
-    if (!str_is(s->op->op_name, "conv") || s->op->n_in < 2 || !read_activation(w, rewire_in(w, s->op, 0), &x) ||
+    if (!str_is(s->op->op_name, "conv") || s->op->n_in < 2 ||
+        !read_activation(w, rewire_in(w, s->op, 0), &x) ||
         !read_weights(w, rewire_in(w, s->op, 1), 0, &k) ||
-        !read_bias(w, rewire_in(w, s->op, 2), &x.as, &k.as, rewire_constant_of(w, k.q)->shape.dims[0], &bias))
+        !read_bias(w, rewire_in(w, s->op, 2), &x.as, &k.as,
+                   rewire_constant_of(w, k.q)->shape.dims[0], &bias))
         return false;
-    value_id in[] = {x.q, x.as.scale, zero_operand(w, &x.as), k.q, k.as.scale, zero_operand(w, &k.as), s->y.scale,
-                     zero_operand(w, &s->y), bias};
+    value_id in[] = {x.q,
+                     x.as.scale,
+                     zero_operand(w, &x.as),
+                     k.q,
+                     k.as.scale,
+                     zero_operand(w, &k.as),
+                     s->y.scale,
+                     zero_operand(w, &s->y),
+                     bias};
     return become(s, "q_linear_conv", bias == VALUE_NONE ? 8 : 9, in);
 }
 
 static bool rule_mat_mul(struct site *s) {
     struct rewire *w = s->w;
     struct bytes a, b;
-    if (!str_is(s->op->op_name, "mat_mul") || s->op->n_in != 2 || !read_activation(w, rewire_in(w, s->op, 0), &a) ||
-        !(read_activation(w, rewire_in(w, s->op, 1), &b) || read_weights(w, rewire_in(w, s->op, 1), 1, &b)))
+    if (!str_is(s->op->op_name, "mat_mul") || s->op->n_in != 2 ||
+        !read_activation(w, rewire_in(w, s->op, 0), &a) ||
+        !(read_activation(w, rewire_in(w, s->op, 1), &b) ||
+          read_weights(w, rewire_in(w, s->op, 1), 1, &b)))
         return false;
-    value_id in[] = {a.q, a.as.scale, zero_operand(w, &a.as), b.q, b.as.scale, zero_operand(w, &b.as), s->y.scale,
+    value_id in[] = {a.q,
+                     a.as.scale,
+                     zero_operand(w, &a.as),
+                     b.q,
+                     b.as.scale,
+                     zero_operand(w, &b.as),
+                     s->y.scale,
                      zero_operand(w, &s->y)};
     return become(s, "q_linear_mat_mul", 8, in);
 }
@@ -172,10 +195,18 @@ static bool rule_pair(struct site *s) {
     struct rewire *w = s->w;
     bool add = str_is(s->op->op_name, "add");
     struct bytes a, b;
-    if ((!add && !str_is(s->op->op_name, "mul")) || s->op->n_in != 2 || !read_activation(w, rewire_in(w, s->op, 0), &a) ||
-        !read_activation(w, rewire_in(w, s->op, 1), &b) || a.as.dtype != s->y.dtype || b.as.dtype != s->y.dtype)
+    if ((!add && !str_is(s->op->op_name, "mul")) || s->op->n_in != 2 ||
+        !read_activation(w, rewire_in(w, s->op, 0), &a) ||
+        !read_activation(w, rewire_in(w, s->op, 1), &b) || a.as.dtype != s->y.dtype ||
+        b.as.dtype != s->y.dtype)
         return false;
-    value_id in[] = {a.q, a.as.scale, zero_operand(w, &a.as), b.q, b.as.scale, zero_operand(w, &b.as), s->y.scale,
+    value_id in[] = {a.q,
+                     a.as.scale,
+                     zero_operand(w, &a.as),
+                     b.q,
+                     b.as.scale,
+                     zero_operand(w, &b.as),
+                     s->y.scale,
                      zero_operand(w, &s->y)};
     return become(s, add ? "q_linear_add" : "q_linear_mul", 8, in);
 }
@@ -191,7 +222,8 @@ static bool rule_single(struct site *s) {
             continue;
         if (!read_activation(w, rewire_in(w, s->op, 0), &x) || x.as.dtype != s->y.dtype)
             return false;
-        value_id in[] = {x.q, x.as.scale, zero_operand(w, &x.as), s->y.scale, zero_operand(w, &s->y)};
+        value_id in[] = {x.q, x.as.scale, zero_operand(w, &x.as), s->y.scale,
+                         zero_operand(w, &s->y)};
         return become(s, names[k][1], 5, in);
     }
     return false;
@@ -199,9 +231,10 @@ static bool rule_single(struct site *s) {
 
 /* Operators that put elements elsewhere, or choose among them in their order. */
 static bool only_moves(const struct node *n) {
-    static const char *const names[] = {"max_pool", "reshape",   "flatten", "squeeze",        "unsqueeze",     "transpose",
-                                        "slice",    "gather",    "expand",  "depth_to_space", "space_to_depth", "identity",
-                                        "global_max_pool"};
+    static const char *const names[] = {
+        "max_pool",       "reshape",  "flatten",        "squeeze", "unsqueeze",
+        "transpose",      "slice",    "gather",         "expand",  "depth_to_space",
+        "space_to_depth", "identity", "global_max_pool"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         if (str_is(n->op_name, names[k]))
             return n->n_out == 1 || str_is(n->op_name, "max_pool");
@@ -211,7 +244,8 @@ static bool only_moves(const struct node *n) {
 static bool rule_move(struct site *s) {
     struct rewire *w = s->w;
     struct bytes x;
-    if (!only_moves(s->op) || !read_activation(w, rewire_in(w, s->op, 0), &x) || !same_quantum(w, &x.as, &s->y))
+    if (!only_moves(s->op) || !read_activation(w, rewire_in(w, s->op, 0), &x) ||
+        !same_quantum(w, &x.as, &s->y))
         return false;
     value_id in[8];
     if (s->op->n_in > 8)
@@ -238,16 +272,20 @@ static bool rule_concat(struct site *s) {
 }
 
 /* Gemm in front of a quantiser, or not: then its result is real. */
-static bool gemm_to_bytes(struct rewire *w, struct node *n, const struct node *gemm, const struct quantum *y) {
+static bool gemm_to_bytes(struct rewire *w, struct node *n, const struct node *gemm,
+                          const struct quantum *y) {
     struct bytes a, b;
     value_id bias;
     bool turned = attr_int(gemm, "transB", 0);
-    if (gemm->n_in < 2 || attr_int(gemm, "transA", 0) || attr_float(gemm, "alpha", 1) != 1 || attr_float(gemm, "beta", 1) != 1 ||
-        !read_activation(w, rewire_in(w, gemm, 0), &a) || !read_weights(w, rewire_in(w, gemm, 1), turned ? 0 : 1, &b) ||
-        !read_bias(w, rewire_in(w, gemm, 2), &a.as, &b.as, rewire_constant_of(w, b.q)->shape.dims[turned ? 0 : 1], &bias))
+    if (gemm->n_in < 2 || attr_int(gemm, "transA", 0) || attr_float(gemm, "alpha", 1) != 1 ||
+        attr_float(gemm, "beta", 1) != 1 || !read_activation(w, rewire_in(w, gemm, 0), &a) ||
+        !read_weights(w, rewire_in(w, gemm, 1), turned ? 0 : 1, &b) ||
+        !read_bias(w, rewire_in(w, gemm, 2), &a.as, &b.as,
+                   rewire_constant_of(w, b.q)->shape.dims[turned ? 0 : 1], &bias))
         return false;
-    value_id in[] = {a.q,        a.as.scale, zero_operand(w, &a.as), b.q, b.as.scale, zero_operand(w, &b.as), bias,
-                     VALUE_NONE, VALUE_NONE};
+    value_id in[] = {a.q,  a.as.scale, zero_operand(w, &a.as),
+                     b.q,  b.as.scale, zero_operand(w, &b.as),
+                     bias, VALUE_NONE, VALUE_NONE};
     if (y) {
         in[7] = y->scale;
         in[8] = zero_operand(w, y);
@@ -273,9 +311,12 @@ static struct node *middle_of(struct rewire *w, const struct quantum *y, value_i
     } else
         return n;
     int64_t zero = zero_of(w, y), least = y->dtype == DT_I8 ? -128 : 0, most = least + 255;
-    bool needless = (double)(least - zero) * step >= low - step / 4 && (double)(most - zero) * step <= high + step / 4;
+    bool needless = (double)(least - zero) * step >= low - step / 4 &&
+                    (double)(most - zero) * step <= high + step / 4;
     value_id before = rewire_in(w, n, 0);
-    return needless && rewire_uses(w, before) == 1 && rewire_producer(w, before) ? rewire_producer(w, before) : n;
+    return needless && rewire_uses(w, before) == 1 && rewire_producer(w, before)
+               ? rewire_producer(w, before)
+               : n;
 }
 
 static void visit_quantiser(struct rewire *w, struct node *n) {
@@ -296,7 +337,8 @@ static void visit_quantiser(struct rewire *w, struct node *n) {
         return;
     if (str_is(s.op->op_name, "gemm"))
         (void)gemm_to_bytes(w, n, s.op, &s.y);
-    else if (!rule_conv(&s) && !rule_mat_mul(&s) && !rule_pair(&s) && !rule_single(&s) && !rule_move(&s))
+    else if (!rule_conv(&s) && !rule_mat_mul(&s) && !rule_pair(&s) && !rule_single(&s) &&
+             !rule_move(&s))
         (void)rule_concat(&s);
 }
 

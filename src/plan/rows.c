@@ -354,6 +354,7 @@ static const struct graph *at_size(const struct model *m, int64_t batch, int64_t
                                    struct arena *a) {
     struct model *copy = graph_copy(m, a);
     struct err ignored;
+    struct pass_terms terms = {a, structure_passes_only(), CAP};
     if (!copy)
         return NULL;
     struct graph *g = copy->main;
@@ -364,7 +365,7 @@ static const struct graph *at_size(const struct model *m, int64_t batch, int64_t
             if (v->shape.dims[d] < 0)
                 v->shape.dims[d] = other;
     }
-    return pass_all(g, a, PASS_PLAN, structure_passes_only(), &ignored) == OK ? g : NULL;
+    return pass_all(g, PASS_PLAN, &terms, &ignored) == OK ? g : NULL;
 }
 
 static bool free_first(const struct session_io *io, size_t n) {
