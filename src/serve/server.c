@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/answer.h"
 #include "serve/in.h"
 
 #include <signal.h>
@@ -220,6 +221,7 @@ const char *server_address(const struct server *s) { return s->address; }
 static void *loop_main(void *arg) {
     struct loop_thread *t = arg;
     loop_run(t->loop);
+    answer_forget();
     return NULL;
 }
 
@@ -263,6 +265,7 @@ void server_close(struct server *s) {
     for (int i = 0; s->loops && i < s->n_loops; i++)
         close_loop(&s->loops[i]);
     side_close(s->side);
+    answer_forget();
     auth_close(&s->auth);
     mem_free(s->loops);
     mem_free(s);

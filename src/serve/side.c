@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/thread.h"
+#include "serve/answer.h"
 
 enum { SIDE_THREADS = 16 };
 
@@ -34,6 +35,7 @@ static void *side_main(void *arg) {
     struct side *s = arg;
     for (struct side_job *job; (job = take(s)) != NULL;)
         job->fn(job);
+    answer_forget();
     return NULL;
 }
 

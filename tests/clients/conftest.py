@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real server for real clients: the binary of $SLIPWAY (build/slipway), a store of small models, a port per module."""
+"""A real server for real clients: binary $SLIPWAY (build/slipway), a store of small models, one port a module."""
 
 import os
 import pathlib
