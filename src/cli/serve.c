@@ -12,7 +12,7 @@
 struct options {
     const char *listen, *log, *key_file;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
-        connections;
+        connections, requests, pixels;
     uint64_t body, header, run_memory;
     bool access_log, explicit_only, control;
 };
@@ -30,6 +30,8 @@ static enum code check(const struct options *o, struct err *e) {
     TRY(at_least("slow-ms", o->slow_ms, e));
     TRY(at_least("drain-ms", o->drain_ms, e));
     TRY(at_least("connections", o->connections, e));
+    TRY(at_least("max-requests", o->requests, e));
+    TRY(at_least("max-pixels", o->pixels, e));
     return OK;
 }
 
@@ -65,6 +67,8 @@ static void fill(struct server_options *s, const struct options *o, struct cli *
         s->http.header_bytes = o->header;
     if (o->connections)
         s->http.connections = (unsigned)o->connections;
+    s->requests = (size_t)o->requests;
+    s->image_pixels = (size_t)o->pixels;
     if (o->timeout_ms)
         s->timeout_ms = (uint64_t)o->timeout_ms;
     if (o->drain_ms)
@@ -138,6 +142,8 @@ static const struct option options[] = {
     {"max-body", 0, OPTION_SIZE, AT(body), "SIZE", "of one request (64M)", NULL},
     {"max-header", 0, OPTION_SIZE, AT(header), "SIZE", "of one request's head (16k)", NULL},
     {"max-connections", 0, OPTION_INT, AT(connections), "N", "open at one time (20000)", NULL},
+    {"max-requests", 0, OPTION_INT, AT(requests), "N", "in flight at one time (8192)", NULL},
+    {"max-pixels", 0, OPTION_INT, AT(pixels), "N", "of one image, decoded (33554432)", NULL},
     {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},
     {"explicit", 0, OPTION_FLAG, AT(explicit_only), NULL,
      "load models only when asked to over HTTP", NULL},
