@@ -138,7 +138,6 @@ struct adding {
     struct object_batch batch;
     struct meter meter;
     uint64_t new_bytes;
-    bool committing;
 };
 
 static enum code hash_blob(struct adding *a, struct layout_blob *b, struct err *e) {
@@ -327,10 +326,9 @@ static enum code prepare(struct adding *a, struct err *e) {
 static enum code commit(struct adding *a, const struct record *r, enum record_outcome *outcome,
                         uint64_t *version, struct err *e) {
     for (int round = 1;; round++) {
-        TRY(record_add(a->store, r, outcome, version, &a->committing, e));
+        TRY(record_add(a->store, r, outcome, version, e));
         if (*outcome != RECORD_MISSING)
             return OK;
-        a->committing = false; /* what was committed was nothing */
         if (round == ROUNDS)
             return fail(e, CONFLICT,
                         "store '%s': 'slipway gc' keeps removing what this add has written; give "
@@ -371,8 +369,6 @@ static void undo(struct adding *a) {
     struct err ignored;
     struct store_swept swept;
     struct buf hashes;
-    if (a->committing)
-        return;
     buf_init(&hashes, SIZE_MAX / 2);
     for (size_t slot = 0; slot < a->n_slots; slot++)
         if (a->written[slot])

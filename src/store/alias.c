@@ -75,7 +75,7 @@ enum code store_alias_set(struct store *s, struct str model, struct str alias, u
                           struct err *e) {
     TRY(name_alias(alias, e));
     TRY(store_begin(s, e));
-    return store_end(s, set(&s->writer, model, alias, version, e), NULL, e);
+    return store_end(s, set(&s->writer, model, alias, version, e), e);
 }
 
 static enum code drop(struct db *d, struct str model, struct str alias, struct err *e) {
@@ -90,7 +90,7 @@ static enum code drop(struct db *d, struct str model, struct str alias, struct e
 
 enum code store_alias_drop(struct store *s, struct str model, struct str alias, struct err *e) {
     TRY(store_begin(s, e));
-    return store_end(s, drop(&s->writer, model, alias, e), NULL, e);
+    return store_end(s, drop(&s->writer, model, alias, e), e);
 }
 
 static enum code roll_back(struct db *d, struct str model, struct str alias, uint64_t *version,
@@ -114,7 +114,7 @@ enum code store_alias_rollback(struct store *s, struct str model, struct str ali
                                uint64_t *version, struct err *e) {
     uint64_t to = 0;
     TRY(store_begin(s, e));
-    TRY(store_end(s, roll_back(&s->writer, model, alias, &to, e), NULL, e));
+    TRY(store_end(s, roll_back(&s->writer, model, alias, &to, e), e));
     *version = to;
     return OK;
 }

@@ -21,7 +21,7 @@ enum code store_fact_put(struct store *s, struct str scope, struct str key, stru
     TRY(store_begin(s, e));
     enum code code =
         db_run(&s->writer, upsert, DB_BIND(db_text(scope), db_text(key), db_text(value)), e);
-    return store_end(s, code, NULL, e);
+    return store_end(s, code, e);
 }
 
 static enum code get(struct db *d, struct str scope, struct str key, struct arena *a,

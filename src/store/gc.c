@@ -32,7 +32,7 @@ static enum code fence(struct store *s, struct err *e) {
                                  " ON CONFLICT DO UPDATE SET at_us = excluded.at_us";
     TRY(store_begin(s, e));
     enum code code = db_run(&s->writer, upsert, DB_BIND(db_int((int64_t)clock_wall_us())), e);
-    return store_end(s, code, NULL, e);
+    return store_end(s, code, e);
 }
 
 static enum code is_named(struct db *d, const uint8_t *hash, bool *named, struct err *e) {
@@ -65,7 +65,7 @@ static enum code unlink_batch(struct store *s, const char *hashes, size_t n, int
     TRY(store_begin(s, e));
     for (size_t i = 0; i < n && code == OK; i++)
         code = unlink_one(s, (const uint8_t *)hashes + i * SHA256_BYTES, limit_us, out, e);
-    return store_end(s, code, NULL, e);
+    return store_end(s, code, e);
 }
 
 enum code gc_unlink(struct store *s, const struct buf *hashes, int64_t limit_us,

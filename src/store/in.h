@@ -25,7 +25,7 @@ MUST_USE enum code store_writable(struct store *s, struct err *e);
 /* A write transaction on s->writer; store_end commits when code is OK and returns what became of
  * it. */
 MUST_USE enum code store_begin(struct store *s, struct err *e);
-enum code store_end(struct store *s, enum code code, bool *committing, struct err *e);
+enum code store_end(struct store *s, enum code code, struct err *e);
 /* The same for reading one moment of s->reader. */
 MUST_USE enum code store_look(struct store *s, struct err *e);
 enum code store_seen(struct store *s, enum code code, struct err *e);

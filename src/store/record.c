@@ -9,8 +9,8 @@
  *
  * One crack remains: a COMMIT that fails with an I/O error is undone for every reader, yet its
  * frames may lie complete in the log, and a power cut right then would bring it back at recovery.
- * Therefore the blobs of such an add stay, and gc commits a row of its own before it unlinks
- * anything, which overwrites those frames. */
+ * Therefore gc_unlink commits a row of its own before it unlinks anything: that overwrites the
+ * first of those frames, and as each frame's checksum covers all before it, the rest are void. */
 #include "store/record.h"
 
 #include "base/clock.h"
@@ -216,9 +216,9 @@ static enum code add_locked(struct store *s, const struct record *r, enum record
 }
 
 enum code record_add(struct store *s, const struct record *r, enum record_outcome *outcome,
-                     uint64_t *version, bool *committing, struct err *e) {
+                     uint64_t *version, struct err *e) {
     TRY(store_begin(s, e));
-    return store_end(s, add_locked(s, r, outcome, version, e), committing, e);
+    return store_end(s, add_locked(s, r, outcome, version, e), e);
 }
 
 enum code record_blob_named(struct store *s, const uint8_t hash[SHA256_BYTES], bool *named,
@@ -301,7 +301,7 @@ enum code store_remove(struct store *s, struct str model, uint64_t version, stru
     struct arena a;
     TRY(store_begin(s, e));
     arena_init(&a, (size_t)LAYOUT_PIECES * 32);
-    enum code code = store_end(s, remove_version(&s->writer, model, version, &a, e), NULL, e);
+    enum code code = store_end(s, remove_version(&s->writer, model, version, &a, e), e);
     arena_deinit(&a);
     return code;
 }

@@ -20,9 +20,8 @@ enum record_outcome {
     RECORD_MISSING, /* a blob is not there (any more); nothing was written */
 };
 
-/* *committing: see db_end. When it is set and the call fails, the blobs must be left alone. */
 MUST_USE enum code record_add(struct store *s, const struct record *r, enum record_outcome *outcome,
-                              uint64_t *version, bool *committing, struct err *e);
+                              uint64_t *version, struct err *e);
 MUST_USE enum code record_blob_named(struct store *s, const uint8_t hash[SHA256_BYTES], bool *named,
                                      struct err *e);
 MUST_USE enum code record_parent(struct store *s, const struct store_new *n,

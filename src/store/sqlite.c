@@ -198,11 +198,9 @@ enum code db_begin(struct db *d, bool write, struct err *e) {
     return db_run(d, write ? begin_write : begin_read, DB_NONE, e);
 }
 
-enum code db_end(struct db *d, enum code code, bool *committing, struct err *e) {
+enum code db_end(struct db *d, enum code code, struct err *e) {
     static const char commit[] = "COMMIT";
     if (code == OK) {
-        if (committing)
-            *committing = true;
         code = db_run(d, commit, DB_NONE, e);
     }
     undo(d);

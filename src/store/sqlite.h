@@ -67,11 +67,10 @@ void db_unlock(struct db *d);
 
 /* A transaction. DB_READ connections see one moment of the database until db_end; DB_WRITE ones
  * take the store's write lock first, waiting up to DB_BUSY_MS for another writer. db_end(OK)
- * commits, anything else undoes; it returns `code`, or why the commit failed. *committing (may be
- * NULL) is set once the commit was asked for: should that fail, the transaction is gone for every
- * reader but might come back after a power cut (see record.c). */
+ * commits, anything else undoes; it returns `code`, or why the commit failed (for what a failed
+ * commit may leave in the log see record.c). */
 MUST_USE enum code db_begin(struct db *d, bool write, struct err *e);
-enum code db_end(struct db *d, enum code code, bool *committing, struct err *e);
+enum code db_end(struct db *d, enum code code, struct err *e);
 
 /* Rows of a statement:
  *     struct query q; bool row;

@@ -301,11 +301,11 @@ enum code store_begin(struct store *s, struct err *e) {
     enum code code = db_begin(&s->writer, true, e);
     if (code == OK)
         code = same_schema(&s->writer, e);
-    return code == OK ? OK : store_end(s, code, NULL, e);
+    return code == OK ? OK : store_end(s, code, e);
 }
 
-enum code store_end(struct store *s, enum code code, bool *committing, struct err *e) {
-    code = db_end(&s->writer, code, committing, e);
+enum code store_end(struct store *s, enum code code, struct err *e) {
+    code = db_end(&s->writer, code, e);
     db_unlock(&s->writer);
     return code;
 }
@@ -317,7 +317,7 @@ enum code store_look(struct store *s, struct err *e) {
 }
 
 enum code store_seen(struct store *s, enum code code, struct err *e) {
-    code = db_end(&s->reader, code, NULL, e);
+    code = db_end(&s->reader, code, e);
     db_unlock(&s->reader);
     return code;
 }

@@ -17,7 +17,6 @@
 static long store_vfs_left;   /* the allocation that fails, counted from now; 0: none */
 static bool store_vfs_sticky; /* and all after it */
 static bool store_vfs_oom;    /* one failed */
-static bool store_vfs_hit;    /* a fault was met here, not in our own code */
 
 static bool store_vfs_no_memory(void) {
     if (store_vfs_left == 0 || --store_vfs_left > 0)
@@ -53,12 +52,6 @@ static const sqlite3_mem_methods store_vfs_memory = {
 
 /* --- files: each forwards to the real one, which lies behind it in the same block --- */
 
-static bool store_vfs_fault(enum fault_site site) {
-    bool hit = FAULT(site);
-    store_vfs_hit |= hit;
-    return hit;
-}
-
 struct store_vfs_file {
     sqlite3_file base;
     sqlite3_file *real;
@@ -66,7 +59,8 @@ struct store_vfs_file {
     bool fresh;       /* a log or journal just made: its first sync also syncs the folder */
 };
 
-/* Called after each sync that worked; may be NULL. */
+/* Called after each sync, also one that failed: the disk may well have written all of it and then
+ * said so. May be NULL. */
 static void (*store_vfs_synced)(const char *path, bool with_folder);
 
 static sqlite3_vfs *store_vfs_real;
@@ -76,19 +70,19 @@ static sqlite3_vfs *store_vfs_real;
 
 static int store_vfs_close(sqlite3_file *f) { return CALL(f, xClose); }
 static int store_vfs_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at) {
-    return store_vfs_fault(FAULT_READ) ? SQLITE_IOERR_READ : CALL(f, xRead, p, n, at);
+    return FAULT(FAULT_READ) ? SQLITE_IOERR_READ : CALL(f, xRead, p, n, at);
 }
 static int store_vfs_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at) {
-    return store_vfs_fault(FAULT_WRITE) ? SQLITE_FULL : CALL(f, xWrite, p, n, at);
+    return FAULT(FAULT_WRITE) ? SQLITE_FULL : CALL(f, xWrite, p, n, at);
 }
 static int store_vfs_truncate(sqlite3_file *f, sqlite3_int64 n) {
-    return store_vfs_fault(FAULT_WRITE) ? SQLITE_IOERR_TRUNCATE : CALL(f, xTruncate, n);
+    return FAULT(FAULT_WRITE) ? SQLITE_IOERR_TRUNCATE : CALL(f, xTruncate, n);
 }
 static int store_vfs_sync(sqlite3_file *f, int flags) {
     struct store_vfs_file *mine = (struct store_vfs_file *)f;
-    int rc = store_vfs_fault(FAULT_FSYNC) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
-    if (rc == SQLITE_OK && store_vfs_synced && mine->name)
-        store_vfs_synced(mine->name, mine->fresh);
+    int rc = FAULT(FAULT_FSYNC) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
+    if (store_vfs_synced && mine->name)
+        store_vfs_synced(mine->name, mine->fresh && rc == SQLITE_OK);
     mine->fresh = mine->fresh && rc != SQLITE_OK;
     return rc;
 }
@@ -105,8 +99,7 @@ static int store_vfs_sector(sqlite3_file *f) { return CALL(f, xSectorSize); }
 static int store_vfs_traits(sqlite3_file *f) { return CALL(f, xDeviceCharacteristics); }
 static int store_vfs_shm_map(sqlite3_file *f, int page, int bytes, int extend,
                              void volatile **out) {
-    return store_vfs_fault(FAULT_MMAP) ? SQLITE_IOERR_SHMMAP
-                                       : CALL(f, xShmMap, page, bytes, extend, out);
+    return FAULT(FAULT_MMAP) ? SQLITE_IOERR_SHMMAP : CALL(f, xShmMap, page, bytes, extend, out);
 }
 static int store_vfs_shm_lock(sqlite3_file *f, int at, int n, int flags) {
     return CALL(f, xShmLock, at, n, flags);
@@ -142,7 +135,7 @@ static int store_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file
     struct store_vfs_file *f = (struct store_vfs_file *)file;
     (void)vfs;
     f->base.pMethods = NULL;
-    if (store_vfs_fault(FAULT_OPEN))
+    if (FAULT(FAULT_OPEN))
         return SQLITE_CANTOPEN;
     f->real = (sqlite3_file *)(f + 1);
     f->name = name;
@@ -156,8 +149,8 @@ static int store_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file
 
 static int store_vfs_delete(sqlite3_vfs *vfs, const char *name, int sync) {
     (void)vfs;
-    return store_vfs_fault(FAULT_RENAME) ? SQLITE_IOERR_DELETE
-                                         : store_vfs_real->xDelete(store_vfs_real, name, sync);
+    return FAULT(FAULT_RENAME) ? SQLITE_IOERR_DELETE
+                               : store_vfs_real->xDelete(store_vfs_real, name, sync);
 }
 
 static void store_vfs_install(void) {

@@ -6,11 +6,10 @@
 /* Lets a test act right before the transaction. */
 static void (*before_commit)(void);
 static enum code record_add_late(struct store *s, const struct record *r,
-                                 enum record_outcome *outcome, uint64_t *version, bool *committing,
-                                 struct err *e) {
+                                 enum record_outcome *outcome, uint64_t *version, struct err *e) {
     if (before_commit)
         before_commit();
-    return record_add(s, r, outcome, version, committing, e);
+    return record_add(s, r, outcome, version, e);
 }
 
 #define record_add record_add_late

@@ -91,7 +91,7 @@ static void hostile_name(void **state) {
     SHELF_OK(sh, store_begin(sh->s, &sh->e));
     SHELF_OK(sh, store_end(sh->s,
                            db_script(&sh->s->writer, "UPDATE file SET name = '../../evil'", &sh->e),
-                           NULL, &sh->e));
+                           &sh->e));
     snprintf(path, sizeof path, "%s/x/y/", sh->folder);
     SHELF_FAILS(sh, INVALID, "damaged store", store_export(sh->s, LIT("m"), 1, path, &sh->e));
     snprintf(path, sizeof path, "%s/evil", sh->folder);

@@ -116,6 +116,28 @@ static void damaged(void **state) {
     assert_non_null(strstr(sh->e.text, name));
 }
 
+/* The rows were read, and then, before the blobs were mapped, another process removed the version
+ * and swept. */
+static void removed_in_between(void **state) {
+    struct shelf *sh = *state;
+    struct store_swept swept;
+    struct store_version *v = mem_zalloc(1, sizeof *v);
+    shelf_add_seed(sh, "m", 1);
+    shelf_add_seed(sh, "m", 2);
+    v->store = sh->s;
+    v->number = 1;
+    v->model = LIT("m");
+    atomic_init(&v->refs, 1);
+    arena_init(&v->arena, 1 << 20);
+    SHELF_OK(sh, read_locked(v, &sh->e));
+    SHELF_OK(sh, store_remove(sh->s, LIT("m"), 1, &sh->e));
+    SHELF_OK(sh, store_gc(sh->s, 0, false, &swept, &sh->e));
+    SHELF_FAILS(sh, NOT_FOUND, "cannot open blob", map_blobs(v, &sh->e));
+    SHELF_FAILS(sh, NOT_FOUND, "no version 1 (the newest is 2)", explain_missing(v, &sh->e));
+    store_version_unref(v);
+    assert_int_equal(sh->s->blobs.n, 0);
+}
+
 /* Rows that do not fit together are found by reading them, whoever wrote them. */
 static void hostile_tables(void **state) {
     struct shelf *sh = *state;
@@ -234,8 +256,8 @@ static void threads(void **state) { /* readers in threads, this one writes, all 
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, shelf_setup, shelf_teardown)
-    const struct CMUnitTest tests[] = {TEST(bytes_and_parts),  TEST(shared_in_memory),
-                                       TEST(outlives_removal), TEST(damaged),
-                                       TEST(hostile_tables),   TEST(threads)};
+    const struct CMUnitTest tests[] = {
+        TEST(bytes_and_parts),    TEST(shared_in_memory), TEST(outlives_removal), TEST(damaged),
+        TEST(removed_in_between), TEST(hostile_tables),   TEST(threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
