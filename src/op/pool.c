@@ -32,7 +32,7 @@ struct pool {
     bool global, include_pad, column_major;
     bool fast, wide, carried; /* by kernels; as f32 in scratch; channels last in scratch */
     double p;
-    struct window w; /* always of WINDOW_DIMS dims: leading ones of size 1 are put before */
+    struct window w; /* as window_cube leaves it */
     size_t batch, channels, inputs, pixels;
     size_t y_wide, x_last, y_last; /* offsets in scratch */
 };
@@ -108,23 +108,6 @@ static struct window one_window(const struct shape *x) {
     return w;
 }
 
-/* Dims of size 1 put before, until there are WINDOW_DIMS. */
-static void widen_window(struct window *w) {
-    const struct window from = *w;
-    const int more = WINDOW_DIMS - from.n;
-    w->n = WINDOW_DIMS;
-    for (int i = 0; i < WINDOW_DIMS; i++) {
-        bool own = i >= more;
-        w->in[i] = own ? from.in[i - more] : 1;
-        w->out[i] = own ? from.out[i - more] : 1;
-        w->kernel[i] = own ? from.kernel[i - more] : 1;
-        w->stride[i] = own ? from.stride[i - more] : 1;
-        w->dilation[i] = own ? from.dilation[i - more] : 1;
-        w->before[i] = own ? from.before[i - more] : 0;
-        w->after[i] = own ? from.after[i - more] : 0;
-    }
-}
-
 static size_t take(size_t *at, size_t bytes) {
     size_t here = *at;
     *at = mem_round_up(here + bytes, MEM_LINE);
@@ -166,7 +149,7 @@ static enum code prepare(struct op_prepare *c, enum kind kind, bool global, stru
                        .channels = (size_t)x->dims[1]};
     if (!global)
         TRY(window_of(OPERAND_AT(c), x, NULL, &s->w, e));
-    widen_window(&s->w);
+    window_cube(&s->w);
     s->inputs = window_inputs(&s->w);
     s->pixels = window_pixels(&s->w);
     const bool indices = c->node->n_out > 1 && c->node->out[1] != VALUE_NONE;

@@ -105,6 +105,22 @@ enum code window_of(const struct operand_at *at, const struct shape *x, const in
     return OK;
 }
 
+void window_cube(struct window *w) {
+    const struct window from = *w;
+    const int more = WINDOW_DIMS - from.n;
+    w->n = WINDOW_DIMS;
+    for (int i = 0; i < WINDOW_DIMS; i++) {
+        bool own = i >= more;
+        w->in[i] = own ? from.in[i - more] : 1;
+        w->out[i] = own ? from.out[i - more] : 1;
+        w->kernel[i] = own ? from.kernel[i - more] : 1;
+        w->stride[i] = own ? from.stride[i - more] : 1;
+        w->dilation[i] = own ? from.dilation[i - more] : 1;
+        w->before[i] = own ? from.before[i - more] : 0;
+        w->after[i] = own ? from.after[i - more] : 0;
+    }
+}
+
 static size_t product(const int64_t *v, int n) {
     size_t p = 1;
     for (int i = 0; i < n; i++)
