@@ -40,6 +40,8 @@ OP(max_unpool)
 OP(non_zero)
 OP(unique)
 OP(top_k)
+/* shuffle.c: only passes make it */
+OP(channel_shuffle)
 /* space.c */
 OP(depth_to_space)
 OP(space_to_depth)
@@ -194,6 +196,10 @@ OP(lrn)
 /* resize.c */
 OP(resize)
 OP(upsample)
+/* quant.c */
+OP(quantize_linear)
+OP(dequantize_linear)
+OP(dynamic_quantize_linear)
 /* random.c */
 OP(random_normal)
 OP(random_uniform)
