@@ -12,6 +12,7 @@
  *   gelu (tanh)   1/2 * x * (1 + tanh(0.79788 * (x + 0.044715 * x^3)))
  *   mish          x * tanh(softplus(x))
  *   clip          min(max(x, low), high), relu: max(x, 0)
+ *   add           sum of two, which knows posts
  *
  * Only for f32: the fused kernels are as exact as f32 arithmetic, not as f64. */
 #include "plan/match.h"
@@ -278,7 +279,8 @@ static enum code run(struct pass_run *r, struct err *e) {
             (rule_ramp(&w, n, &p) || rule_sigmoid(&w, n, &p) || rule_gelu(&w, n, &p) ||
              rule_mish(&w, n, &p)))
             continue;
-        (void)rule_limits(&w, n);
+        if (!rule_limits(&w, n) && str_is(n->op_name, "sum") && n->n_in == 2)
+            (void)rewire_become(&w, n, "add", 2, (value_id[]){n->in[0], n->in[1]});
     }
     return rewire_close(&w, &r->changed, e);
 }

@@ -4,6 +4,9 @@
  *   two in a row become one; one that keeps the order of all dims longer than 1 becomes a Reshape,
  * which is free; one behind element-wise operators behind another is joined with it through them.
  *
+ *   Reshape, Transpose, Reshape that only change the order of channels become channel_shuffle,
+ * which knows both layouts.
+ *
  * Where a pair cancels, exporters' NHWC/NCHW sandwiches dissolve; a transpose that equals a change
  * of layout is left to the layout pass. */
 #include "plan/match.h"
@@ -104,7 +107,32 @@ static struct node *transpose_above(struct rewire *w, value_id v, struct node **
     }
 }
 
+/* (N, g * c, ...) as (N, g, c, ...), turned to (N, c, g, ...), as (N, c * g, ...). */
+static bool to_shuffle(struct rewire *w, struct node *n) {
+    if (!str_is(n->op_name, "reshape"))
+        return false;
+    const struct node *turn = match_only(w, rewire_in(w, n, 0), "transpose");
+    const struct node *split = turn ? match_only(w, rewire_in(w, turn, 0), "reshape") : NULL;
+    value_id x = split ? rewire_in(w, split, 0) : VALUE_NONE;
+    const struct shape *in = match_shape(w, x), *out = match_shape(w, n->out[0]);
+    const struct shape *apart = split ? match_shape(w, split->out[0]) : NULL;
+    int rank, perm[SHAPE_MAX];
+    if (!in || !out || !apart || !shape_eq(in, out) || in->rank < 3 ||
+        apart->rank != in->rank + 1 || !perm_of(w, turn, &rank, perm) || perm[0] != 0 ||
+        perm[1] != 2 || perm[2] != 1)
+        return false;
+    for (int d = 3; d < rank; d++)
+        if (perm[d] != d || apart->dims[d] != in->dims[d - 1])
+            return false;
+    int64_t group = apart->dims[1];
+    if (apart->dims[0] != in->dims[0] || group * apart->dims[2] != in->dims[1])
+        return false;
+    return rewire_become(w, n, "channel_shuffle", 1, &x) && rewire_attr_int(w, n, "group", group);
+}
+
 static void visit(struct rewire *w, struct node *n) {
+    if (to_shuffle(w, n))
+        return;
     int rank, perm[SHAPE_MAX], rank_above, above[SHAPE_MAX], joined[SHAPE_MAX], at = 0;
     if (!str_is(n->op_name, "transpose") || !perm_of(w, n, &rank, perm))
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transposes by 8 x 8 blocks of 32-bit and 16 x 16 blocks of 8-bit elements; edges go element by
- * element. */
+/* Transposes by 8 x 8 and 4 x 4 blocks of 32-bit and 16 x 16 blocks of 8-bit elements; edges go
+ * element by element. */
 #include "kernel/kernel.h"
 
 #include <immintrin.h>
@@ -29,16 +29,63 @@ static inline void block_32(const uint32_t *x, size_t ldx, uint32_t *y, size_t l
     }
 }
 
+static inline void block_4(const uint32_t *x, size_t ldx, uint32_t *y, size_t ldy) {
+    __m128 r[4];
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm_loadu_ps((const float *)(x + (size_t)i * ldx));
+    _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
+    for (int i = 0; i < 4; i++)
+        _mm_storeu_ps((float *)(y + (size_t)i * ldy), r[i]);
+}
+
+static void elements_32(size_t rows, size_t cols, const uint32_t *x, size_t ldx, uint32_t *y,
+                        size_t ldy) {
+    for (size_t row = 0; row < rows; row++)
+        for (size_t col = 0; col < cols; col++)
+            y[col * ldy + row] = x[row * ldx + col];
+}
+
+/* Fewer than 8 rows, or fewer than 8 columns: by 4 x 4 as far as that goes. */
+static void edge_32(size_t rows, size_t cols, const uint32_t *x, size_t ldx, uint32_t *y,
+                    size_t ldy) {
+    size_t rows_4 = rows / 4 * 4, cols_4 = cols / 4 * 4;
+    for (size_t row = 0; row < rows_4; row += 4)
+        for (size_t col = 0; col < cols_4; col += 4)
+            block_4(x + row * ldx + col, ldx, y + col * ldy + row, ldy);
+    elements_32(rows - rows_4, cols, x + rows_4 * ldx, ldx, y + rows_4, ldy);
+    elements_32(rows_4, cols - cols_4, x + cols_4, ldx, y + cols_4 * ldy, ldy);
+}
+
+/* The planes of a colour picture to pixels of 3: each store spills into the next pixel, which is
+ * written after it. */
+static void pixels_of_3(size_t cols, const uint32_t *x, size_t ldx, uint32_t *y) {
+    size_t col = 0;
+    for (; col + 5 <= cols; col += 4) {
+        __m128 r[4] = {_mm_loadu_ps((const float *)(x + col)),
+                       _mm_loadu_ps((const float *)(x + ldx + col)),
+                       _mm_loadu_ps((const float *)(x + 2 * ldx + col)), _mm_setzero_ps()};
+        _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
+        for (size_t i = 0; i < 4; i++)
+            _mm_storeu_ps((float *)(y + (col + i) * 3), r[i]);
+    }
+    elements_32(3, cols - col, x + col, ldx, y + col * 3, 3);
+}
+
 void transpose_32_avx2(size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy) {
     const uint32_t *from = x;
     uint32_t *to = y;
+    if (rows == 3 && ldy == 3) {
+        pixels_of_3(cols, from, ldx, to);
+        return;
+    }
     size_t whole_rows = rows / BLOCK32 * BLOCK32, whole_cols = cols / BLOCK32 * BLOCK32;
     for (size_t row = 0; row < whole_rows; row += BLOCK32)
         for (size_t col = 0; col < whole_cols; col += BLOCK32)
             block_32(from + row * ldx + col, ldx, to + col * ldy + row, ldy);
-    for (size_t row = 0; row < rows; row++)
-        for (size_t col = row < whole_rows ? whole_cols : 0; col < cols; col++)
-            to[col * ldy + row] = from[row * ldx + col];
+    if (whole_cols < cols)
+        edge_32(whole_rows, cols - whole_cols, from + whole_cols, ldx, to + whole_cols * ldy, ldy);
+    if (whole_rows < rows)
+        edge_32(rows - whole_rows, cols, from + whole_rows * ldx, ldx, to + whole_rows, ldy);
 }
 
 /* Four rounds of interleaving row i with row i + 8 turn 16 rows into 16 columns. */

@@ -73,10 +73,30 @@ static void moves_only_ones(void **unused) {
     toy_deinit(&t);
 }
 
+/* ShuffleNet: channels turned between two convolutions, in their layout. */
+static void channel_shuffle(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1, 6, 4, 5));
+    value_id y = toy_node(&t, "conv", IDS(x, toy_weights(&t, SHAPE(6, 6, 1, 1), 1)));
+    y = toy_node(&t, "reshape", IDS(y, INTS(&t, -1, 2, 3, 4, 5)));
+    y = toy_node(&t, "transpose", IDS(y));
+    ATTR_INTS_OF(&t, "perm", 0, 2, 1, 3, 4);
+    y = toy_node(&t, "reshape", IDS(y, INTS(&t, -1, 6, 4, 5)));
+    toy_output(&t, toy_node(&t, "conv", IDS(y, toy_weights(&t, SHAPE(6, 6, 1, 1), 2))));
+    struct tensor in = toy_tensor(&t, SHAPE(2, 6, 4, 5), 3);
+    struct session *s = toy_open(&t, 0);
+    assert_string_equal(toy_steps(&t, s, &in), "reorder conv channel_shuffle conv reorder ");
+    session_close(s);
+    toy_equivalent(&t, &in, 2e-5);
+    toy_deinit(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),       cmocka_unit_test(two_become_one), cmocka_unit_test(through_elementwise),
-        cmocka_unit_test(not_through_channels), cmocka_unit_test(moves_only_ones),
+        cmocka_unit_test(not_through_channels), cmocka_unit_test(moves_only_ones), cmocka_unit_test(channel_shuffle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
