@@ -257,6 +257,8 @@ static const struct {
     {"tile", rule_cut},
     {"gather", rule_gather},
     {"expand", rule_expand},
+    {"q_linear_global_average_pool", rule_first},
+    {"q_gemm", rule_gemm},
     {"where", rule_broadcast},
     {"cast", rule_broadcast},
     {"dropout", rule_first},
