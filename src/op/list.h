@@ -160,8 +160,6 @@ OP(gemm)
 OP(conv)
 /* conv_transpose.c */
 OP(conv_transpose)
-/* conv_transpose.c */
-OP(conv_transpose)
 /* reorder.c: only passes make it */
 OP(reorder)
 /* reduce.c */
@@ -219,7 +217,6 @@ OP(lp_pool)
 OP(global_max_pool)
 OP(global_average_pool)
 OP(global_lp_pool)
-/* NOTE 16:17: pool, conv_transpose are being written by a third pair of hands: see NOTE-split.txt */
 /* signal.c */
 OP(dft)
 OP(stft)
