@@ -183,9 +183,9 @@ static enum step run(struct request *r);
 static void decode_aside(struct side_job *job) {
     struct request *r = of_side(job);
     decode_now(r);
-    if (r->err.code == OK && !r->route->page)
+    if (r->err.code == OK)
         (void)run(r);
-    else if (!r->waiting)
+    else
         to_loop(r, PHASE_ENCODE);
 }
 
@@ -195,8 +195,12 @@ static bool is_image(struct span body) {
             memcmp(body.p, "--", 2) == 0); /* multipart: may hold one */
 }
 
+/* Pages stay on the loop: one that waits is resumed there, so it cannot end while its own call
+ * still runs. */
 static bool long_decode(const struct request *r) {
     const struct http_request *q = &r->x->request;
+    if (r->route->page)
+        return false;
     return q->body.n > ASIDE_BYTES || ((r->route->flags & ROUTE_IMAGE) && is_image(q->body)) ||
            (q->body.n > ASIDE_BYTES / 16 && http_header_get(q, "content-encoding").n);
 }
@@ -213,7 +217,9 @@ static enum step decode(struct request *r) {
         return STEP_WAIT;
     }
     decode_now(r);
-    return r->waiting && r->err.code == OK ? STEP_WAIT : STEP_NEXT;
+    return r->waiting
+               ? STEP_WAIT
+               : STEP_NEXT; /* nothing but `waiting`: another thread may have the rest by now */
 }
 
 /* --- RUN --- */

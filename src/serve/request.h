@@ -72,7 +72,8 @@ MUST_USE enum code request_route(struct request *r, struct err *e);
 /* The server takes traffic: everything asked for is loaded, and it is not draining. */
 bool request_ready(const struct request *r);
 
-/* A page that answers later: request_wait before it returns OK, request_resume from any thread when
- * r->response or r->err is ready. */
+/* A page that answers later: request_wait, then whatever will call request_resume (from any thread,
+ * when r->response or r->err is ready), then nothing more that could fail: between the two the
+ * request belongs to the other thread. */
 void request_wait(struct request *r);
 void request_resume(struct request *r);

@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -151,22 +152,26 @@ static double open_fds(void) {
     return n - 3; /* ".", ".." and the one that reads */
 }
 
-/* Seconds since 1970: boot time plus field 22 of /proc/self/stat (proc(5)), read once: it never
- * changes. */
-static double start_time(void) {
-    static double cached;
+/* Seconds since 1970: boot time plus field 22 of /proc/self/stat (proc(5)). Read once: both clocks
+ * drift, the start does not, and who watches for restarts must not see one. */
+static double started = NAN;
+
+static void read_start(void) {
     char text[4096];
-    if (cached > 0)
-        return cached;
     struct timespec boot;
     if (!read_small("/proc/self/stat", text, sizeof text) ||
         clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
-        return NAN;
+        return;
     const char *after_name = strrchr(text, ')'); /* field 2 may hold spaces */
     double ticks = after_name ? field_of(after_name + 2, 19) : 0;
     double up = (double)boot.tv_sec + (double)boot.tv_nsec * 1e-9;
-    cached = (double)clock_wall_us() * 1e-6 - up + ticks / (double)sysconf(_SC_CLK_TCK);
-    return cached;
+    started = (double)clock_wall_us() * 1e-6 - up + ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double start_time(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_start);
+    return started;
 }
 
 static void gauge(struct buf *out, const char *name, const char *help, const char *kind,
