@@ -115,17 +115,22 @@ static struct run run_at(const struct job *j, size_t unit) {
 
 /* --- attributes and shapes --- */
 
+static bool is_single(const struct shape *s) {
+    return s->rank == 0 || (s->rank == 1 && s->dims[0] == 1);
+}
+
 static enum code check_scale(const struct op_infer *c, struct err *e) {
     const struct shape *x = &c->in[0].shape, *s = &c->in[1].shape;
     const int64_t block = attr_int(c->node, "block_size", 0);
-    size_t count;
     char a[SHAPE_TEXT], b[SHAPE_TEXT];
     if (!c->in[0].known || !c->in[1].known)
         return OK;
-    if (operand_given(c, 2) && c->in[2].known && !shape_eq(s, &c->in[2].shape))
+    const struct shape *z = operand_given(c, 2) && c->in[2].known ? &c->in[2].shape : s;
+    const bool one = is_single(s);
+    if (one ? !is_single(z) : !shape_eq(s, z))
         return operand_fail(c, e, INVALID, "scale and zero point have the shapes %s and %s",
-                            shape_print(s, a), shape_print(&c->in[2].shape, b));
-    if (shape_count(s, &count) && count == 1 && s->rank <= 1)
+                            shape_print(s, a), shape_print(z, b));
+    if (one)
         return OK;
     int axis;
     TRY(operand_axis(OPERAND_AT(c), attr_int(c->node, "axis", 1), x->rank, &axis, e));

@@ -35,6 +35,8 @@ static void one_scale(void **state) {
     one("quantize_linear", 1, 0, T_F32(DIMS(1), NAN), two, T_I16(SCALAR, 3), T_I16(DIMS(1), 3));
     one("dequantize_linear", 1, 0, T_U8(DIMS(4), 0, 3, 128, 255), two, T_U8(SCALAR, 128),
         T_F32(DIMS(4), -256, -250, 0, 254));
+    one("dequantize_linear", 1, 0, T_U8(DIMS(2), 1, 3), two, T_U8(DIMS(1), 1),
+        T_F32(DIMS(2), 0, 4));
     one("dequantize_linear", 1, 0, T_I8(DIMS(3), -128, 0, 127), two, T_ABSENT,
         T_F32(DIMS(3), -256, 0, 254));
     one("dequantize_linear", 1, 0, T_I32(DIMS(2), 16777217, -7), T_F32(SCALAR, 1),
