@@ -42,7 +42,7 @@ static enum code give_f32(struct op_host *h, struct tensor *out, struct shape sh
 static enum code give_bool(struct op_host *h, struct tensor *out, bool v, struct err *e) {
     uint8_t *p = h->alloc(h, 1);
     if (!p)
-        return fail(e, LIMIT, "no memory");
+        return err_set(e, ERR_LIMIT, __FILE__, __LINE__, "no memory");
     *p = v;
     *out = (struct tensor){.dtype = DT_BOOL, .data = p};
     return OK;
