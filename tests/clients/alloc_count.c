@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into a running server by test_allocations.py: counts every heap allocation of the process, whoever makes it
- * (libraries included), in a file both sides map. The file's path comes in ALLOC_COUNT_FILE. */
+/* Preloaded into a running server by test_allocations.py: counts every heap allocation of the
+ * process, whoever makes it (libraries included), in a file both sides map. The file's path comes
+ * in ALLOC_COUNT_FILE. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>
