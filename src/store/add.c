@@ -136,6 +136,7 @@ struct adding {
     size_t n_slots;
     struct digest digest;
     struct object_batch batch;
+    struct object_ballast ballast;
     struct meter meter;
     uint64_t new_bytes;
 };
@@ -346,6 +347,7 @@ static enum code add(struct adding *a, struct store_added *out, struct err *e) {
     TRY(check(a, e));
     TRY(store_writable(a->store, e));
     TRY(prepare(a, e));
+    TRY(object_ballast_take(a->store, &a->ballast, e));
     digest_begin(&a->digest);
     TRY(store_blobs(a, e));
     TRY(digest_end(&a->digest, &a->layout, e));
@@ -384,6 +386,7 @@ enum code store_add(struct store *s, const struct store_new *n, struct store_add
     arena_init(&a.arena, ARENA_BYTES);
     object_batch_init(&a.batch, s);
     enum code code = add(&a, out, e);
+    object_ballast_drop(s, &a.ballast);
     if (code != OK) {
         digest_cancel(&a.digest);
         object_batch_drop(&a.batch);

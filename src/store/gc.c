@@ -141,7 +141,10 @@ static enum code visit_blob(struct sweep *w, int folder_fd, const char *folder, 
 static enum code visit_draft(struct sweep *w, int folder_fd, const char *folder, const char *name,
                              uint64_t size, struct err *e) {
     (void)folder;
-    bool ours = str_starts(str_of(name), "blob-") || str_starts(str_of(name), "store-");
+    static const char *const prefixes[] = {"blob-", "room-", "store-"};
+    bool ours = false;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        ours = ours || str_starts(str_of(name), prefixes[i]);
     if (!ours)
         return OK;
     if (!w->dry && unlinkat(folder_fd, name, 0) != 0 && errno != ENOENT)

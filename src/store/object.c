@@ -113,6 +113,36 @@ enum code object_draft_name(struct store *s, const char *prefix, char name[OBJEC
     return OK;
 }
 
+/* A file system that cannot reserve room (EOPNOTSUPP) does without. */
+static int reserve(int fd) {
+    if (FAULT(FAULT_WRITE))
+        return ENOSPC;
+    return fallocate(fd, 0, 0, OBJECT_BALLAST_BYTES) == 0 || errno == EOPNOTSUPP ? 0 : errno;
+}
+
+enum code object_ballast_take(struct store *s, struct object_ballast *b, struct err *e) {
+    struct object_ballast got;
+    TRY(object_draft_name(s, "room", got.name, e));
+    int fd = open_in(s->drafts_fd, got.name, O_WRONLY | O_CREAT | O_EXCL);
+    if (fd < 0)
+        return fail_errno(e, errno, "store '%s': cannot create a file in drafts/", s->folder);
+    int number = reserve(fd);
+    close(fd);
+    if (number != 0) {
+        object_ballast_drop(s, &got);
+        return fail_errno(e, number, "store '%s': cannot reserve %d bytes", s->folder,
+                          OBJECT_BALLAST_BYTES);
+    }
+    *b = got;
+    return OK;
+}
+
+void object_ballast_drop(struct store *s, struct object_ballast *b) {
+    if (b->name[0])
+        unlinkat(s->drafts_fd, b->name, 0);
+    b->name[0] = '\0';
+}
+
 /* Where writing is within a list of extents. */
 struct cursor {
     const struct layout_extent *extents;

@@ -18,7 +18,8 @@ enum {
     OBJECT_NAME = 2 + 1 + 62 + 1,
     OBJECT_BATCH = 48,
     OBJECT_BATCH_BYTES = 256 << 20,
-    OBJECT_DRAFT = 40
+    OBJECT_DRAFT = 40,
+    OBJECT_BALLAST_BYTES = 64 << 10
 };
 
 void object_name(const uint8_t hash[SHA256_BYTES],
@@ -38,6 +39,14 @@ MUST_USE enum code object_unlink(struct store *s, const char *name,
 /* The name of a new draft within drafts/: "PREFIX-" and 32 random digits. */
 MUST_USE enum code object_draft_name(struct store *s, const char *prefix, char name[OBJECT_DRAFT],
                                      struct err *e);
+
+/* A draft of nothing but room, so that taking back what a failed add wrote has something to work
+ * with on a full disk: dropped first, it lets the database write the few pages it needs. */
+struct object_ballast {
+    char name[OBJECT_DRAFT]; /* "": none */
+};
+MUST_USE enum code object_ballast_take(struct store *s, struct object_ballast *b, struct err *e);
+void object_ballast_drop(struct store *s, struct object_ballast *b); /* idempotent */
 
 struct object_batch {
     struct store *store; /* borrowed */
