@@ -111,7 +111,7 @@ static enum code take_strings(struct typed *t, struct json *j, int depth, struct
 
 static enum code take_value(struct typed *t, struct json *j, struct shape *out, struct err *e) {
     struct json_tensor s = {.rank = -1, .dims = {-1, -1, -1, -1, -1, -1, -1, -1}};
-    enum json_number number;
+    enum json_number number = JN_F32;
     if (t->dtype == DT_STRING) {
         TRY(take_strings(t, j, 0, &s, e));
     } else {
