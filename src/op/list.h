@@ -198,6 +198,8 @@ OP(upsample)
 OP(quantize_linear)
 OP(dequantize_linear)
 OP(dynamic_quantize_linear)
+/* einsum.c */
+OP(einsum)
 /* random.c */
 OP(random_normal)
 OP(random_uniform)
