@@ -19,6 +19,7 @@ struct taps {       /* of one axis */
 static void free_taps(struct taps *t) {
     mem_free(t->from);
     mem_free(t->weights);
+    *t = (struct taps){0};
 }
 
 /* The source interval and the raw weight of source i for an output centre c (source coordinates,
