@@ -17,6 +17,12 @@
 
 enum { TILES = 8, DEPTHWISE_PIXELS = 16, ROW_TILES = 4 };
 
+static struct gemm_tile tile_size(void) {
+    struct gemm_tile tile;
+    kernel_set()->gemm_tile_f32(&tile);
+    return tile;
+}
+
 /* --- phases --- */
 
 struct phase_dim {
@@ -74,11 +80,18 @@ static size_t phase_count(const struct transposed *p) {
 /* --- plan and pack --- */
 
 /* Without overlap and pads, the outputs of neighbouring inputs lie one after the other along the
- * last dim: one product makes all of them. */
-static bool mergeable(const struct window *w, size_t groups) {
-    const int last = WINDOW_DIMS - 1;
-    return groups == 1 && w->kernel[last] == w->stride[last] && w->dilation[last] == 1 &&
-           w->before[last] == 0 && w->out[last] == w->in[last] * w->stride[last];
+ * last dim: one product makes all of them. So it can with the dim before, by way of the block,
+ * which pays where there are so few columns that a vector holds more. */
+static bool mergeable(const struct window *w, int i) {
+    return w->kernel[i] == w->stride[i] && w->dilation[i] == 1 && w->before[i] == 0 &&
+           w->out[i] == w->in[i] * w->stride[i];
+}
+
+static void merge(struct transposed *p, int i) {
+    p->merged *= (size_t)p->w.stride[i];
+    p->out *= (size_t)p->w.stride[i];
+    p->w.kernel[i] = p->w.stride[i] = 1;
+    p->w.out[i] = p->w.in[i];
 }
 
 void transposed_plan(struct transposed *p, const struct window *w, size_t batch, size_t groups,
@@ -90,13 +103,17 @@ void transposed_plan(struct transposed *p, const struct window *w, size_t batch,
                              .in = in,
                              .out = out,
                              .merged = 1,
+                             .lines = 1,
+                             .rows = (size_t)w->kernel[last - 1],
                              .columns = (size_t)w->kernel[last]};
     p->depthwise = in == 1 && out == 1 && groups > 1;
-    if (mergeable(w, groups)) {
-        p->merged = (size_t)w->stride[last];
-        p->out *= p->merged;
-        p->w.kernel[last] = p->w.stride[last] = 1;
-        p->w.out[last] = p->w.in[last];
+    if (groups == 1 && mergeable(w, last)) {
+        merge(p, last);
+        size_t stride = (size_t)w->stride[last - 1];
+        if (mergeable(w, last - 1) && p->out * stride <= tile_size().nr / 2) {
+            merge(p, last - 1);
+            p->lines = stride;
+        }
     }
     for (int i = 0; i < WINDOW_DIMS; i++)
         p->gaps = p->gaps || phases_of(&p->w, i) < p->w.stride[i];
@@ -128,11 +145,11 @@ static size_t plane_tap(const struct transposed *p, const struct phase *f, size_
     size_t at[WINDOW_DIMS] = {tap / nx / ny, tap / nx % ny, tap % nx};
     for (int i = 0; i < WINDOW_DIMS; i++)
         at[i] = (size_t)f->dim[i].k0 + at[i] * (size_t)f->dim[i].period;
-    return (at[0] * (size_t)p->w.kernel[1] + at[1]) * p->columns + at[2];
+    return (at[0] * p->rows + at[1]) * p->columns + at[2];
 }
 
 static size_t plane_elements(const struct transposed *p) {
-    return (size_t)(p->w.kernel[0] * p->w.kernel[1]) * p->columns;
+    return (size_t)p->w.kernel[0] * p->rows * p->columns;
 }
 
 static void pack_depthwise(const struct transposed *p, const struct phase *f, const float *weights,
@@ -142,8 +159,8 @@ static void pack_depthwise(const struct transposed *p, const struct phase *f, co
             to[tap * p->groups + g] = weights[g * plane_elements(p) + plane_tap(p, f, tap)];
 }
 
-/* Row `channel` of B, at the panel that begins with column `col`: column c is channel c % out of
- * kernel column c / out. */
+/* Row `channel` of B, at the panel that begins with column `col`: column c is channel c % own of
+ * merged kernel element c / own. */
 static void pack_row(const struct transposed *p, const float *row, size_t col, size_t nr,
                      float *to) {
     const size_t own = p->out / p->merged;
@@ -155,8 +172,7 @@ static void pack_row(const struct transposed *p, const float *row, size_t col, s
 
 static void pack_group(const struct transposed *p, const struct phase *f, const float *weights,
                        float *to) {
-    struct gemm_tile tile;
-    kernel_set()->gemm_tile_f32(&tile);
+    const struct gemm_tile tile = tile_size();
     const size_t channel_floats = p->out / p->merged * plane_elements(p);
     for (size_t col = 0; col < p->out; col += tile.nr)
         for (size_t tap = 0; tap < f->taps; tap++)
@@ -181,13 +197,8 @@ void transposed_pack(const struct transposed *p, const float *weights, float *pa
 
 /* --- scratch --- */
 
-static size_t tile_rows(void) {
-    struct gemm_tile tile;
-    kernel_set()->gemm_tile_f32(&tile);
-    return tile.mr;
-}
 static size_t block_rows(const struct transposed *p) {
-    return p->depthwise ? DEPTHWISE_PIXELS : tile_rows() * (p->taps > 512 ? 1 : TILES);
+    return p->depthwise ? DEPTHWISE_PIXELS : tile_size().mr * (p->taps > 512 ? 1 : TILES);
 }
 static size_t zero_bytes(const struct transposed *p) {
     return mem_round_up((p->depthwise ? p->groups : p->in) * sizeof(float), MEM_LINE);
@@ -272,23 +283,48 @@ static void point_one(const struct place *t, const struct phase *f, const struct
     }
 }
 
+/* All taps of output j of a row are within the row of x. */
+static bool interior(const struct window *w, const struct phase_dim *d, int64_t j) {
+    return j + d->offset < w->in[2] && j + d->offset - (d->taps - 1) * d->offset_step >= 0;
+}
+
+/* Pointers of `some` outputs, (taps, some). In the interior of a row each is one pixel further than
+ * the one before. */
+static void point_tile(const struct place *t, const struct phase *f, struct spot *s, size_t group,
+                       const float **to, size_t some) {
+    const size_t channels = t->p->groups * t->p->in;
+    for (size_t k = 0; k < some; k++, spot_next(f, s)) {
+        bool easy = k > 0 && s->j[2] > 0 && interior(&t->p->w, &f->dim[2], s->j[2] - 1) &&
+                    interior(&t->p->w, &f->dim[2], s->j[2]);
+        if (!easy)
+            point_one(t, f, s, group, to + k, some);
+        for (const float **p = to + k; easy && p < to + f->taps * some; p += some)
+            *p = p[-1] == t->zeros ? t->zeros : p[-1] + channels;
+    }
+}
+
 /* Pointers of `count` outputs from *s on, in tiles of at most `tile`. */
 static void point(const struct place *t, const struct phase *f, const struct spot *from,
                   size_t group, size_t count, size_t tile) {
     struct spot s = *from;
     for (size_t i = 0; i < count; i += tile) {
         size_t some = count - i < tile ? count - i : tile;
-        for (size_t k = 0; k < some; k++, spot_next(f, &s))
-            point_one(t, f, &s, group, t->pointers + i * f->taps + k, some);
+        point_tile(t, f, &s, group, t->pointers + i * f->taps, some);
     }
 }
 
 static void copy_block(const struct place *t, const struct phase *f, const struct spot *from,
                        size_t group, size_t count) {
-    const size_t n = t->p->out;
+    const struct transposed *p = t->p;
+    const size_t piece = p->out / p->lines, line = piece * (size_t)p->w.out[2];
     struct spot s = *from;
-    for (size_t i = 0; i < count; i++, spot_next(f, &s))
-        memcpy(output_of(t, f, &s) + group * n, t->block + i * n, n * sizeof(float));
+    for (size_t i = 0; i < count; i++, spot_next(f, &s)) {
+        float *to = output_of(t, f, &s) + group * p->out;
+        if (p->lines > 1) /* output_of sees all lines of a pixel side by side */
+            to -= (size_t)s.j[2] * (p->out - piece);
+        for (size_t k = 0; k < p->lines; k++)
+            memcpy(to + k * line, t->block + i * p->out + k * piece, piece * sizeof(float));
+    }
 }
 
 /* `row`: the outputs lie in one row, so that the product can write to y. */
@@ -298,7 +334,7 @@ static void multiply(const struct place *t, const struct phase *f, const struct 
     const size_t each = panel_floats(f->taps * p->in, p->out),
                  step = (size_t)p->w.stride[2] * p->groups * p->out;
     for (size_t group = 0; group < p->groups; group++) {
-        point(t, f, s, group, count, tile_rows());
+        point(t, f, s, group, count, tile_size().mr);
         struct panel_rows rows = {.m = count,
                                   .n = p->out,
                                   .k = p->in,
@@ -334,7 +370,7 @@ static void stretch(const struct place *t, const struct phase *f, const float *p
                     size_t end) {
     const struct transposed *p = t->p;
     const size_t step = block_rows(p), columns = (size_t)f->dim[2].outputs;
-    const bool row = p->depthwise || columns >= ROW_TILES * tile_rows();
+    const bool row = p->depthwise || (p->lines == 1 && columns >= ROW_TILES * tile_size().mr);
     while (begin < end) {
         struct spot s = spot_at(f, begin);
         size_t count = end - begin < step ? end - begin : step,

@@ -11,11 +11,12 @@
 struct transposed {
     struct window w; /* WINDOW_DIMS dims; in and out are those of the transposed convolution */
     size_t batch, groups, in, out; /* in, out: channels of one group */
-    size_t merged;  /* kernel columns that do not overlap lie side by side in y: part of out */
-    size_t columns; /* of the kernel as the weights have it */
-    bool depthwise; /* one channel in and out per group */
-    bool gaps;      /* outputs that no tap reaches: only bias */
-    size_t taps;    /* of the largest phase */
+    size_t merged;        /* kernel elements whose outputs do not overlap: made as part of out */
+    size_t lines;         /* of y that they lie in, merged / lines of them side by side in each */
+    size_t rows, columns; /* of the kernel as the weights have it */
+    bool depthwise;       /* one channel in and out per group */
+    bool gaps;            /* outputs that no tap reaches: only bias */
+    size_t taps;          /* of the largest phase */
 };
 /* w: as window_cube leaves it, with in, out and before; `after` is not looked at. */
 void transposed_plan(struct transposed *p, const struct window *w, size_t batch, size_t groups,

@@ -101,6 +101,11 @@ SIMD vi vi_load_u8(const uint8_t *p) {
 SIMD vi vi_load_i8(const int8_t *p) {
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
+/* 4 * VL bytes */
+SIMD vi vi_load_bytes(const void *p) { return _mm256_loadu_si256(p); }
+SIMD void vi_store_bytes(void *p, vi v) { _mm256_storeu_si256(p, v); }
+SIMD vi vi_top_u8(vi a, vi b) { return _mm256_max_epu8(a, b); }
+SIMD vi vi_top_i8(vi a, vi b) { return _mm256_max_epi8(a, b); }
 SIMD void vi_store_8(void *p, vi v) { /* gathers the low byte of each lane */
     const __m256i low =
         _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12,

@@ -85,6 +85,11 @@ SIMD vi vi_load_u8(const uint8_t *p) {
 SIMD vi vi_load_i8(const int8_t *p) {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
+/* 4 * VL bytes */
+SIMD vi vi_load_bytes(const void *p) { return _mm512_loadu_si512(p); }
+SIMD void vi_store_bytes(void *p, vi v) { _mm512_storeu_si512(p, v); }
+SIMD vi vi_top_u8(vi a, vi b) { return _mm512_max_epu8(a, b); }
+SIMD vi vi_top_i8(vi a, vi b) { return _mm512_max_epi8(a, b); }
 SIMD void vi_store_8(void *p, vi v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(v)); }
 
 SIMD vf vf_load_f16(const uint16_t *p) {

@@ -220,15 +220,21 @@ void ISA(tops_f32)(size_t n_taps, const float *const *x, size_t n, float *y) {
     }
 }
 
-/* Bytes: plain loops, which the compiler turns into the instructions of the file's ISA. */
-#define TOPS(name, type)                                                                           \
-    void ISA(name)(size_t n_taps, const type *const *x, size_t n, type *restrict y) {              \
-        __builtin_memcpy(y, x[0], n);                                                              \
-        for (size_t tap = 1; tap < n_taps; tap++) {                                                \
-            const type *from = x[tap];                                                             \
-            for (size_t i = 0; i < n; i++)                                                         \
-                y[i] = from[i] > y[i] ? from[i] : y[i];                                            \
+#define TOPS(name, type, vi_top)                                                                   \
+    void ISA(name)(size_t n_taps, const type *const *x, size_t n, type *y) {                       \
+        size_t i = 0;                                                                              \
+        for (; i + 4 * VL <= n; i += 4 * VL) {                                                     \
+            vi v = vi_load_bytes(x[0] + i);                                                        \
+            for (size_t tap = 1; tap < n_taps; tap++)                                              \
+                v = vi_top(v, vi_load_bytes(x[tap] + i));                                          \
+            vi_store_bytes(y + i, v);                                                              \
+        }                                                                                          \
+        for (; i < n; i++) {                                                                       \
+            type v = x[0][i];                                                                      \
+            for (size_t tap = 1; tap < n_taps; tap++)                                              \
+                v = x[tap][i] > v ? x[tap][i] : v;                                                 \
+            y[i] = v;                                                                              \
         }                                                                                          \
     }
-TOPS(tops_u8, uint8_t)
-TOPS(tops_i8, int8_t)
+TOPS(tops_u8, uint8_t, vi_top_u8)
+TOPS(tops_i8, int8_t, vi_top_i8)
