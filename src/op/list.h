@@ -268,3 +268,5 @@ OP(flex_attention)
 OP(adagrad)
 OP(adam)
 OP(momentum)
+/* gate.c */
+OP(swi_glu)
