@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slipway: a trained model file becomes a running service. cli decides everything. */
 #include "cli/cli.h"
+#include "plan/cores.h"
 
-int main(int argc, char **argv) { return cli_main(argc, argv); }
+int main(int argc, char **argv) {
+    cores_settle(argv);
+    return cli_main(argc, argv);
+}

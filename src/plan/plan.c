@@ -16,7 +16,7 @@
 enum { PLAN_CAP = 2000 << 20, SCRATCH_CAP = 64 << 20 };
 
 /* A step shorter than this runs on one thread: waking and joining a team costs about as much. */
-enum { TEAM_PAYS_NS = 12000 };
+enum { TEAM_PAYS_NS = 30000 };
 static const double ONE_CORE_GFLOPS = 40,
                     ONE_CORE_GBS = 8; /* rough: only the order of magnitude matters */
 
