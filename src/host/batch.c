@@ -71,8 +71,8 @@ static struct ask *pop(struct live *l) {
 
 static void drop_dead(struct live *l, struct batch *out) {
     uint64_t now = clock_ns();
-    while (l->first &&
-           (l->first->cancel || (l->first->deadline_ns && l->first->deadline_ns <= now))) {
+    while (l->first && (__atomic_load_n(&l->first->cancel, __ATOMIC_RELAXED) ||
+                        (l->first->deadline_ns && l->first->deadline_ns <= now))) {
         struct ask *a = pop(l);
         a->next = out->dropped;
         out->dropped = a;

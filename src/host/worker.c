@@ -39,7 +39,7 @@ static void finish_dropped(struct live *l, struct ask *a) {
     for (struct ask *next; a; a = next) {
         next = a->next;
         a->queue_ns = clock_ns() - a->queued_ns;
-        if (a->cancel)
+        if (__atomic_load_n(&a->cancel, __ATOMIC_RELAXED))
             ask_finish(l, a, fail(&a->err, CANCELLED, "the client left before the request ran"));
         else
             ask_finish(l, a,

@@ -380,7 +380,7 @@ static void on_request(void *ctx, struct http_exchange *x) {
 static void on_gone(void *ctx, struct http_exchange *x) {
     struct request *r = x->user;
     (void)ctx;
-    r->ask.cancel = true;
+    __atomic_store_n(&r->ask.cancel, true, __ATOMIC_RELAXED); /* a worker may be reading it */
 }
 
 static void on_done(void *ctx, struct http_exchange *x) {
