@@ -182,16 +182,17 @@ static bool flatten_fused(struct dnnl_fused *f, int n, const struct shape *out, 
 static void try_task(const struct op_prepare *c, struct state *s) {
     const struct product *p = &s->m.p;
     struct err ignored;
-    struct dnnl_matmul d = {.batch = 1,
-                            .m = (int64_t)p->m,
-                            .n = (int64_t)p->n,
-                            .k = (int64_t)p->k,
-                            .b_batch = 1,
-                            .a_transposed = p->a_transposed,
-                            .b_transposed = p->b_transposed,
-                            .constant = true,
-                            .bias = s->bias,
-                            .threads = c->threads};
+    struct dnnl_matmul d = {
+        .batch = 1,
+        .m = (int64_t)p->m,
+        .n = (int64_t)p->n,
+        .k = (int64_t)p->k,
+        .b_batch = 1,
+        .a_transposed = p->a_transposed,
+        .b_transposed = p->b_transposed,
+        .constant = true,
+        .bias = s->bias,
+        .threads = team_size(c->threads, 0.012 * (double)p->m * (double)p->n * (double)p->k)};
     if (c->node->n_post && s->m.out.rank >= 2 && post_fused(c, d.fused) &&
         flatten_fused(d.fused, c->node->n_post, &s->m.out, p->m)) {
         d.n_fused = c->node->n_post;
@@ -209,7 +210,7 @@ static double multiplications(const struct matmul *m) {
 static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
     const struct tensor *b = c->in[1].data;
     struct product *p = &s->m.p;
-    if (multiplications(&s->m) >= 4e6 && s->m.batch == 1 && s->m.alpha == 1)
+    if (multiplications(&s->m) >= 2e7 && s->m.batch == 1 && s->m.alpha == 1)
         try_task(c, s);
     size_t bytes = s->task ? dnnl_task_packed(s->task) : product_pack_floats(p) * sizeof(float);
     uint64_t packing = s->task           ? dnnl_task_packing(s->task)

@@ -32,15 +32,26 @@ MUST_USE enum code pairwise_infer(struct op_infer *c, const struct pairwise *p, 
 MUST_USE enum code pairwise_align(const struct operand_at *at, const struct shape *a,
                                   struct shape *b, struct err *e);
 
-/* Defines pair_NAME_TYPE; u and v are the operands. */
+/* Defines pair_NAME_TYPE; u and v are the operands. The usual steps are loops of their own, which
+ * the compiler can turn into vector instructions. */
+#define PAIR_LOOP(type, result, u_at, v_at, expression)                                            \
+    for (size_t i = 0; i < n; i++) {                                                               \
+        const type u = p[u_at], v = q[v_at];                                                       \
+        r[i] = (result)(expression);                                                               \
+    }
 #define PAIR_FN(name, type, result, expression)                                                    \
     static void pair_##name##_##type(size_t n, const void *a, ptrdiff_t a_step, const void *b,     \
                                      ptrdiff_t b_step, void *y) {                                  \
         const type *p = a, *q = b;                                                                 \
         result *r = y;                                                                             \
-        for (size_t i = 0; i < n; i++, p += a_step, q += b_step) {                                 \
-            const type u = *p, v = *q;                                                             \
-            r[i] = (result)(expression);                                                           \
+        if (a_step == 1 && b_step == 1) {                                                          \
+            PAIR_LOOP(type, result, i, i, expression)                                              \
+        } else if (a_step == 1 && b_step == 0) {                                                   \
+            PAIR_LOOP(type, result, i, 0, expression)                                              \
+        } else if (a_step == 0 && b_step == 1) {                                                   \
+            PAIR_LOOP(type, result, 0, i, expression)                                              \
+        } else {                                                                                   \
+            PAIR_LOOP(type, result, (ptrdiff_t)i *a_step, (ptrdiff_t)i *b_step, expression)        \
         }                                                                                          \
     }
 #define PAIR_FLOATS(name, f_expression, d_expression)                                              \

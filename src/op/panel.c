@@ -6,6 +6,8 @@
 
 #include "op/team.h"
 
+#include <string.h>
+
 enum { TILES = 8 /* of rows in a block */, TILE_MAX = 32 /* rows of the largest tile */ };
 
 static struct gemm_tile tile_size(void) {
@@ -25,8 +27,11 @@ static void pack_one(const struct panel_source *s, size_t col, size_t nr, float 
         for (size_t k = 0; k < s->k; k++, to += nr) {
             const float *from = s->b + (ptrdiff_t)tap * s->tap_step + (ptrdiff_t)k * s->k_step +
                                 (ptrdiff_t)col * s->n_step;
-            for (size_t i = 0; i < some; i++)
-                to[i] = from[(ptrdiff_t)i * s->n_step];
+            if (s->n_step == 1)
+                memcpy(to, from, some * sizeof *to);
+            else
+                for (size_t i = 0; i < some; i++)
+                    to[i] = from[(ptrdiff_t)i * s->n_step];
             for (size_t i = some; i < nr; i++)
                 to[i] = 0;
         }

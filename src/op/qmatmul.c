@@ -191,7 +191,9 @@ static enum code try_task(struct op_prepare *c, struct qmatmul *s, const struct 
                             .n_scales = tensor_count(b_scale) > 1 ? (int64_t)s->d.n : 1,
                             .src_zero = q8_zero(constant(c, r->a_zero), 0),
                             .dst_zero = q8_zero(constant(c, r->y_zero), 0),
-                            .threads = c->threads};
+                            .threads = team_size(c->threads, 0.003 * (double)s->d.batches *
+                                                                 (double)s->d.m * (double)s->d.n *
+                                                                 (double)s->d.k)};
     struct err ignored;
     if (dnnl_task_matmul(&d, &s->task, &ignored) != OK) {
         s->task = NULL;
