@@ -125,6 +125,11 @@ static bool is_picture(const struct weaving *x, value_id v) {
     return rank >= 3 && rank <= 5;
 }
 
+/* v is in the chain's layout, or has been brought to it for another reader. */
+static bool ready_nhwc(const struct weaving *x, value_id v) {
+    return layout_at(x, v) == LAYOUT_NHWC || (v < x->n_twins && x->twin[v] != VALUE_NONE);
+}
+
 static bool wants_nhwc(const struct weaving *x, const struct node *n) {
     unsigned flags = n->op->flags;
     if (!(flags & (OP_NHWC | OP_NHWC_ALL | OP_NHWC_WINS | OP_ELEMENTWISE)) || flags & OP_DYNAMIC ||
@@ -145,9 +150,9 @@ static bool wants_nhwc(const struct weaving *x, const struct node *n) {
         size_t count;
         if (!in_chain(x, n, i, out) || !shape_count(shape_at(x, n->in[i]), &count))
             continue;
-        *(layout_at(x, n->in[i]) == LAYOUT_NHWC ? &inside : &outside) += (double)count;
+        *(ready_nhwc(x, n->in[i]) ? &inside : &outside) += (double)count;
     }
-    return inside > outside;
+    return inside > 0 && inside >= outside;
 }
 
 /* A transpose that turns NCHW into NHWC, or back, is a change of layout: its output has the bytes

@@ -294,7 +294,10 @@ static void hand_out(struct runner *r) {
 
 enum code run_plan(struct runner *r, const struct tensor *inputs, struct run_terms *terms,
                    struct err *e) {
-    struct run x = {{host_alloc, host_run_graph, host_check, host_random}, r, terms};
+    struct run x = {
+        {host_alloc, host_run_graph, host_check, host_random, r->plan->shop->o.loop_limit},
+        r,
+        terms};
     bind_inputs(r, inputs);
     TRY(run_steps(&x, e));
     hand_out(r);

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { DEFAULT_PLANS = 16 };
+enum { DEFAULT_PLANS = 16, DEFAULT_ITERATIONS = 1000000 };
 static const size_t DEFAULT_MEMORY = (size_t)8 << 30, MODEL_CAP = (size_t)16 << 30,
                     PACKS_CAP = (size_t)64 << 30;
 
@@ -98,6 +98,8 @@ enum code session_open(const struct model *m, const struct session_options *o, s
     s->shop.o = o ? *o : (struct session_options){0};
     if (!s->shop.o.memory_bytes)
         s->shop.o.memory_bytes = DEFAULT_MEMORY;
+    if (!s->shop.o.loop_limit)
+        s->shop.o.loop_limit = DEFAULT_ITERATIONS;
     if (!s->shop.o.plans)
         s->shop.o.plans = DEFAULT_PLANS;
     arena_init(&s->arena, MODEL_CAP);

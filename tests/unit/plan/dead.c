@@ -48,7 +48,8 @@ static void reversed_slice_stays(void **unused) {
     (void)unused;
     struct toy t;
     value_id x = begin(&t);
-    value_id v = toy_node(&t, "slice", IDS(x, INTS(&t, -1), INTS(&t, -1000), INTS(&t, 1), INTS(&t, -1)));
+    value_id v =
+        toy_node(&t, "slice", IDS(x, INTS(&t, -1), INTS(&t, -1000), INTS(&t, 1), INTS(&t, -1)));
     expect(&t, v, "slice ");
 }
 
@@ -59,7 +60,8 @@ static void not_neutral(void **unused) {
     value_id x = begin(&t);
     value_id v = toy_node(&t, "sub", IDS(toy_number(&t, 0), x));
     v = toy_node(&t, "div", IDS(toy_number(&t, 1), v));
-    v = toy_node(&t, "add", IDS(v, toy_constant(&t, t.g, DT_F32, SHAPE(2, 1, 1, 1), (float[2]){0, 0})));
+    v = toy_node(&t, "add",
+                 IDS(v, toy_constant(&t, t.g, DT_F32, SHAPE(2, 1, 1, 1), (float[2]){0, 0})));
     toy_output(&t, v);
     struct tensor in = toy_tensor(&t, SHAPE(2, 3, 4), 3);
     struct session *s = toy_open(&t, 0);

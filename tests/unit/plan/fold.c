@@ -3,7 +3,8 @@
 
 #include "toy.h"
 
-/* Exporters' "flatten all but the first dim": Shape, Gather, Concat, Reshape. Nothing of it is left in a plan. */
+/* Exporters' "flatten all but the first dim": Shape, Gather, Concat, Reshape. Nothing of it is left
+ * in a plan. */
 static void shape_arithmetic(void **unused) {
     (void)unused;
     struct toy t;
@@ -30,7 +31,8 @@ static void constant_arithmetic(void **unused) {
     struct toy t;
     toy_init(&t);
     value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1, 4));
-    value_id w = toy_node(&t, "exp", IDS(toy_node(&t, "add", IDS(toy_weights(&t, SHAPE(4), 1), toy_number(&t, 1)))));
+    value_id w = toy_node(
+        &t, "exp", IDS(toy_node(&t, "add", IDS(toy_weights(&t, SHAPE(4), 1), toy_number(&t, 1)))));
     toy_output(&t, toy_node(&t, "mul", IDS(x, w)));
     struct tensor in = toy_tensor(&t, SHAPE(2, 4), 3);
     struct session *s = toy_open(&t, 0);
@@ -47,12 +49,15 @@ static void bombs_stay(void **unused) {
     toy_init(&t);
     value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1));
     value_id big = toy_node(&t, "constant_of_shape", IDS(INTS(&t, 1024, 1024, 64)));
-    toy_output(&t, toy_node(&t, "add", IDS(x, toy_node(&t, "slice", IDS(big, INTS(&t, 0, 0, 0), INTS(&t, 1, 1, 1))))));
+    toy_output(&t, toy_node(&t, "add",
+                            IDS(x, toy_node(&t, "slice",
+                                            IDS(big, INTS(&t, 0, 0, 0), INTS(&t, 1, 1, 1))))));
     struct tensor in = toy_tensor(&t, SHAPE(2), 3);
     struct session *s;
     struct err e;
     struct session_run run;
-    assert_int_equal(session_open(t.g->model, &(struct session_options){.memory_bytes = 1 << 20}, &s, &e), OK);
+    assert_int_equal(
+        session_open(t.g->model, &(struct session_options){.memory_bytes = 1 << 20}, &s, &e), OK);
     struct session_ask ask = {.inputs = &in, .threads = 1};
     assert_int_equal(session_begin(s, &ask, &run, &e), ERR_LIMIT);
     session_close(s);

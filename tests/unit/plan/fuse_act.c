@@ -3,7 +3,8 @@
 
 #include "toy.h"
 
-/* Every case: a graph of x (2, 7) whose plan must be these steps, with the same answer as without passes. */
+/* Every case: a graph of x (2, 7) whose plan must be these steps, with the same answer as without
+ * passes. */
 static void expect(struct toy *t, value_id out, const char *steps) {
     toy_output(t, out);
     struct tensor x = toy_tensor(t, SHAPE(2, 7), 3);
@@ -115,7 +116,8 @@ static void gelu_tanh_pow(void **unused) {
     struct toy t;
     value_id x = begin(&t);
     value_id cube = toy_node(&t, "pow", IDS(x, toy_number(&t, 3)));
-    value_id sum = toy_node(&t, "add", IDS(x, toy_node(&t, "mul", IDS(cube, toy_number(&t, 0.044715F)))));
+    value_id sum =
+        toy_node(&t, "add", IDS(x, toy_node(&t, "mul", IDS(cube, toy_number(&t, 0.044715F)))));
     expect(&t, tanh_form(&t, x, sum), "gelu ");
 }
 

@@ -6,7 +6,8 @@
 /* x (2, 3, 8, 8) through a convolution to m channels. */
 static value_id conv(struct toy *t, value_id x, int64_t c, int64_t m, int64_t k, bool bias) {
     value_id w = toy_weights(t, SHAPE(m, c, k, k), 1);
-    value_id y = bias ? toy_node(t, "conv", IDS(x, w, toy_weights(t, SHAPE(m), 2))) : toy_node(t, "conv", IDS(x, w));
+    value_id y = bias ? toy_node(t, "conv", IDS(x, w, toy_weights(t, SHAPE(m), 2)))
+                      : toy_node(t, "conv", IDS(x, w));
     return y;
 }
 
@@ -39,8 +40,8 @@ static void batch_norm(void **unused) {
         struct toy t;
         value_id x = begin(&t), y = conv(&t, x, 3, 5, 3, bias);
         y = toy_node(&t, "batch_normalization",
-                     IDS(y, toy_weights(&t, SHAPE(5), 3), toy_weights(&t, SHAPE(5), 4), toy_weights(&t, SHAPE(5), 5),
-                         positive(&t, 5)));
+                     IDS(y, toy_weights(&t, SHAPE(5), 3), toy_weights(&t, SHAPE(5), 4),
+                         toy_weights(&t, SHAPE(5), 5), positive(&t, 5)));
         expect(&t, toy_node(&t, "relu", IDS(y)), "reorder conv+relu reorder ");
     }
 }
@@ -62,7 +63,8 @@ static void other_arithmetic(void **unused) {
     struct toy t;
     value_id x = begin(&t), y = conv(&t, x, 3, 4, 1, false);
     y = toy_node(&t, "sub", IDS(toy_number(&t, 1), y));
-    toy_output(&t, toy_node(&t, "add", IDS(conv(&t, x, 3, 4, 1, false), toy_weights(&t, SHAPE(8, 8), 4))));
+    toy_output(
+        &t, toy_node(&t, "add", IDS(conv(&t, x, 3, 4, 1, false), toy_weights(&t, SHAPE(8, 8), 4))));
     toy_output(&t, y);
     struct tensor in = toy_tensor(&t, SHAPE(2, 3, 8, 8), 3);
     toy_equivalent(&t, &in, 2e-5);
@@ -74,7 +76,8 @@ static void groups(void **unused) {
     struct toy t;
     value_id x = begin(&t), y = toy_node(&t, "conv", IDS(x, toy_weights(&t, SHAPE(6, 1, 3, 3), 1)));
     toy_int(&t, "group", 3);
-    expect(&t, toy_node(&t, "mul", IDS(y, toy_weights(&t, SHAPE(6, 1, 1), 3))), "reorder conv reorder ");
+    expect(&t, toy_node(&t, "mul", IDS(y, toy_weights(&t, SHAPE(6, 1, 1), 3))),
+           "reorder conv reorder ");
 }
 
 /* Read twice: the map would change what the other reader sees. */
@@ -94,7 +97,8 @@ static void shared_weights(void **unused) {
     (void)unused;
     struct toy t;
     value_id x = begin(&t), w = toy_weights(&t, SHAPE(3, 3, 1, 1), 1);
-    value_id a = toy_node(&t, "conv", IDS(x, w)), b = toy_node(&t, "mul", IDS(a, toy_weights(&t, SHAPE(3, 1, 1), 3)));
+    value_id a = toy_node(&t, "conv", IDS(x, w)),
+             b = toy_node(&t, "mul", IDS(a, toy_weights(&t, SHAPE(3, 1, 1), 3)));
     toy_output(&t, toy_node(&t, "conv", IDS(b, w)));
     struct tensor in = toy_tensor(&t, SHAPE(2, 3, 8, 8), 3);
     toy_equivalent(&t, &in, 2e-5);
@@ -126,9 +130,14 @@ static void other_pads(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batch_norm), cmocka_unit_test(arithmetic),     cmocka_unit_test(other_arithmetic),
-        cmocka_unit_test(groups),     cmocka_unit_test(shared),         cmocka_unit_test(shared_weights),
-        cmocka_unit_test(pads),       cmocka_unit_test(other_pads),
+        cmocka_unit_test(batch_norm),
+        cmocka_unit_test(arithmetic),
+        cmocka_unit_test(other_arithmetic),
+        cmocka_unit_test(groups),
+        cmocka_unit_test(shared),
+        cmocka_unit_test(shared_weights),
+        cmocka_unit_test(pads),
+        cmocka_unit_test(other_pads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,8 @@ static void two_branches(void **unused) {
 }
 
 static value_id one_of(struct toy *t, int k, value_id x) {
-    static const char *const names[] = {"relu", "sigmoid", "tanh", "hard_swish", "leaky_relu", "elu", "hard_sigmoid", "swish", "gelu"};
+    static const char *const names[] = {"relu", "sigmoid",      "tanh",  "hard_swish", "leaky_relu",
+                                        "elu",  "hard_sigmoid", "swish", "gelu"};
     if (k < 9)
         return toy_node(t, names[k], IDS(x));
     return toy_node(t, "clip", IDS(x, toy_number(t, -0.5F), toy_number(t, 1.5F)));
@@ -50,10 +51,11 @@ static value_id one_of(struct toy *t, int k, value_id x) {
 static void activations(void **unused) {
     (void)unused;
     static const char *const steps[] = {
-        "reorder conv+relu reorder ",       "reorder conv+sigmoid reorder ",    "reorder conv+tanh reorder ",
-        "reorder conv+hard_swish reorder ", "reorder conv+leaky_relu reorder ", "reorder conv+elu reorder ",
-        "reorder conv+hard_sigmoid reorder ", "reorder conv+silu reorder ",     "reorder conv+gelu reorder ",
-        "reorder conv+clip reorder ",
+        "reorder conv+relu reorder ",         "reorder conv+sigmoid reorder ",
+        "reorder conv+tanh reorder ",         "reorder conv+hard_swish reorder ",
+        "reorder conv+leaky_relu reorder ",   "reorder conv+elu reorder ",
+        "reorder conv+hard_sigmoid reorder ", "reorder conv+silu reorder ",
+        "reorder conv+gelu reorder ",         "reorder conv+clip reorder ",
     };
     for (int k = 0; k < 10; k++) {
         struct toy t;
@@ -82,7 +84,8 @@ static void many(void **unused) {
     expect(&t, y, "reorder conv+sigmoid+tanh+sigmoid+tanh+sigmoid+tanh sigmoid tanh reorder ");
 }
 
-/* A second reader of the convolution, or an operand that would make the result larger, keeps the addition. */
+/* A second reader of the convolution, or an operand that would make the result larger, keeps the
+ * addition. */
 static void not_fused(void **unused) {
     (void)unused;
     struct toy t;
@@ -96,8 +99,9 @@ static void not_fused(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(residual), cmocka_unit_test(two_branches), cmocka_unit_test(activations),
-        cmocka_unit_test(affine_after_activation), cmocka_unit_test(many), cmocka_unit_test(not_fused),
+        cmocka_unit_test(residual),    cmocka_unit_test(two_branches),
+        cmocka_unit_test(activations), cmocka_unit_test(affine_after_activation),
+        cmocka_unit_test(many),        cmocka_unit_test(not_fused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

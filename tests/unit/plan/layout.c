@@ -29,7 +29,8 @@ static void chain(void **unused) {
     value_id x = begin(&t), a = conv(&t, x, 4), b = toy_node(&t, "exp", IDS(conv(&t, a, 4)));
     value_id c = toy_node(&t, "concat", IDS(a, b));
     toy_int(&t, "axis", 1);
-    expect(&t, toy_node(&t, "sub", IDS(c, toy_weights(&t, SHAPE(8, 1, 1), 2))), "reorder conv conv exp concat sub reorder ");
+    expect(&t, toy_node(&t, "sub", IDS(c, toy_weights(&t, SHAPE(8, 1, 1), 2))),
+           "reorder conv conv exp concat sub reorder ");
 }
 
 /* Element-wise work far from any convolution stays plain. */
@@ -40,16 +41,20 @@ static void plain_chain(void **unused) {
     expect(&t, toy_node(&t, "exp", IDS(toy_node(&t, "abs", IDS(x)))), "abs exp ");
 }
 
-/* Two readers of a reordered value share the reorder. */
+/* Readers of a reordered value share the reorder. */
 static void shared_reorder(void **unused) {
     (void)unused;
     struct toy t;
     value_id x = begin(&t);
-    expect(&t, toy_node(&t, "sub", IDS(conv(&t, x, 4), toy_node(&t, "exp", IDS(conv(&t, toy_node(&t, "abs", IDS(x)), 4))))),
-           "reorder conv abs reorder conv exp sub reorder ");
+    expect(&t,
+           toy_node(&t, "sub",
+                    IDS(conv(&t, x, 4),
+                        toy_node(&t, "exp", IDS(conv(&t, toy_node(&t, "abs", IDS(x)), 4))))),
+           "reorder conv abs conv exp sub reorder ");
 }
 
-/* A squeeze-and-excite block: one number per channel and row stays what it is; with one pixel both layouts are one. */
+/* A squeeze-and-excite block: one number per channel and row stays what it is; with one pixel both
+ * layouts are one. */
 static void gate(void **unused) {
     (void)unused;
     struct toy t;
@@ -71,7 +76,8 @@ static void residual_from_outside(void **unused) {
     (void)unused;
     struct toy t;
     value_id x = begin(&t), a = conv(&t, x, 4);
-    expect(&t, toy_node(&t, "add", IDS(a, toy_node(&t, "exp", IDS(x)))), "exp reorder reorder conv+add reorder ");
+    expect(&t, toy_node(&t, "add", IDS(a, toy_node(&t, "exp", IDS(x)))),
+           "exp reorder reorder conv+add reorder ");
 }
 
 /* Transposes that are changes of layout: free on the side of the chain. */
@@ -99,13 +105,16 @@ static void other_ranks(void **unused) {
     struct toy t;
     toy_init(&t);
     value_id x = toy_input(&t, "x", DT_F32, SHAPE(2, 3, 20));
-    toy_output(&t, toy_node(&t, "exp", IDS(toy_node(&t, "conv", IDS(x, toy_weights(&t, SHAPE(5, 3, 3), 1))))));
+    toy_output(&t, toy_node(&t, "exp",
+                            IDS(toy_node(&t, "conv", IDS(x, toy_weights(&t, SHAPE(5, 3, 3), 1))))));
     struct tensor data = toy_tensor(&t, SHAPE(2, 3, 20), 3);
     toy_equivalent(&t, &data, 2e-5);
     toy_deinit(&t);
     toy_init(&t);
     x = toy_input(&t, "x", DT_F32, SHAPE(1, 2, 4, 5, 6));
-    toy_output(&t, toy_node(&t, "exp", IDS(toy_node(&t, "conv", IDS(x, toy_weights(&t, SHAPE(3, 2, 2, 2, 2), 1))))));
+    toy_output(
+        &t, toy_node(&t, "exp",
+                     IDS(toy_node(&t, "conv", IDS(x, toy_weights(&t, SHAPE(3, 2, 2, 2, 2), 1))))));
     data = toy_tensor(&t, SHAPE(1, 2, 4, 5, 6), 3);
     toy_equivalent(&t, &data, 2e-5);
     toy_deinit(&t);

@@ -18,7 +18,8 @@ static void check_apart(const struct memory_span *s, int n, size_t total) {
         assert_int_equal(s[i].offset % MEM_LINE, 0);
         for (int k = 0; k < i; k++)
             if (alive_together(&s[i], &s[k]))
-                assert_true(s[i].offset + s[i].bytes <= s[k].offset || s[k].offset + s[k].bytes <= s[i].offset);
+                assert_true(s[i].offset + s[i].bytes <= s[k].offset ||
+                            s[k].offset + s[k].bytes <= s[i].offset);
     }
 }
 

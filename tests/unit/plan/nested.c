@@ -32,7 +32,8 @@ static void branch_by_data(void **unused) {
         struct session *s = toy_open(&t, off ? ~0u : 0);
         for (int round = 0; round < 6; round++) {
             uint8_t yes = round & 1;
-            struct tensor in[2] = {toy_tensor(&t, SHAPE(3 + round / 2), 1), {DT_BOOL, LAYOUT_PLAIN, {0}, &yes}};
+            struct tensor in[2] = {toy_tensor(&t, SHAPE(3 + round / 2), 1),
+                                   {DT_BOOL, LAYOUT_PLAIN, {0}, &yes}};
             struct tensor y = toy_answer(&t, s, in);
             for (size_t i = 0; i < tensor_count(&y); i++) {
                 double v = tensor_f64(in, i) * tensor_f64(in, i);
@@ -107,7 +108,8 @@ static void loop(void **unused) {
     value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1)), n = toy_input(&t, "n", DT_I64, SCALAR);
     struct graph *body = graph_new(t.g->model, t.g);
     (void)toy_input_in(&t, body, "i", DT_I64, SCALAR);
-    value_id go = toy_input_in(&t, body, "go", DT_BOOL, SCALAR), sum = toy_input_in(&t, body, "sum", DT_F32, SHAPE(-1));
+    value_id go = toy_input_in(&t, body, "go", DT_BOOL, SCALAR),
+             sum = toy_input_in(&t, body, "sum", DT_F32, SHAPE(-1));
     value_id bx = toy_value(&t, body, "x");
     body->values[bx].capture = x;
     value_id more = toy_node_in(&t, body, "add", IDS(sum, bx));

@@ -27,7 +27,8 @@ static void replace_drops_the_maker(void **unused) {
     struct fixture f;
     toy_init(&f.t);
     value_id x = toy_input(&f.t, "x", DT_F32, SHAPE(2));
-    value_id a = toy_node(&f.t, "relu", IDS(x)), b = toy_node(&f.t, "relu", IDS(a)), c = toy_node(&f.t, "neg", IDS(b));
+    value_id a = toy_node(&f.t, "relu", IDS(x)), b = toy_node(&f.t, "relu", IDS(a)),
+             c = toy_node(&f.t, "neg", IDS(b));
     toy_output(&f.t, c);
     begin(&f);
     assert_int_equal(rewire_uses(&f.w, a), 1);
@@ -156,9 +157,12 @@ static void untouched(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replace_drops_the_maker), cmocka_unit_test(replaced_output),
-        cmocka_unit_test(become_drops_chains),     cmocka_unit_test(absorb_moves_down),
-        cmocka_unit_test(captures_count),          cmocka_unit_test(many_values),
+        cmocka_unit_test(replace_drops_the_maker),
+        cmocka_unit_test(replaced_output),
+        cmocka_unit_test(become_drops_chains),
+        cmocka_unit_test(absorb_moves_down),
+        cmocka_unit_test(captures_count),
+        cmocka_unit_test(many_values),
         cmocka_unit_test(untouched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

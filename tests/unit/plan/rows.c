@@ -65,7 +65,8 @@ static void apart_by_shape(void **unused) {
     n = toy_node(&t, "gather", IDS(toy_node(&t, "shape", IDS(x)), INTS(&t, 0)));
     to = toy_node(&t, "concat", IDS(n, INTS(&t, 1, 6)));
     toy_int(&t, "axis", 0);
-    assert_true(batched(&t, toy_node(&t, "add", IDS(x, toy_node(&t, "constant_of_shape", IDS(to))))));
+    assert_true(
+        batched(&t, toy_node(&t, "add", IDS(x, toy_node(&t, "constant_of_shape", IDS(to))))));
 }
 
 static void mixed(void **unused) {
@@ -75,7 +76,9 @@ static void mixed(void **unused) {
     ATTR_INTS_OF(&t, "axes", 0);
     assert_false(batched(&t, toy_node(&t, "add", IDS(x, y))));
     x = begin(&t);
-    assert_false(batched(&t, toy_node(&t, "cum_sum", IDS(x, toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){0})))));
+    assert_false(
+        batched(&t, toy_node(&t, "cum_sum",
+                             IDS(x, toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){0})))));
     x = begin(&t);
     y = toy_node(&t, "slice", IDS(x, INTS(&t, -1), INTS(&t, -1000), INTS(&t, 0), INTS(&t, -1)));
     assert_false(batched(&t, y));
@@ -87,9 +90,14 @@ static void mixed(void **unused) {
     y = toy_node(&t, "reshape", IDS(turned(&t, x, 1, 0, 2), INTS(&t, -1, 4, 6)));
     assert_false(batched(&t, y));
     x = begin(&t); /* row number: 0, 1, 2, ... */
-    value_id n = toy_node(&t, "gather", IDS(toy_node(&t, "shape", IDS(x)), toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){0})));
-    value_id range = toy_node(&t, "range", IDS(toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){0}), n, toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){1})));
-    value_id numbers = toy_node(&t, "reshape", IDS(toy_node(&t, "cast", IDS(range)), INTS(&t, -1, 1, 1)));
+    value_id n = toy_node(
+        &t, "gather",
+        IDS(toy_node(&t, "shape", IDS(x)), toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){0})));
+    value_id range = toy_node(&t, "range",
+                              IDS(toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){0}), n,
+                                  toy_constant(&t, t.g, DT_I64, SCALAR, (int64_t[]){1})));
+    value_id numbers =
+        toy_node(&t, "reshape", IDS(toy_node(&t, "cast", IDS(range)), INTS(&t, -1, 1, 1)));
     for (int k = 0; k < t.g->n_nodes; k++)
         if (str_is(t.g->nodes[k].op_name, "cast")) {
             t.g->nodes[k].n_attrs = 1;

@@ -15,7 +15,8 @@ static void two_layers(struct toy *t) {
     toy_output(t, y);
 }
 
-static void check_two_layers(const struct tensor *x, const struct tensor *y, const struct graph *g) {
+static void check_two_layers(const struct tensor *x, const struct tensor *y,
+                             const struct graph *g) {
     const float *w = NULL, *b = NULL, *in = x->data, *out = y->data;
     for (int v = 0; v < g->n_values; v++)
         if (g->values[v].constant) {
@@ -258,7 +259,8 @@ static void memory_limit(void **unused) {
     struct session *s;
     struct session_run run;
     struct err e;
-    assert_int_equal(session_open(t.g->model, &(struct session_options){.memory_bytes = 1 << 16}, &s, &e), OK);
+    assert_int_equal(
+        session_open(t.g->model, &(struct session_options){.memory_bytes = 1 << 16}, &s, &e), OK);
     struct tensor x = toy_tensor(&t, SHAPE(10000, 8), 1);
     struct session_ask ask = {.inputs = &x, .threads = 1};
     assert_int_equal(session_begin(s, &ask, &run, &e), ERR_LIMIT);
@@ -349,7 +351,8 @@ static void explained(void **unused) {
     struct err e;
     struct session *s;
     two_layers(&t);
-    assert_int_equal(session_open(t.g->model, &(struct session_options){.profile = true}, &s, &e), OK);
+    assert_int_equal(session_open(t.g->model, &(struct session_options){.profile = true}, &s, &e),
+                     OK);
     struct tensor x = toy_tensor(&t, SHAPE(3, 8), 1);
     (void)toy_answer(&t, s, &x);
     (void)toy_answer(&t, s, &x);
@@ -403,14 +406,24 @@ static void pass_names(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers),         cmocka_unit_test(ends),
-        cmocka_unit_test(plans_are_bounded), cmocka_unit_test(steady_runs_allocate_nothing),
-        cmocka_unit_test(wrong_inputs),    cmocka_unit_test(no_rows),
-        cmocka_unit_test(misaligned_input), cmocka_unit_test(outputs_of_inputs),
-        cmocka_unit_test(wanted_outputs),  cmocka_unit_test(default_input),
-        cmocka_unit_test(stopped_runs),    cmocka_unit_test(memory_limit),
-        cmocka_unit_test(late_steps),      cmocka_unit_test(concurrent_runs),
-        cmocka_unit_test(explained), cmocka_unit_test(posts_read_what_was), cmocka_unit_test(views_of_constants),       cmocka_unit_test(pass_names),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(plans_are_bounded),
+        cmocka_unit_test(steady_runs_allocate_nothing),
+        cmocka_unit_test(wrong_inputs),
+        cmocka_unit_test(no_rows),
+        cmocka_unit_test(misaligned_input),
+        cmocka_unit_test(outputs_of_inputs),
+        cmocka_unit_test(wanted_outputs),
+        cmocka_unit_test(default_input),
+        cmocka_unit_test(stopped_runs),
+        cmocka_unit_test(memory_limit),
+        cmocka_unit_test(late_steps),
+        cmocka_unit_test(concurrent_runs),
+        cmocka_unit_test(explained),
+        cmocka_unit_test(posts_read_what_was),
+        cmocka_unit_test(views_of_constants),
+        cmocka_unit_test(pass_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small graphs for the tests of plan: built in a few lines, run through a session, compared. Everything lives in the toy's
- * arena. Included by each test after the .c under test. */
+/* Small graphs for the tests of plan: built in a few lines, run through a session, compared.
+ * Everything lives in the toy's arena. Included by each test after the .c under test. */
 #pragma once
 
 #include "op/op_list.h"
@@ -23,10 +23,11 @@ struct toy {
     struct graph *g;
 };
 
-#define SHAPE(...)                                                                                                     \
+#define SHAPE(...)                                                                                 \
     (&(struct shape){sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), {__VA_ARGS__}})
 #define SCALAR (&(struct shape){0})
-#define IDS(...) sizeof((value_id[]){__VA_ARGS__}) / sizeof(value_id), (const value_id[]){__VA_ARGS__}
+#define IDS(...)                                                                                   \
+    sizeof((value_id[]){__VA_ARGS__}) / sizeof(value_id), (const value_id[]) { __VA_ARGS__ }
 
 __attribute__((unused)) static void toy_init(struct toy *t) {
     arena_init(&t->arena, 256 << 20);
@@ -52,7 +53,8 @@ static value_id *toy_list(struct toy *t, value_id *old, int n, value_id v) {
     return list;
 }
 
-__attribute__((unused)) static value_id toy_input_in(struct toy *t, struct graph *g, const char *name, enum dtype dtype,
+__attribute__((unused)) static value_id toy_input_in(struct toy *t, struct graph *g,
+                                                     const char *name, enum dtype dtype,
                                                      const struct shape *s) {
     value_id v = toy_value(t, g, name);
     g->values[v].dtype = dtype;
@@ -63,7 +65,8 @@ __attribute__((unused)) static value_id toy_input_in(struct toy *t, struct graph
     return v;
 }
 
-__attribute__((unused)) static value_id toy_input(struct toy *t, const char *name, enum dtype dtype, const struct shape *s) {
+__attribute__((unused)) static value_id toy_input(struct toy *t, const char *name, enum dtype dtype,
+                                                  const struct shape *s) {
     return toy_input_in(t, t->g, name, dtype, s);
 }
 
@@ -72,9 +75,12 @@ __attribute__((unused)) static void toy_output_in(struct toy *t, struct graph *g
     g->n_outputs++;
 }
 
-__attribute__((unused)) static void toy_output(struct toy *t, value_id v) { toy_output_in(t, t->g, v); }
+__attribute__((unused)) static void toy_output(struct toy *t, value_id v) {
+    toy_output_in(t, t->g, v);
+}
 
-__attribute__((unused)) static value_id toy_constant(struct toy *t, struct graph *g, enum dtype dtype, const struct shape *s,
+__attribute__((unused)) static value_id toy_constant(struct toy *t, struct graph *g,
+                                                     enum dtype dtype, const struct shape *s,
                                                      const void *data) {
     struct err e;
     struct tensor *c = ARENA_NEW(&t->arena, struct tensor);
@@ -90,7 +96,8 @@ __attribute__((unused)) static value_id toy_constant(struct toy *t, struct graph
 }
 
 /* A constant whose elements are spread over [-1, 1) by position. */
-__attribute__((unused)) static value_id toy_weights(struct toy *t, const struct shape *s, unsigned seed) {
+__attribute__((unused)) static value_id toy_weights(struct toy *t, const struct shape *s,
+                                                    unsigned seed) {
     size_t n;
     assert_true(shape_count(s, &n));
     float *data = ARENA_ARRAY(&t->arena, n + 1, float);
@@ -106,13 +113,15 @@ __attribute__((unused)) static value_id toy_number(struct toy *t, float v) {
 __attribute__((unused)) static value_id toy_ints(struct toy *t, int n, const int64_t *v) {
     return toy_constant(t, t->g, DT_I64, &(struct shape){1, {n}}, v);
 }
-#define INTS(t, ...) toy_ints((t), sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[]){__VA_ARGS__})
+#define INTS(t, ...)                                                                               \
+    toy_ints((t), sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t),                              \
+             (const int64_t[]){__VA_ARGS__})
 
 enum { TOY_ATTRS = 8 };
 
 /* Adds a node with one output and room for a few attributes; returns the output. */
-__attribute__((unused)) static value_id toy_node_in(struct toy *t, struct graph *g, const char *op, size_t n_in,
-                                                    const value_id *in) {
+__attribute__((unused)) static value_id toy_node_in(struct toy *t, struct graph *g, const char *op,
+                                                    size_t n_in, const value_id *in) {
     struct node *n = graph_add_node(g, (int)n_in, 1, TOY_ATTRS);
     assert_non_null(n);
     n->op_name = str_of(op);
@@ -131,7 +140,8 @@ __attribute__((unused)) static value_id toy_node_in(struct toy *t, struct graph 
     return out;
 }
 
-__attribute__((unused)) static value_id toy_node(struct toy *t, const char *op, size_t n_in, const value_id *in) {
+__attribute__((unused)) static value_id toy_node(struct toy *t, const char *op, size_t n_in,
+                                                 const value_id *in) {
     return toy_node_in(t, t->g, op, n_in, in);
 }
 
@@ -150,18 +160,21 @@ __attribute__((unused)) static void toy_int(struct toy *t, const char *name, int
 __attribute__((unused)) static void toy_float(struct toy *t, const char *name, float v) {
     toy_attr(t->g, name, ATTR_FLOAT)->f = v;
 }
-__attribute__((unused)) static void toy_attr_ints(struct toy *t, const char *name, size_t n, const int64_t *v) {
+__attribute__((unused)) static void toy_attr_ints(struct toy *t, const char *name, size_t n,
+                                                  const int64_t *v) {
     struct attr *a = toy_attr(t->g, name, ATTR_INTS);
     int64_t *copy = ARENA_ARRAY(&t->arena, n + 1, int64_t);
     memcpy(copy, v, n * sizeof *v);
     a->n = n;
     a->ints = copy;
 }
-#define ATTR_INTS_OF(t, name, ...)                                                                                     \
-    toy_attr_ints((t), (name), sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (const int64_t[]){__VA_ARGS__})
+#define ATTR_INTS_OF(t, name, ...)                                                                 \
+    toy_attr_ints((t), (name), sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t),                 \
+                  (const int64_t[]){__VA_ARGS__})
 
 /* A tensor of the shape with elements spread over [-3, 3). */
-__attribute__((unused)) static struct tensor toy_tensor(struct toy *t, const struct shape *s, unsigned seed) {
+__attribute__((unused)) static struct tensor toy_tensor(struct toy *t, const struct shape *s,
+                                                        unsigned seed) {
     struct tensor x;
     struct err e;
     assert_int_equal(tensor_new(&t->arena, DT_F32, s, &x, &e), OK);
@@ -180,7 +193,8 @@ __attribute__((unused)) static struct session *toy_open(struct toy *t, unsigned 
 }
 
 /* The first output of a run, copied into the toy's arena. */
-__attribute__((unused)) static struct tensor toy_answer(struct toy *t, struct session *s, const struct tensor *inputs) {
+__attribute__((unused)) static struct tensor toy_answer(struct toy *t, struct session *s,
+                                                        const struct tensor *inputs) {
     struct session_run run;
     struct err e = {0};
     struct session_ask ask = {.inputs = inputs, .threads = 2};
@@ -194,7 +208,8 @@ __attribute__((unused)) static struct tensor toy_answer(struct toy *t, struct se
     return out;
 }
 
-__attribute__((unused)) static void toy_same(const struct tensor *a, const struct tensor *b, double tolerance) {
+__attribute__((unused)) static void toy_same(const struct tensor *a, const struct tensor *b,
+                                             double tolerance) {
     assert_int_equal(a->dtype, b->dtype);
     assert_true(shape_eq(&a->shape, &b->shape));
     for (size_t i = 0; i < tensor_count(a); i++) {
@@ -205,7 +220,8 @@ __attribute__((unused)) static void toy_same(const struct tensor *a, const struc
 }
 
 /* The graph gives the same answer with all passes and with none. */
-__attribute__((unused)) static void toy_equivalent(struct toy *t, const struct tensor *inputs, double tolerance) {
+__attribute__((unused)) static void toy_equivalent(struct toy *t, const struct tensor *inputs,
+                                                   double tolerance) {
     struct session *with = toy_open(t, 0), *without = toy_open(t, ~0u);
     struct tensor a = toy_answer(t, with, inputs), b = toy_answer(t, without, inputs);
     toy_same(&a, &b, tolerance);
@@ -214,7 +230,8 @@ __attribute__((unused)) static void toy_equivalent(struct toy *t, const struct t
 }
 
 /* Steps of the plan for these inputs, by operator ("conv+relu"); the text ends with a space. */
-__attribute__((unused)) static const char *toy_steps(struct toy *t, struct session *s, const struct tensor *inputs) {
+__attribute__((unused)) static const char *toy_steps(struct toy *t, struct session *s,
+                                                     const struct tensor *inputs) {
     struct session_step *rows;
     size_t n;
     struct err e = {0};

@@ -95,8 +95,9 @@ static void channel_shuffle(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),       cmocka_unit_test(two_become_one), cmocka_unit_test(through_elementwise),
-        cmocka_unit_test(not_through_channels), cmocka_unit_test(moves_only_ones), cmocka_unit_test(channel_shuffle),
+        cmocka_unit_test(there_and_back),      cmocka_unit_test(two_become_one),
+        cmocka_unit_test(through_elementwise), cmocka_unit_test(not_through_channels),
+        cmocka_unit_test(moves_only_ones),     cmocka_unit_test(channel_shuffle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
