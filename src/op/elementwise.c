@@ -301,5 +301,4 @@ static enum code run_mean(const struct op_call *c, struct err *e) {
         return operand_fail(c, e, UNSUPPORTED, "inputs of type %s", dtype_name(n.dtype));
     return pairwise_run(c, &pair_div, c->out[0], &n, c->out[0], e);
 }
-const struct op op_mean = {
-    "mean", OP_PURE | OP_ELEMENTWISE, infer_mean, NULL, run_mean, NULL};
+const struct op op_mean = {"mean", OP_PURE | OP_ELEMENTWISE, infer_mean, NULL, run_mean, NULL};

@@ -12,7 +12,7 @@ struct implicit {
     size_t batch, groups, in, out; /* in, out: channels of one group */
     bool depthwise;                /* one channel in and out per group */
     size_t taps, k;       /* of the product: kernel columns that lie in a row are merged into k */
-    bool pairs; /* set after implicit_plan: elements are pairs of int16 (kernel.h) */
+    bool pairs;           /* set after implicit_plan: elements are pairs of int16 (kernel.h) */
     struct window gather; /* w, with the merged dim's kernel set to 1 */
 };
 void implicit_plan(struct implicit *p, const struct window *w, size_t batch, size_t groups,

@@ -449,21 +449,13 @@ static enum code run_group(const struct op_call *c, struct err *e) {
     return run_groups(c, group ? group : 1, c->node->opset < 21 && group ? group : 1);
 }
 
-const struct op op_batch_normalization = {"batch_normalization",
-                                          OP_PURE | OP_NHWC | OP_POST,
-                                          infer_batch,
-                                          prepare,
-                                          run_batch,
-                                          NULL};
+const struct op op_batch_normalization = {
+    "batch_normalization", OP_PURE | OP_NHWC | OP_POST, infer_batch, prepare, run_batch, NULL};
 const struct op op_instance_normalization = {"instance_normalization",
                                              OP_PURE | OP_NHWC | OP_POST,
                                              infer_instance,
                                              prepare,
                                              run_instance,
                                              NULL};
-const struct op op_group_normalization = {"group_normalization",
-                                          OP_PURE | OP_NHWC | OP_POST,
-                                          infer_group,
-                                          prepare,
-                                          run_group,
-                                          NULL};
+const struct op op_group_normalization = {
+    "group_normalization", OP_PURE | OP_NHWC | OP_POST, infer_group, prepare, run_group, NULL};

@@ -42,7 +42,8 @@ def main():
         slipway("alias", "ocr@1", "prod", "--store", store)
         np.save(os.path.join(folder, "x.npy"), np.random.default_rng(0).random((1, 3, 48, 320), np.float32))
         with open(os.path.join(folder, "ask.lua"), "w") as f:
-            f.write(f"local f=io.open('{folder}/x.npy','rb') wrk.method='POST' wrk.body=f:read('*a') wrk.headers['Content-Type']='application/x-npy' wrk.headers['Accept']='application/x-npy'\n")
+            f.write(f"local f=io.open('{folder}/x.npy','rb') wrk.method='POST' wrk.body=f:read('*a')\n"
+                    "wrk.headers['Content-Type']='application/x-npy' wrk.headers['Accept']='application/x-npy'\n")
         server = subprocess.Popen([SLIPWAY, "serve", "--store", store, "--listen", "127.0.0.1:0", "--quiet", "--poll-ms", "50"],
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         url = server.stdout.readline().split()[-1]

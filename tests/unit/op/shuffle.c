@@ -4,12 +4,15 @@
 
 #include "op_case.h"
 
-/* Channel g * each + c goes to c * group + g; odd sizes reach every edge of the transposes below. */
+/* Channel g * each + c goes to c * group + g; odd sizes reach every edge of the transposes below.
+ */
 static void turns_channels(void **state) {
     (void)state;
-    static const int64_t sizes[][3] = {{2, 3, 7}, {4, 28, 9}, {3, 5, 16}, {4, 17, 5}, {8, 8, 3}, {1, 6, 4}};
+    static const int64_t sizes[][3] = {{2, 3, 7},  {4, 28, 9}, {3, 5, 16},
+                                       {4, 17, 5}, {8, 8, 3},  {1, 6, 4}};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-        int64_t group = sizes[k][0], each = sizes[k][1], pixels = sizes[k][2], channels = group * each;
+        int64_t group = sizes[k][0], each = sizes[k][1], pixels = sizes[k][2],
+                channels = group * each;
         struct op_case c = op_case("channel_shuffle", 1);
         struct tensor x = op_case_random(&c, DT_F32, DIMS(2, channels, pixels), 5), y;
         struct err e;
