@@ -243,6 +243,10 @@ enum code server_run(struct server *s, struct err *e) {
             s->loops[i].started = false;
         }
     atomic_store(&s->unready, true);
+    for (int i = 0; i < s->n_loops; i++) { /* what was cut is cancelled: the host need not finish it */
+        http_listener_close(s->loops[i].listener);
+        s->loops[i].listener = NULL;
+    }
     side_stop(s->side); /* from now on nothing new reaches the host */
     return code;
 }

@@ -225,7 +225,7 @@ def test_timeout_parameter(server):
         server,
         "slow",
         {
-            "inputs": [{"name": "n", "shape": [1], "datatype": "INT64", "data": [200000]}],
+            "inputs": [{"name": "n", "shape": [1], "datatype": "INT64", "data": [900000]}],
             "parameters": {"timeout": 1000},
         },
     )

@@ -133,7 +133,7 @@ def test_access_log(store):
         headers={"X-Request-Id": "log-1", "traceparent": trace},
     )
     server.post("/v1/models/affine:predict", data="{", headers={"X-Request-Id": "log-2"})
-    server.post("/v1/models/slow:predict", data='{"inputs": [20000]}', headers={"X-Request-Id": "log-3"})
+    server.post("/v1/models/slow:predict", data='{"inputs": [2000]}', headers={"X-Request-Id": "log-3"})
     server.get("/healthz", headers={"X-Request-Id": "log-4"})
     _, err = server.stop()
     lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
@@ -156,7 +156,7 @@ def test_access_log(store):
 
 def test_overload(store):
     server = Server(store, "--queue", "4", "--threads", "1", "--batch", "1")
-    body = json.dumps({"inputs": [300000]})
+    body = json.dumps({"inputs": [10000]})
 
     def one(_):
         answer = requests.post(server.url + "/v1/models/slow:predict", data=body)
@@ -175,7 +175,7 @@ def test_overload(store):
 
 def test_timeout(store):
     server = Server(store, "--timeout-ms", "50")
-    answer = server.post("/v1/models/slow:predict", data='{"inputs": [50000000]}')
+    answer = server.post("/v1/models/slow:predict", data='{"inputs": [900000]}')
     assert answer.status_code == 504, answer.text
     server.stop()
 
@@ -184,7 +184,7 @@ def test_client_that_leaves_is_dropped(store):
     import socket
 
     server = Server(store, "--threads", "1", "--batch", "1")
-    body = b'{"inputs": [3000000]}'
+    body = b'{"inputs": [200000]}'
     head = f"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     leavers = []
     for _ in range(6):
@@ -204,11 +204,11 @@ def test_client_that_leaves_is_dropped(store):
 
 
 def test_draining_finishes_what_is_in_flight(store):
-    server = Server(store)
+    server = Server(store, "--timeout-ms", "200000", "--drain-ms", "100000")
     got = []
 
     def long():
-        got.append(requests.post(server.url + "/v1/models/slow:predict", data='{"inputs": [3000000]}'))
+        got.append(requests.post(server.url + "/v1/models/slow:predict", data='{"inputs": [100000]}'))
 
     idle = requests.Session()
     idle.get(server.url + "/healthz")
@@ -217,7 +217,7 @@ def test_draining_finishes_what_is_in_flight(store):
     assert until(lambda: server.metric("slipway_requests_in_flight") >= 1 or got)
     server.process.send_signal(signal.SIGTERM)
     thread.join()
-    assert got[0].status_code == 200 and got[0].json()["outputs"] == 3000000
+    assert got[0].status_code == 200 and got[0].json()["outputs"] == 100000
     code, _ = server.stop()
     assert code == 0
 
@@ -234,21 +234,25 @@ def test_lame_duck(store):
 
 def test_second_signal_stops_at_once(store):
     server = Server(store, "--threads", "1")
-    thread = threading.Thread(
-        target=lambda: pytest.raises(
-            requests.RequestException,
-            requests.post,
-            server.url + "/v1/models/slow:predict",
-            data='{"inputs": [20000000]}',
-        )
-    )
+    cut = []
+
+    def long():
+        try:
+            cut.append(requests.post(server.url + "/v1/models/slow:predict", data='{"inputs": [900000]}'))
+        except requests.RequestException as problem:
+            cut.append(problem)
+
+    thread = threading.Thread(target=long)
     thread.start()
     time.sleep(0.3)
     server.process.send_signal(signal.SIGINT)
     time.sleep(0.2)
+    assert server.process.poll() is None and not cut  # the first signal waits for what is in flight
     began = time.monotonic()
-    server.stop(signal.SIGINT, wait=60)
+    server.stop(signal.SIGINT)
+    assert time.monotonic() - began < 5
     thread.join()
+    assert isinstance(cut[0], requests.RequestException)
 
 
 def test_alias_moves_under_load(tmp_path, models):
