@@ -200,6 +200,10 @@ OP(dequantize_linear)
 OP(dynamic_quantize_linear)
 /* einsum.c */
 OP(einsum)
+/* attention.c */
+OP(attention)
+/* rotary.c */
+OP(rotary_embedding)
 /* random.c */
 OP(random_normal)
 OP(random_uniform)

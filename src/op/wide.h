@@ -10,6 +10,8 @@ static inline bool wide_half(enum dtype t) { return t == DT_F16 || t == DT_BF16;
 /* Elements [at, at + n) of data, f32, f16 or bf16. */
 static inline void wide_load(enum dtype t, const void *data, size_t at, size_t n, float *to) {
     const struct kernel_set *k = kernel_set();
+    if (n == 0)
+        return;
     if (t == DT_F32)
         memcpy(to, (const float *)data + at, n * sizeof *to);
     else
@@ -17,6 +19,8 @@ static inline void wide_load(enum dtype t, const void *data, size_t at, size_t n
 }
 static inline void wide_store(enum dtype t, void *data, size_t at, size_t n, const float *from) {
     const struct kernel_set *k = kernel_set();
+    if (n == 0)
+        return;
     if (t == DT_F32)
         memcpy((float *)data + at, from, n * sizeof *from);
     else
