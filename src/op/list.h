@@ -215,7 +215,6 @@ OP(dropout)
 /* loss.c */
 OP(negative_log_likelihood_loss)
 OP(softmax_cross_entropy_loss)
-/* NOTE 16:05: reduce softmax norm resize einsum attention quant are being written by a second pair of hands: see NOTE-split.txt */
 /* pool.c */
 OP(max_pool)
 OP(average_pool)
