@@ -66,14 +66,14 @@ typedef void quantize_i8_fn(size_t n, const float *x, float scale, int32_t zero,
 /* (x - zero) * scale */
 typedef void dequantize_u8_fn(size_t n, const uint8_t *x, float scale, int32_t zero, float *y);
 typedef void dequantize_i8_fn(size_t n, const int8_t *x, float scale, int32_t zero, float *y);
-/* y = quantize(dequantize(a) + dequantize(b)), with a_scale and b_scale already divided by y's
- * scale. */
+/* y = saturate(round(a * a_scale + b * b_scale + offset) + y_zero): a sum of quantised tensors
+ * whose scales are divided by y's and whose zero points are in the offset. */
 struct qadd {
     size_t n;
     const void *a, *b;
     void *y;
-    float a_scale, b_scale;
-    int32_t a_zero, b_zero, y_zero;
+    float a_scale, b_scale, offset; /* finite */
+    int32_t y_zero;
     bool b_one;  /* b is one element */
     int32_t low; /* 0 or -128, or y_zero where a ReLU follows */
 };

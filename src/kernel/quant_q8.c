@@ -31,9 +31,8 @@ DEQUANTIZE(dequantize_i8, int8_t)
         const type *a = c->a, *b = c->b;                                                           \
         type *y = c->y;                                                                            \
         for (size_t i = 0; i < c->n; i++) {                                                        \
-            float u = (float)(a[i] - c->a_zero) * c->a_scale;                                      \
-            float v = (float)(b[c->b_one ? 0 : i] - c->b_zero) * c->b_scale;                       \
-            y[i] = (type)nearest(u + v, c->y_zero, c->low, high);                                  \
+            float v = fmaf((float)b[c->b_one ? 0 : i], c->b_scale, c->offset);                     \
+            y[i] = (type)nearest(fmaf((float)a[i], c->a_scale, v), c->y_zero, c->low, high);       \
         }                                                                                          \
     }
 QADD(qadd_u8, uint8_t, 255)

@@ -50,6 +50,7 @@ static enum code infer_pair(struct op_infer *c, struct err *e) {
 
 struct pair_call {
     struct qadd q; /* scales of a and b over y's */
+    int32_t a_zero, b_zero;
     bool is_signed, multiply;
 };
 
@@ -58,8 +59,8 @@ static void multiply_row(const struct pair_call *c, const struct broadcast_piece
                   *b = (const uint8_t *)c->q.b + p->in[1] + (ptrdiff_t)row * p->row[1];
     uint8_t *y = (uint8_t *)c->q.y + p->out + row * p->n;
     for (size_t i = 0; i < p->n; i++, a += p->step[0], b += p->step[1]) {
-        int32_t u = (c->is_signed ? (int8_t)*a : *a) - c->q.a_zero,
-                v = (c->is_signed ? (int8_t)*b : *b) - c->q.b_zero;
+        int32_t u = (c->is_signed ? (int8_t)*a : *a) - c->a_zero,
+                v = (c->is_signed ? (int8_t)*b : *b) - c->b_zero;
         double product = (double)((float)(u * v) * c->q.a_scale),
                sum = (double)((float)u * c->q.a_scale + (float)v * c->q.b_scale);
         y[i] = quantised(c->multiply ? product : sum, 1, c->q.y_zero, c->is_signed);
@@ -85,17 +86,19 @@ static void pair_piece(const struct broadcast_piece *p, void *ctx) {
 
 static enum code run_pair(const struct op_call *c, bool multiply, struct err *e) {
     const float a = q8_scale(c->in[1], 0), b = q8_scale(c->in[4], 0), y = q8_scale(c->in[6], 0);
-    struct pair_call call = {.is_signed = c->in[0]->dtype == DT_I8, .multiply = multiply};
+    struct pair_call call = {.is_signed = c->in[0]->dtype == DT_I8,
+                             .multiply = multiply,
+                             .a_zero = q8_zero(operand_in(c, 2), 0),
+                             .b_zero = q8_zero(operand_in(c, 5), 0)};
     call.q = (struct qadd){.a = c->in[0]->data,
                            .b = c->in[3]->data,
                            .y = c->out[0]->data,
                            .a_scale = multiply ? a * b / y : a / y,
                            .b_scale = b / y,
-                           .a_zero = q8_zero(operand_in(c, 2), 0),
-                           .b_zero = q8_zero(operand_in(c, 5), 0),
                            .y_zero = q8_zero(operand_in(c, 7), 0),
                            .low = call.is_signed ? -128 : 0};
-    if (!isfinite(call.q.a_scale) || !isfinite(call.q.b_scale))
+    call.q.offset = -((float)call.a_zero * call.q.a_scale + (float)call.b_zero * call.q.b_scale);
+    if (!isfinite(call.q.a_scale) || !isfinite(call.q.b_scale) || !isfinite(call.q.offset))
         return operand_fail(c, e, INVALID, "the scales of inputs and output do not divide");
     struct broadcast walk;
     broadcast_plan(&walk, c->out[0], (const struct tensor *[]){c->in[0], c->in[3]}, 2);

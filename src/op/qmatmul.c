@@ -151,11 +151,21 @@ static bool one_entry(const struct op_prepare *c, int i) {
     return absent(c, i) || (shape_count(&c->in[i].shape, &n) && n == 1);
 }
 
+/* No C, or one row of it. */
+static bool row_bias(const struct op_prepare *c, const struct qmatmul *s, const struct roles *r) {
+    size_t n;
+    if (absent(c, r->bias))
+        return true;
+    const struct shape *shape = &c->in[r->bias].shape;
+    return shape_count(shape, &n) && n == s->d.n && shape->rank > 0 &&
+           shape->dims[shape->rank - 1] == (int64_t)n;
+}
+
 static bool task_fits(const struct op_prepare *c, const struct qmatmul *s, const struct roles *r) {
     const int needed[] = {r->a_scale, r->b, r->b_scale, r->y_scale},
               zeros[] = {r->a_zero, r->b_zero, r->y_zero};
     if (r == &of_integer || !exact_bytes() || !s->d.b_shared || c->in[r->b].dtype != DT_I8 ||
-        !one_entry(c, r->a_scale) || !one_entry(c, r->a_zero) || !absent(c, r->bias) ||
+        !one_entry(c, r->a_scale) || !one_entry(c, r->a_zero) || !row_bias(c, s, r) ||
         attr_float(c->node, "alpha", 1) != 1 || c->out[0].dtype == DT_F32)
         return false;
     for (int i = 0; i < 4; i++)
@@ -185,6 +195,7 @@ static enum code try_task(struct op_prepare *c, struct qmatmul *s, const struct 
                             .a_transposed = s->d.a_transposed,
                             .b_transposed = s->d.b_transposed,
                             .constant = true,
+                            .bias = !absent(c, r->bias),
                             .src = c->in[r->a].dtype == DT_U8 ? DNNL_NUMBER_U8 : DNNL_NUMBER_I8,
                             .dst = c->out[0].dtype == DT_U8 ? DNNL_NUMBER_U8 : DNNL_NUMBER_I8,
                             .scales = scales,
@@ -384,13 +395,15 @@ static enum code run_qmatmul(const struct op_call *c, struct err *e) {
     const struct roles *r = roles_of(c->node);
     if (tensor_count(c->out[0]) == 0)
         return OK;
-    if (s->task)
-        return dnnl_task_run(s->task,
-                             &(struct dnnl_run){.src = c->in[r->a]->data,
-                                                .weights = s->weights,
-                                                .dst = c->out[0]->data,
-                                                .scratch = (char *)c->scratch + s->inner_at},
-                             e);
+    if (s->task) {
+        const struct tensor *bias = given(c, r->bias);
+        struct dnnl_run run = {.src = c->in[r->a]->data,
+                               .weights = s->weights,
+                               .bias = bias ? bias->data : NULL,
+                               .dst = c->out[0]->data,
+                               .scratch = (char *)c->scratch + s->inner_at};
+        return dnnl_task_run(s->task, &run, e);
+    }
     for (size_t i = 0; i < s->d.batches; i++)
         TRY(one_batch(c, s, r, i, e));
     return OK;

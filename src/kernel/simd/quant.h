@@ -46,27 +46,40 @@ QUANTIZE(quantize_i8, int8_t, -128.0f, 127.0f)
 DEQUANTIZE(dequantize_u8, uint8_t, vi_load_u8)
 DEQUANTIZE(dequantize_i8, int8_t, vi_load_i8)
 
+/* Parameters as vectors: stores of bytes may alias anything, so they must not stay behind a
+ * pointer. */
+struct qadd_vectors {
+    vf a_scale, b_scale, offset, low, high;
+    vi zero;
+};
+
 #define QADD(name, type, load, most)                                                               \
-    SIMD vi name##_of(const struct qadd *c, const type *a, const type *b) {                        \
-        vf u = vf_mul(vf_of(vi_sub(load(a), vi_set(c->a_zero))), vf_set(c->a_scale));              \
-        vi q = c->b_one ? vi_set(*b) : load(b);                                                    \
-        vf v = vf_mul(vf_of(vi_sub(q, vi_set(c->b_zero))), vf_set(c->b_scale));                    \
-        return nearest(vf_add(u, v), vf_set((float)c->y_zero), vf_set((float)c->low),              \
-                       vf_set(most));                                                              \
+    SIMD vi name##_of(const struct qadd_vectors *k, vi a, vi b) {                                  \
+        vf v = vf_fma(vf_of(a), k->a_scale, vf_fma(vf_of(b), k->b_scale, k->offset));              \
+        return vi_add(vi_of(vf_min(k->high, vf_max(k->low, v))), k->zero);                         \
     }                                                                                              \
     void ISA(name)(const struct qadd *c) {                                                         \
+        const struct qadd_vectors k = {vf_set(c->a_scale),                                         \
+                                       vf_set(c->b_scale),                                         \
+                                       vf_set(c->offset),                                          \
+                                       vf_set((float)(c->low - c->y_zero)),                        \
+                                       vf_set((most) - (float)c->y_zero),                          \
+                                       vi_set(c->y_zero)};                                         \
         const type *a = c->a, *b = c->b;                                                           \
         type *y = c->y;                                                                            \
-        const size_t step = c->b_one ? 0 : 1;                                                      \
+        const bool one = c->b_one;                                                                 \
+        const vi single = vi_set(*b);                                                              \
+        const size_t n = c->n;                                                                     \
         size_t i = 0;                                                                              \
-        for (; i + VL <= c->n; i += VL)                                                            \
-            vi_store_8(y + i, name##_of(c, a + i, b + i * step));                                  \
-        if (i < c->n) {                                                                            \
+        for (; i + VL <= n; i += VL)                                                               \
+            vi_store_8(y + i, name##_of(&k, load(a + i), one ? single : load(b + i)));             \
+        if (i < n) {                                                                               \
             type p[VL] = {0}, q[VL] = {0}, rest[VL];                                               \
-            __builtin_memcpy(p, a + i, c->n - i);                                                  \
-            __builtin_memcpy(q, b + i * step, c->b_one ? 1 : c->n - i);                            \
-            vi_store_8(rest, name##_of(c, p, q));                                                  \
-            __builtin_memcpy(y + i, rest, c->n - i);                                               \
+            __builtin_memcpy(p, a + i, n - i);                                                     \
+            if (!one)                                                                              \
+                __builtin_memcpy(q, b + i, n - i);                                                 \
+            vi_store_8(rest, name##_of(&k, load(p), one ? single : load(q)));                      \
+            __builtin_memcpy(y + i, rest, n - i);                                                  \
         }                                                                                          \
     }
 QADD(qadd_u8, uint8_t, vi_load_u8, 255.0f)
@@ -74,22 +87,27 @@ QADD(qadd_i8, int8_t, vi_load_i8, 127.0f)
 
 void ISA(requant)(const struct requant *c) {
     const vf zero = vf_set((float)c->zero), low = vf_set((float)c->low),
-             high = vf_set((float)c->high);
-    uint8_t *y = c->y;
-    for (size_t i = 0; i < c->n; i += VL) {
-        size_t some = c->n - i < VL ? c->n - i : VL;
-        int32_t sums[VL] = {0};
-        __builtin_memcpy(sums, c->sums + i, some * sizeof sums[0]);
-        vi sum = vi_load(sums);
-        if (c->bias) {
-            __builtin_memcpy(sums, c->bias + i, some * sizeof sums[0]);
-            sum = vi_add(sum, vi_load(sums));
-        }
-        vf scale = c->one       ? vf_set(c->scale[0])
-                   : some == VL ? vf_load(c->scale + i)
-                                : vf_load_n(c->scale + i, some);
+             high = vf_set((float)c->high), one = vf_set(c->scale[0]);
+    const struct requant k = *c;
+    uint8_t *y = k.y;
+    size_t i = 0;
+    for (; i + VL <= k.n; i += VL) {
+        vi sum = vi_load(k.sums + i);
+        if (k.bias)
+            sum = vi_add(sum, vi_load(k.bias + i));
+        vf v = vf_mul(vf_of(sum), k.one ? one : vf_load(k.scale + i));
+        vi_store_8(y + i, nearest(v, zero, low, high));
+    }
+    if (i < k.n) {
+        const size_t some = k.n - i;
+        int32_t sums[VL] = {0}, bias[VL] = {0};
         uint8_t rest[VL];
-        vi_store_8(rest, nearest(vf_mul(vf_of(sum), scale), zero, low, high));
+        __builtin_memcpy(sums, k.sums + i, some * sizeof sums[0]);
+        if (k.bias)
+            __builtin_memcpy(bias, k.bias + i, some * sizeof bias[0]);
+        vf v = vf_of(vi_add(vi_load(sums), vi_load(bias)));
+        v = vf_mul(v, k.one ? one : vf_load_n(k.scale + i, some));
+        vi_store_8(rest, nearest(v, zero, low, high));
         __builtin_memcpy(y + i, rest, some);
     }
 }

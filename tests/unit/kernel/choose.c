@@ -471,8 +471,7 @@ static void check_qadd(const struct limit *l, qadd_fn *scalar, qadd_fn *fn) {
                              .y = want,
                              .a_scale = 0.7f,
                              .b_scale = 1.3f,
-                             .a_zero = 3,
-                             .b_zero = -2,
+                             .offset = 0.3f,
                              .y_zero = 4,
                              .b_one = one,
                              .low = one                     ? 4

@@ -111,6 +111,40 @@ static void test_gemm(void **state) {
     }
 }
 
+/* A large product with a row of C, where everything is constant but A. */
+static void test_gemm_with_constants(void **state) {
+    (void)state;
+    struct op_case c = op_case("q_gemm", 1);
+    const int64_t m = 3, n = 100, k = 4000;
+    struct tensor a = op_case_random(&c, DT_U8, DIMS(m, k), 1),
+                  b = op_case_random(&c, DT_I8, DIMS(n, k), 2);
+    struct tensor bias = op_case_random(&c, DT_I32, DIMS(n), 3),
+                  y = op_case_random(&c, DT_U8, DIMS(m, n), 1);
+    for (int64_t i = 0; i < n; i++)
+        ((int32_t *)bias.data)[i] *= 100;
+    for (int64_t at = 0; at < m * n; at++) {
+        int64_t sum = ((int32_t *)bias.data)[at % n];
+        for (int64_t x = 0; x < k; x++)
+            sum += (((uint8_t *)a.data)[at / n * k + x] - 100) * ((int8_t *)b.data)[at % n * k + x];
+        double v = __builtin_rint((double)sum * 0.02 * 0.01 / 3) + 128;
+        ((uint8_t *)y.data)[at] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    }
+    op_case_int(&c, "transB", 1);
+    op_case_in(&c, a);
+    op_case_in(&c, T_F32(SCALAR, 0.02f));
+    op_case_in(&c, T_U8(SCALAR, 100));
+    op_case_in(&c, b);
+    op_case_in(&c, T_F32(SCALAR, 0.01f));
+    op_case_in(&c, T_I8(SCALAR, 0));
+    op_case_in(&c, bias);
+    op_case_in(&c, T_F32(SCALAR, 3));
+    op_case_in(&c, T_U8(SCALAR, 128));
+    op_case_out(&c, y);
+    c.absolute = 1;
+    c.constant = 0x1fe;
+    op_case_check(&c);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     struct op_case c = op_case("mat_mul_integer", 10);
@@ -128,8 +162,11 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear_example), cmocka_unit_test(test_integer_example),
-        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_linear_example),
+        cmocka_unit_test(test_integer_example),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_gemm_with_constants),
         cmocka_unit_test(test_refusals),
     };
     struct err e;
