@@ -16,6 +16,7 @@
 #include "format/onnx_tensor.h"
 #include "plan/session.h"
 #include "tensor/compare.h"
+#include "base/cpu.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -377,6 +378,11 @@ int main(int argc, char **argv) {
     if (!filters) {
         fprintf(stderr,
                 "usage: onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [NAME...]\n");
+        return 2;
+    }
+    struct err e;
+    if (cpu_setup(&e) != OK) { /* SLIPWAY_CPU */
+        fprintf(stderr, "%s\n", e.text);
         return 2;
     }
     folder = argv[1];
