@@ -98,6 +98,7 @@ struct op_host {
     /* CANCELLED or TIMEOUT when the run should stop; loops ask once per iteration. */
     enum code (*check)(struct op_host *h, struct err *e);
     uint64_t (*random)(struct op_host *h); /* seeded per run */
+    uint64_t loop_limit; /* iterations of one loop or scan; 0: what the operator finds sane */
 };
 
 struct op {

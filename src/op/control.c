@@ -5,13 +5,13 @@
  * 2. What a body answers lives until the run ends, so values carried from iteration to iteration
  *    are never copied here; what is stacked is copied once, into memory that doubles.
  * 3. The host is asked before every iteration whether to go on: a loop without end stops at the
- *    run's deadline, at its limit of memory, or after CONTROL_ITERATIONS.
+ *    run's deadline, at its limit of memory, or after as many iterations as the host allows.
  *
  * Opsets: scan 8 has a batch and sequence_lens; since 9 it has axes. */
 #include "op/operand.h"
 #include "op/stride.h"
 
-enum { CONTROL_ITERATIONS = 1 << 24 };
+enum { CONTROL_ITERATIONS = 1 << 24 }; /* where the host sets no limit */
 
 /* The graph attribute, with the numbers of inputs and outputs it must have (-1: any). */
 static enum code body_of(const struct operand_at *at, const char *name, int n_in, int n_out,
@@ -152,6 +152,7 @@ struct iteration { /* memory of a loop or scan */
     struct tensor *out;       /* (body outputs) of this iteration */
     struct tensor *carried;   /* (n_carried) */
     struct stack *stacks;     /* (n_stacks) */
+    uint64_t done;
 };
 
 static enum code iteration_begin(struct iteration *it, struct err *e) {
@@ -170,8 +171,12 @@ static enum code iteration_begin(struct iteration *it, struct err *e) {
 
 /* Runs the body once. Its outputs after the first `skip` are carried values, then stacked ones. */
 static enum code iteration_run(struct iteration *it, int skip, size_t room, struct err *e) {
-    TRY(it->c->host->check(it->c->host, e));
-    TRY(it->c->host->run_graph(it->c->host, it->c, it->body, it->in, it->out, e));
+    struct op_host *host = it->c->host;
+    uint64_t most = host->loop_limit ? host->loop_limit : CONTROL_ITERATIONS;
+    if (it->done++ == most)
+        return operand_fail(it->c, e, LIMIT, "more than %llu iterations", (unsigned long long)most);
+    TRY(host->check(host, e));
+    TRY(host->run_graph(host, it->c, it->body, it->in, it->out, e));
     for (int i = 0; i < it->n_carried; i++)
         it->carried[i] = it->out[skip + i];
     for (int i = 0; i < it->n_stacks; i++)
@@ -221,8 +226,6 @@ static enum code loop_iterate(struct iteration *it, int64_t limit, bool go_on, s
     for (int i = 0; i < it->n_carried; i++)
         it->in[2 + i] = it->carried[i].dtype ? &it->carried[i] : NULL;
     for (number = 0; go_on && number < limit; number++) {
-        if (number >= CONTROL_ITERATIONS)
-            return operand_fail(it->c, e, LIMIT, "more than %d iterations", CONTROL_ITERATIONS);
         TRY(iteration_run(it, 1, room, e));
         TRY(truth(it->c, &it->out[0], &go_on, e));
     }

@@ -155,7 +155,11 @@ static void a_loop_without_end_stops(void **state) {
     s->node.attrs = c.attrs;
     op_case_load(s, &way);
     s->host.arena = &c.arena;
+    assert_int_equal(op_case_execute(s, &way, &e), ERR_LIMIT); /* of memory */
+    s->host.host.loop_limit = 3;
+    arena_deinit(&c.arena);
     assert_int_equal(op_case_execute(s, &way, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "more than 3 iterations"));
     arena_deinit(&c.arena);
     free(s);
 }
