@@ -115,6 +115,8 @@ static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *
         TRY(dnnl_task_pack(s->task, w->data, to, e));
     else if (!filled)
         implicit_pack(&s->implicit, w->data, to);
+    if (!filled)
+        pack_flush(to, bytes / sizeof(float));
     s->packed = to;
     return OK;
 }

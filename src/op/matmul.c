@@ -223,6 +223,8 @@ static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
         TRY(dnnl_task_pack(s->task, b->data, to, e));
     else if (!filled)
         product_pack(p, b->data, to);
+    if (!filled)
+        pack_flush(to, bytes / sizeof(float));
     p->panels = to;
     return OK;
 }

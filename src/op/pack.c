@@ -13,3 +13,13 @@ enum code pack_room(struct op_prepare *c, const void *constant, uint64_t packing
     struct str label = node_label(c->graph, c->node, text);
     return fail(e, NOMEM, "%.*s: no memory for %zu bytes of packed weights", STR(label), bytes);
 }
+
+void pack_flush(float *p, size_t n) {
+    const uint32_t exponent = 0x7f800000;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, p + i, sizeof bits);
+        bits = bits & exponent ? bits : 0;
+        memcpy(p + i, &bits, sizeof bits);
+    }
+}

@@ -17,3 +17,8 @@ enum {
  * written already. */
 MUST_USE enum code pack_room(struct op_prepare *c, const void *constant, uint64_t packing,
                              size_t bytes, void **to, bool *filled, struct err *e);
+
+/* Numbers too small for a normal f32 (training leaves thousands in dead channels) become 0: each
+ * would cost the processor a hundred cycles in every product, and none can be seen in a sum. n
+ * floats, in place. */
+void pack_flush(float *p, size_t n);

@@ -194,6 +194,33 @@ static bool only_output_0(struct fusing *f, const struct node *n) {
     return n->n_out >= 1;
 }
 
+/* A BatchNormalization that found no convolution before it (DenseNet's order) takes the map into
+ * gamma and beta. */
+static bool fuse_behind_norm(struct fusing *f, struct node *n, int at) {
+    value_id in = rewire_in(&f->w, n, at);
+    struct node *host =
+        rewire_uses(&f->w, in) == 1 ? match_producer(&f->w, in, "batch_normalization") : NULL;
+    const struct tensor *gamma = host ? rewire_constant_of(&f->w, rewire_in(&f->w, host, 1)) : NULL;
+    const struct tensor *beta = host ? rewire_constant_of(&f->w, rewire_in(&f->w, host, 2)) : NULL;
+    struct affine a;
+    if (!gamma || !beta || gamma->dtype != DT_F32 || beta->dtype != DT_F32 ||
+        gamma->shape.rank != 1 || !shape_eq(&gamma->shape, &beta->shape) ||
+        attr_int(host, "training_mode", 0) || !only_output_0(f, host) ||
+        !affine_new(f, gamma->shape.dims[0], &a))
+        return false;
+    const struct shape *s = match_shape(&f->w, in); /* broadcasting needs the rank */
+    if (!s || s->rank < 2 || !read_binary(f, n, at, s->rank, 1, &a))
+        return false;
+    float *scale = own_input(f, host, 1), *shift = scale ? own_input(f, host, 2) : NULL;
+    for (int64_t c = 0; shift && c < a.n; c++) {
+        scale[c] *= a.scale[c];
+        shift[c] = shift[c] * a.scale[c] + a.shift[c];
+    }
+    if (shift)
+        (void)rewire_absorb(&f->w, host, n);
+    return shift != NULL;
+}
+
 static bool fuse_behind(struct fusing *f, struct node *n, int at) {
     struct node *host = host_of(f, rewire_in(&f->w, n, at));
     struct weight_map map;
@@ -267,13 +294,14 @@ static bool fuse_pad(struct fusing *f, struct node *conv) {
            rewire_set_in(&f->w, conv, 0, rewire_in(&f->w, pad, 0));
 }
 
-static void visit(struct fusing *f, struct node *n) {
-    if (str_is(n->op_name, "conv"))
+static void visit(struct fusing *f, struct node *n, bool weights) {
+    if (weights && str_is(n->op_name, "conv"))
         (void)fuse_pad(f, n);
-    else if (str_is(n->op_name, "batch_normalization"))
+    else if (weights && str_is(n->op_name, "batch_normalization"))
         (void)fuse_behind(f, n, 0);
-    else if (n->n_in == 2 && n->n_out == 1 && !fuse_behind(f, n, 0))
-        (void)fuse_behind(f, n, 1);
+    for (int at = 0; at < 2 && n->n_in == 2 && n->n_out == 1; at++)
+        if ((weights && fuse_behind(f, n, at)) || fuse_behind_norm(f, n, at))
+            return;
 }
 
 static enum code run(struct pass_run *r, struct err *e) {
@@ -282,9 +310,10 @@ static enum code run(struct pass_run *r, struct err *e) {
     for (node_id id = 0; id < r->graph->n_nodes; id++) {
         struct node *n = rewire_visit(&f.w, id);
         if (n)
-            visit(&f, n);
+            visit(&f, n, r->stage == PASS_OPEN);
     }
     return rewire_close(&f.w, &r->changed, e);
 }
 
-const struct pass pass_fuse_conv = {.name = "fuse_conv", .stages = PASS_OPEN, .run = run};
+const struct pass pass_fuse_conv = {
+    .name = "fuse_conv", .stages = PASS_OPEN | PASS_PLAN, .run = run};

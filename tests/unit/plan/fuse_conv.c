@@ -128,15 +128,25 @@ static void other_pads(void **unused) {
     }
 }
 
+/* DenseNet's order: no convolution before the norm, Caffe's scale and shift behind it. */
+static void behind_norm(void **unused) {
+    (void)unused;
+    struct toy t;
+    value_id x = begin(&t);
+    value_id y = toy_node(&t, "batch_normalization",
+                          IDS(x, toy_weights(&t, SHAPE(3), 3), toy_weights(&t, SHAPE(3), 4),
+                              toy_weights(&t, SHAPE(3), 5), positive(&t, 3)));
+    y = toy_node(&t, "mul", IDS(y, toy_weights(&t, SHAPE(3, 1, 1), 6)));
+    y = toy_node(&t, "add", IDS(y, toy_weights(&t, SHAPE(3, 1, 1), 7)));
+    expect(&t, toy_node(&t, "relu", IDS(y)), "batch_normalization+relu ");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batch_norm),
-        cmocka_unit_test(arithmetic),
-        cmocka_unit_test(other_arithmetic),
-        cmocka_unit_test(groups),
-        cmocka_unit_test(shared),
-        cmocka_unit_test(shared_weights),
-        cmocka_unit_test(pads),
+        cmocka_unit_test(batch_norm),       cmocka_unit_test(arithmetic),
+        cmocka_unit_test(other_arithmetic), cmocka_unit_test(groups),
+        cmocka_unit_test(shared),           cmocka_unit_test(shared_weights),
+        cmocka_unit_test(behind_norm),      cmocka_unit_test(pads),
         cmocka_unit_test(other_pads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
