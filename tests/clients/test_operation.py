@@ -155,7 +155,7 @@ def test_access_log(store):
 
 
 def test_overload(store):
-    server = Server(store, "--queue", "4", "--threads", "1", "--batch", "1")
+    server = Server(store, "--queue", "4", "--threads", "1", "--batch", "1", "--timeout-ms", "300000")
     body = json.dumps({"inputs": [10000]})
 
     def one(_):
