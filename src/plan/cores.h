@@ -14,7 +14,7 @@ int cores_take(int want);
 void cores_give(int granted);
 int cores_waiting(void);
 
-/* First thing in main: makes idle OpenMP threads sleep instead of burning a core, by starting the
- * program again with OMP_WAIT_POLICY=passive (the runtime reads it before main). Returns when it,
- * or GOMP_SPINCOUNT, is set already, or cannot be. */
+/* First thing in main: makes idle OpenMP threads sleep after a short spin instead of burning a
+ * core, by starting the program again with OMP_WAIT_POLICY and GOMP_SPINCOUNT set (the runtime
+ * reads them before main). Returns when one of them is set already, or cannot be. */
 void cores_settle(char **argv);
