@@ -23,12 +23,12 @@ enum op_flag {
     OP_ELEMENTWISE = 1 << 2, /* output element depends on same-position elements only; works in any
                                 layout provided that all operands of full shape share it; other
                                 operands must then be scalars or per-channel */
-    OP_NHWC = 1 << 3, /* spatial: takes input 0 (and for OP_NHWC_ALL every data input) in NHWC and
-                         makes output 0 NHWC */
-    OP_NHWC_ALL = 1 << 4,  /* Concat-like */
-    OP_NHWC_WINS = 1 << 5, /* faster in NHWC: the layout pass starts chains here (Conv, pools) */
-    OP_DYNAMIC = 1 << 6,   /* run() allocates its outputs */
-    OP_POST = 1 << 7,      /* honours node->post */
+    OP_NHWC = 1 << 3,        /* spatial: takes input 0 in NHWC and makes output 0 NHWC */
+    OP_NHWC_ALL = 1 << 4,    /* beside OP_NHWC: every input of 3 or more dims, and every output
+                                (Concat,    Split) */
+    OP_NHWC_WINS = 1 << 5,   /* faster in NHWC: the layout pass starts chains here (Conv, pools) */
+    OP_DYNAMIC = 1 << 6,     /* run() allocates its outputs */
+    OP_POST = 1 << 7,        /* honours node->post */
     OP_VIEW = 1 << 8, /* output 0 is input 0's bytes under another shape (Reshape, Flatten, Squeeze,
                          Identity): never run when the executor can alias; needs PLAIN */
     OP_RANDOM = 1 << 9,

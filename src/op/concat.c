@@ -5,8 +5,10 @@
  * Opsets: concat's axis may be absent (1) before 4; split takes its sizes as an attribute before 13
  * and num_outputs since 18 (the last part may be smaller). */
 #include "op/operand.h"
+#include "op/team.h"
 
-enum { CONCAT_PARALLEL_BYTES = 1 << 20 };
+enum { PARTS_MAX = 32 };
+static const double NS_PER_BYTE = 0.06, NS_PER_RUN = 4;
 
 /* The tensor seen as (outer, run) with run = bytes from the axis inwards. */
 static void runs_of(const struct tensor *t, int axis, size_t *outer, size_t *run) {
@@ -19,19 +21,57 @@ static void runs_of(const struct tensor *t, int axis, size_t *outer, size_t *run
         *(k < at ? outer : run) *= (size_t)physical.dims[k];
 }
 
-/* `outer` runs of `bytes`, each side with its own distance between runs. */
-struct run_copy {
-    char *to;
-    const char *from;
-    size_t to_step, from_step, bytes, outer;
+/* One side of the copy is whole (a concat's output, a split's input), the other in parts; `outer`
+ * times a run of each part. */
+struct parts {
+    int n;
+    char *part[PARTS_MAX];
+    size_t run[PARTS_MAX],
+        at[PARTS_MAX]; /* bytes of a part's run; where it lies in the whole run */
+    char *whole;
+    size_t whole_run, outer;
+    bool join; /* parts to whole */
 };
 
-static void copy_runs(const struct run_copy *r, int threads) {
-    bool parallel =
-        threads > 1 && r->bytes * r->outer > CONCAT_PARALLEL_BYTES && r->outer >= (size_t)threads;
-#pragma omp parallel for num_threads(threads) schedule(static) if (parallel)
-    for (size_t k = 0; k < r->outer; k++)
-        memcpy(r->to + k * r->to_step, r->from + k * r->from_step, r->bytes);
+static void copy_piece(const struct parts *p, int i, size_t row, size_t begin, size_t end) {
+    char *part = p->part[i] + row * p->run[i], *whole = p->whole + row * p->whole_run + p->at[i];
+    if (p->join)
+        memcpy(whole + begin, part + begin, end - begin);
+    else
+        memcpy(part + begin, whole + begin, end - begin);
+}
+
+/* The share of one of `team` threads: rows when there are enough, else a stretch of every run. */
+static void copy_share(const struct parts *p, int team, int index) {
+    bool by_row = p->outer >= (size_t)team;
+    size_t first = by_row ? team_cut(p->outer, 1, team, index) : 0,
+           last = by_row ? team_cut(p->outer, 1, team, index + 1) : p->outer;
+    for (size_t row = first; row < last; row++)
+        for (int i = 0; i < p->n; i++)
+            copy_piece(p, i, row, by_row ? 0 : team_cut(p->run[i], MEM_LINE, team, index),
+                       by_row ? p->run[i] : team_cut(p->run[i], MEM_LINE, team, index + 1));
+}
+
+static void copy_parts(const struct parts *p, int threads) {
+    int team = team_size(threads, (double)(p->whole_run * p->outer) * NS_PER_BYTE +
+                                      (double)(p->outer * (size_t)p->n) * NS_PER_RUN);
+#pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
+    for (int i = 0; i < team; i++)
+        copy_share(p, team, i);
+}
+
+/* Adds a part; copies what there is when the list is full or this is the last. */
+static void add_part(struct parts *p, char *data, size_t run, size_t *at, int threads, bool last) {
+    if (run && data) {
+        p->part[p->n] = data;
+        p->run[p->n] = run;
+        p->at[p->n++] = *at;
+    }
+    *at += run;
+    if ((p->n == PARTS_MAX || last) && p->n) {
+        copy_parts(p, threads);
+        p->n = 0;
+    }
 }
 
 /* --- concat --- */
@@ -80,19 +120,11 @@ static enum code run_concat(const struct op_call *c, struct err *e) {
     size_t outer, out_run, at = 0;
     TRY(concat_axis(OPERAND_AT(c), out->shape.rank, &axis, e));
     runs_of(out, axis, &outer, &out_run);
-    for (int i = 0; i < c->node->n_in; i++) {
+    struct parts p = {.whole = out->data, .whole_run = out_run, .outer = outer, .join = true};
+    for (int i = 0; i < c->node->n_in && outer; i++) {
         size_t same, run;
         runs_of(c->in[i], axis, &same, &run);
-        if (run == 0 || outer == 0)
-            continue;
-        copy_runs(&(struct run_copy){.to = (char *)out->data + at,
-                                     .to_step = out_run,
-                                     .from = c->in[i]->data,
-                                     .from_step = run,
-                                     .bytes = run,
-                                     .outer = outer},
-                  c->threads);
-        at += run;
+        add_part(&p, c->in[i]->data, run, &at, c->threads, i == c->node->n_in - 1);
     }
     return OK;
 }
@@ -200,19 +232,12 @@ static enum code run_split(const struct op_call *c, struct err *e) {
     runs_of(in, axis, &outer, &in_run);
     int64_t dim = in->shape.dims[axis];
     size_t one = dim ? in_run / (size_t)dim : 0; /* bytes of one position of the axis */
-    for (int k = 0; k < c->node->n_out; k++) {
+    struct parts p = {.whole = in->data, .whole_run = in_run, .outer = outer};
+    for (int k = 0; k < c->node->n_out && outer; k++) {
         struct tensor *out = c->out[k];
-        if (!out || !tensor_bytes(out))
-            continue;
-        int64_t start = split_start(c, k, dim);
-        size_t run = (size_t)out->shape.dims[axis] * one;
-        copy_runs(&(struct run_copy){.to = out->data,
-                                     .to_step = run,
-                                     .from = (const char *)in->data + (size_t)start * one,
-                                     .from_step = in_run,
-                                     .bytes = run,
-                                     .outer = outer},
-                  c->threads);
+        size_t at = (size_t)split_start(c, k, dim) * one,
+               run = out ? (size_t)out->shape.dims[axis] * one : 0;
+        add_part(&p, out ? out->data : NULL, run, &at, c->threads, k == c->node->n_out - 1);
     }
     return OK;
 }
@@ -221,5 +246,7 @@ const struct op op_concat = {.name = "concat",
                              .flags = OP_PURE | OP_NHWC | OP_NHWC_ALL,
                              .infer = infer_concat,
                              .run = run_concat};
-const struct op op_split = {
-    .name = "split", .flags = OP_PURE, .infer = infer_split, .run = run_split};
+const struct op op_split = {.name = "split",
+                            .flags = OP_PURE | OP_NHWC | OP_NHWC_ALL,
+                            .infer = infer_split,
+                            .run = run_split};

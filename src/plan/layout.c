@@ -140,7 +140,7 @@ static bool wants_nhwc(const struct weaving *x, const struct node *n) {
     if (!(flags & OP_ELEMENTWISE) && !is_picture(x, n->in[0]))
         return false;
     for (int i = 1; i < n->n_out; i++)
-        if (n->out[i] != VALUE_NONE)
+        if (n->out[i] != VALUE_NONE && !(flags & OP_NHWC_ALL && is_picture(x, n->out[i])))
             return false;
     if (flags & OP_NHWC_WINS)
         return true;
@@ -201,8 +201,9 @@ static void weave(struct weaving *x, struct node *n) {
         else if (!elementwise || posts_read(n, i) || is_full(x, n->in[i], &out))
             n->in[i] = as(x, n->in[i], LAYOUT_PLAIN);
     }
-    if (nhwc)
-        x->g->values[n->out[0]].layout = LAYOUT_NHWC;
+    for (int i = 0; i < n->n_out && nhwc; i++)
+        if (n->out[i] != VALUE_NONE)
+            x->g->values[n->out[i]].layout = LAYOUT_NHWC;
     (void)push(x, n);
 }
 
