@@ -243,7 +243,8 @@ enum code server_run(struct server *s, struct err *e) {
             s->loops[i].started = false;
         }
     atomic_store(&s->unready, true);
-    for (int i = 0; i < s->n_loops; i++) { /* what was cut is cancelled: the host need not finish it */
+    for (int i = 0; i < s->n_loops;
+         i++) { /* what was cut is cancelled: the host need not finish it */
         http_listener_close(s->loops[i].listener);
         s->loops[i].listener = NULL;
     }
