@@ -218,7 +218,7 @@ static enum code align_dim(const struct op_call *c, double from, double to, bool
         length = fmax(length, 1);
     out->bin = length / (double)bins;
     double samples = ratio > 0 ? (double)ratio : ceil(out->bin);
-    if (!(fabs(out->start) < 1e9) || !(samples <= 1 << 16))
+    if (!(fabs(out->start) < 1e9) || !(samples <= 1 << 12))
         return operand_fail(c, e, INVALID, "a region from %g to %g", from, to);
     out->samples = samples > 0 ? (int64_t)samples : 0;
     return OK;
@@ -280,17 +280,19 @@ static enum code run_roi_align(const struct op_call *c, struct err *e) {
     size_t channels = (size_t)o[1], image, at = 0;
     for (size_t r = 0; r < (size_t)o[0]; r++) {
         struct align a[2];
-        TRY(c->host->check(c->host, e));
         TRY(region_image(c, tensor_f64(c->in[2], r), r, &image, e));
         TRY(align_dim(c, tensor_f64(rois, 4 * r + 1), tensor_f64(rois, 4 * r + 3), half, o[2],
                       &a[0], e));
         TRY(align_dim(c, tensor_f64(rois, 4 * r), tensor_f64(rois, 4 * r + 2), half, o[3], &a[1],
                       e));
-        for (size_t ch = 0; ch < channels; ch++)
-            for (int64_t y = 0; y < o[2]; y++)
-                for (int64_t x = 0; x < o[3]; x++)
-                    operand_put(c->out[0], at++,
-                                align_bin(c, image * channels + ch, a, (int64_t[]){y, x}, max));
+        for (size_t row = 0; row < channels * (size_t)o[2]; row++) {
+            int64_t y = (int64_t)(row % (size_t)o[2]);
+            TRY(c->host->check(c->host, e)); /* a bin may have many samples */
+            for (int64_t x = 0; x < o[3]; x++)
+                operand_put(
+                    c->out[0], at++,
+                    align_bin(c, image * channels + row / (size_t)o[2], a, (int64_t[]){y, x}, max));
+        }
     }
     return OK;
 }

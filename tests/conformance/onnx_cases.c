@@ -3,18 +3,22 @@
  * two at a time, and prints a line for each: "PASS kind/name" or "FAIL kind/name: reason", then "N
  * passed, N failed".
  *
- *     onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [NAME...]
+ *     onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [--spoil N] [NAME...]
  *
  * NAME: only cases whose kind/name contains it. --pass: the recorded list of passing cases; one of
  * them that fails makes the exit status 1, new ones are counted; --grow adds them to the file.
  * --miss: the list of known misses with their reasons ("# reason" above the names it is for); a
  * failing case that is not in it makes the exit status 1, one that passes is named.
  *
+ * --spoil: each case is run N times more, spoiled each time (spoil.h), and passes when nothing
+ * crashes, hangs or fails without a word; what it answers does not matter.
+ *
  * A case passes when every output has the expected type and shape and its elements are within
  * 1e-3 relative and 1e-7 absolute (bf16: 2^-6 relative), as onnx/backend/test/runner compares. */
 #include "format/format.h"
 #include "format/onnx_tensor.h"
 #include "plan/session.h"
+#include "spoil.h"
 #include "tensor/compare.h"
 #include "base/cpu.h"
 
@@ -51,6 +55,7 @@ static struct one_case cases[CASES_MAX];
 static size_t n_cases;
 static struct outcome *outcomes;
 static const char *folder;
+static unsigned long spoils; /* times */
 
 /* --- one case, in the child --- */
 
@@ -212,12 +217,70 @@ static enum code run_case(const char *name, struct err *e) {
     return code;
 }
 
+/* --- spoiled cases --- */
+
+static enum code run_spoiled(struct session *s, const struct operands *in, struct err *e) {
+    const struct session_io *io;
+    struct tensor inputs[OPERANDS] = {0};
+    struct session_run run;
+    size_t n_in = session_inputs(s, &io);
+    if (n_in > OPERANDS)
+        return fail(e, INVALID, "%zu inputs", n_in);
+    place_inputs(io, n_in, in, inputs);
+    struct session_ask ask = {.inputs = inputs, .threads = 1, .seed = 1};
+    TRY(session_begin(s, &ask, &run, e));
+    session_end(s, &run);
+    return OK;
+}
+
+/* *code: what the spoiled model came to. */
+static enum code run_one_spoiled(const char *name, uint64_t seed, enum code *code, struct err *e) {
+    static struct operands in;
+    static struct import model;
+    struct format_limits limits = {.in_process = true};
+    struct session_options options = {.memory_bytes = 64u << 20, .loop_limit = 1000};
+    char path[1024];
+    arena_init(&in.arena, (size_t)1 << 28);
+    snprintf(path, sizeof path, "%s/%s/model.onnx", folder, name);
+    enum code read = read_side(name, "input", &in, e);
+    if (read == OK && (read = import_open(path, &limits, &model, e)) == OK) {
+        struct spoil spoil = {.state = seed * 0x9E3779B97F4A7C15u, .arena = &in.arena};
+        struct session *s;
+        *code = OK;
+        if (spoil_case(&spoil, model.model, in.values, in.n) &&
+            (*code = session_open(model.model, &options, &s, e)) == OK) {
+            *code = run_spoiled(s, &in, e);
+            session_close(s);
+        }
+        import_close(&model);
+    }
+    arena_deinit(&in.arena);
+    return read;
+}
+
+static bool run_spoils(const char *name, struct outcome *o) {
+    for (unsigned long k = 1; k <= spoils; k++) {
+        struct err e = {0};
+        enum code code = OK;
+        snprintf(o->reason, sizeof o->reason, "spoiled, round %lu", k); /* seen when it crashes */
+        alarm(SECONDS);
+        if (run_one_spoiled(name, k, &code, &e) != OK)
+            return true; /* nothing to spoil */
+        if (code == OK || (e.code == code && e.text[0]))
+            continue;
+        snprintf(o->reason, sizeof o->reason, "spoiled, round %lu: %s without a word", k,
+                 err_name(code));
+        return false;
+    }
+    return true;
+}
+
 static void child(size_t index) {
     struct outcome *o = &outcomes[index];
     struct err e = {0};
     alarm(SECONDS);
-    o->passed = run_case(cases[index].name, &e) == OK;
-    if (!o->passed)
+    o->passed = spoils ? run_spoils(cases[index].name, o) : run_case(cases[index].name, &e) == OK;
+    if (!o->passed && !spoils)
         snprintf(o->reason, sizeof o->reason, "%s: %s", err_name(e.code), e.text);
     fflush(NULL);
     exit(0); /* not _exit: a leak that a sanitizer finds fails the case */
@@ -233,14 +296,18 @@ static void note_end(pid_t pid, int status) {
         return;
     struct outcome *o = &outcomes[k];
     cases[k].child = 0;
-    if (WIFSIGNALED(status))
-        snprintf(o->reason, sizeof o->reason,
-                 WTERMSIG(status) == SIGALRM ? "longer than %d s" : "signal %d",
-                 WTERMSIG(status) == SIGALRM ? SECONDS : WTERMSIG(status));
+    char round[64] = "", end[64];
+    if (spoils) /* what the child was at */
+        snprintf(round, sizeof round, "%.40s: ", o->reason);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(end, sizeof end, "longer than %d s", SECONDS);
+    else if (WIFSIGNALED(status))
+        snprintf(end, sizeof end, "signal %d", WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
-        snprintf(o->reason, sizeof o->reason, "exit status %d", WEXITSTATUS(status));
+        snprintf(end, sizeof end, "exit status %d", WEXITSTATUS(status));
     else
         return;
+    snprintf(o->reason, sizeof o->reason, "%s%s", round, end);
     o->passed = false;
 }
 
@@ -362,6 +429,8 @@ static char **parse(int argc, char **argv, struct ask *ask) {
             ask->grow = true;
         else if (strcmp(argv[k], "--pass") == 0 && k + 1 < argc)
             ask->pass = argv[++k];
+        else if (strcmp(argv[k], "--spoil") == 0 && k + 1 < argc)
+            spoils = strtoul(argv[++k], NULL, 10);
         else if (strcmp(argv[k], "--miss") == 0 && k + 1 < argc)
             ask->miss = argv[++k];
         else
@@ -376,8 +445,8 @@ int main(int argc, char **argv) {
     struct ask ask = {0};
     char **filters = argc >= 2 ? parse(argc, argv, &ask) : NULL;
     if (!filters) {
-        fprintf(stderr,
-                "usage: onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [NAME...]\n");
+        fprintf(stderr, "usage: onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [--spoil N] "
+                        "[NAME...]\n");
         return 2;
     }
     struct err e;
