@@ -86,7 +86,7 @@ static void abandon_exchanges(struct conn *c) {
         struct exchange *x = pop_exchange(c);
         x->conn = NULL;
         x->pub.gone = true;
-        if (x->phase != EXCHANGE_WITH_HANDLER)
+        if (x->phase != EXCHANGE_WITH_HANDLER && x->phase != EXCHANGE_STREAMING)
             conn_release(l, x);
         else if (l->handler.on_gone)
             l->handler.on_gone(l->handler.ctx, &x->pub);
@@ -95,15 +95,18 @@ static void abandon_exchanges(struct conn *c) {
 
 /* ---- answers ---- */
 
-static void answer(struct exchange *x, const struct http_response *r) {
+/* How the connection goes on after this answer; sets x->close. */
+static enum reply_connection connection_after(struct exchange *x, bool close) {
     struct conn *c = x->conn;
-    struct http_listener *l = c->listener;
-    reply_date_update(&l->date, clock_wall_us());
-    bool last = x == c->last && (c->ending || l->draining);
-    x->close = r->close || last || !x->pub.request.keep_alive;
-    enum reply_connection how = x->close             ? REPLY_CLOSE
-                                : x->parser.http_1_0 ? REPLY_KEEP_1_0
-                                                     : REPLY_KEEP;
+    reply_date_update(&c->listener->date, clock_wall_us());
+    bool last = x == c->last && (c->ending || c->listener->draining);
+    x->close = close || last || !x->pub.request.keep_alive;
+    return x->close ? REPLY_CLOSE : x->parser.http_1_0 ? REPLY_KEEP_1_0 : REPLY_KEEP;
+}
+
+static void answer(struct exchange *x, const struct http_response *r) {
+    struct http_listener *l = x->listener;
+    enum reply_connection how = connection_after(x, r->close);
     static const char unclean[] =
         "{\"error\":\"internal error: a response header may not be sent\"}";
     static const char no_memory[] = "{\"error\":\"no memory for the response head\"}";
@@ -152,6 +155,59 @@ void conn_refuse_request(struct conn *c, int status, const struct err *e) {
 void conn_answer(struct exchange *x, const struct http_response *r) {
     answer(x, r);
     conn_pump(x->conn);
+}
+
+/* ---- streamed answers ---- */
+
+bool conn_stream_begin(struct exchange *x, const struct http_response *r) {
+    enum reply_connection how = connection_after(x, r->close || x->parser.http_1_0);
+    if (!reply_is_clean(r) || !exchange_put_stream(x, r, how, &x->listener->date))
+        return false;
+    conn_pump(x->conn);
+    return true;
+}
+
+enum http_window conn_stream_write(struct exchange *x, struct span bytes) {
+    if (!exchange_put_piece(x, bytes)) {
+        conn_close(x->conn);
+        return HTTP_GONE;
+    }
+    conn_pump(x->conn);
+    if (!x->conn)
+        return HTTP_GONE;
+    x->full = exchange_waiting(x) >= HTTP_STREAM_WINDOW;
+    return x->full ? HTTP_FULL : HTTP_ROOM;
+}
+
+void conn_stream_end(struct exchange *x, const struct http_header *trailers, int n_trailers) {
+    struct conn *c = x->conn;
+    if (exchange_put_end(x, trailers, n_trailers))
+        conn_pump(c);
+    else
+        conn_close(c);
+}
+
+/* The client must not take what it has for the whole: chunks end without the last one, an answer
+ * that ends with its connection is torn off. */
+void conn_stream_cut(struct exchange *x) {
+    struct conn *c = x->conn;
+    x->phase = EXCHANGE_ANSWERED;
+    x->close = true;
+    if (x->framing == REPLY_CHUNKED)
+        conn_pump(c);
+    else
+        conn_close(c);
+}
+
+/* Only the front of the queue is being sent: only it can have got room again. */
+static void tell_writable(struct conn *c) {
+    struct exchange *x = c->first;
+    if (!x || x->phase != EXCHANGE_STREAMING || !x->full ||
+        exchange_waiting(x) > HTTP_STREAM_WINDOW / 2)
+        return;
+    x->full = false;
+    if (c->listener->handler.on_writable)
+        c->listener->handler.on_writable(c->listener->handler.ctx, &x->pub);
 }
 
 /* ---- bytes to exchanges ---- */
@@ -291,7 +347,7 @@ static unsigned gather(const struct conn *c, uv_buf_t *bufs, unsigned room, size
             bufs[n++].len = x->out[i].n;
             *total += x->out[i].n;
         }
-        if (x->phase != EXCHANGE_ANSWERED || x->close)
+        if (x->phase != EXCHANGE_ANSWERED || x->close || x->pieces.n)
             break;
     }
     return n;
@@ -328,7 +384,7 @@ static bool note_sent(struct conn *c, size_t n) {
             *part = (struct span){part->p + n, part->n - n};
             break;
         }
-        if (x->phase != EXCHANGE_ANSWERED)
+        if (exchange_refill(x) || x->phase != EXCHANGE_ANSWERED)
             break;
         finish_exchange(c);
         ended = true;
@@ -341,6 +397,8 @@ static void on_written(uv_write_t *request, int status) {
     if (c->closing)
         return;
     c->writing = false;
+    deadline_clear(&c->output); /* the client took bytes: it has its time again */
+    c->waits_out = PATIENCE_NONE;
     if (status < 0) {
         conn_close(c);
         return;
@@ -366,9 +424,16 @@ static bool send_answers(struct conn *c) {
     while (!c->writing && !c->closing) {
         uv_buf_t bufs[WRITE_SPANS];
         size_t total;
+        tell_writable(c);
+        if (c->first)
+            (void)exchange_refill(c->first);
         unsigned n = gather(c, bufs, WRITE_SPANS, &total);
-        if (n == 0)
-            break;
+        if (n == 0) { /* a streamed answer may have ended after its last byte was sent */
+            if (!note_sent(c, 0))
+                break;
+            ended = true;
+            continue;
+        }
         int sent =
             FAULT(FAULT_SEND) ? UV_ECONNRESET : uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
         if (sent < 0 && sent != UV_EAGAIN) {

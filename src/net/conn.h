@@ -82,7 +82,11 @@ void conn_refuse(struct conn *c,
 void conn_close(struct conn *c); /* at once; tells the handler of requests it still has */
 void conn_pump(struct conn *c);  /* parse, hand over, send, until nothing more can be done */
 void conn_answer(struct exchange *x, const struct http_response *r); /* its conn is not NULL */
-void conn_late(struct conn *c, enum patience what);                  /* a deadline passed */
+bool conn_stream_begin(struct exchange *x, const struct http_response *r); /* as http_stream_* */
+enum http_window conn_stream_write(struct exchange *x, struct span bytes);
+void conn_stream_end(struct exchange *x, const struct http_header *trailers, int n_trailers);
+void conn_stream_cut(struct exchange *x);
+void conn_late(struct conn *c, enum patience what); /* a deadline passed */
 void conn_refuse_request(struct conn *c, int status,
                          const struct err *e);                  /* the one being received */
 void conn_release(struct http_listener *l, struct exchange *x); /* on_done, then back to the pool */

@@ -6,7 +6,13 @@
 
 /* What an unused exchange may keep: enough for common requests, little enough that the pool stays
  * small. */
-enum { KEEP_EXCHANGES = 64, KEEP_ARENA = 64 << 10, KEEP_BODY = 64 << 10, KEEP_HEAD = 4 << 10 };
+enum {
+    KEEP_EXCHANGES = 64,
+    KEEP_ARENA = 64 << 10,
+    KEEP_BODY = 64 << 10,
+    KEEP_HEAD = 4 << 10,
+    KEEP_STREAM = 16 << 10
+};
 
 void exchange_pool_init(struct exchange_pool *p, size_t header_bytes, size_t arena_bytes) {
     *p = (struct exchange_pool){.header_bytes = header_bytes, .arena_bytes = arena_bytes};
@@ -15,6 +21,8 @@ void exchange_pool_init(struct exchange_pool *p, size_t header_bytes, size_t are
 static void exchange_free(struct exchange *x) {
     arena_deinit(&x->pub.arena);
     http1_deinit(&x->parser);
+    buf_deinit(&x->sending);
+    buf_deinit(&x->pieces);
     mem_free(x->body);
     mem_free(x);
 }
@@ -34,6 +42,8 @@ static struct exchange *exchange_new(const struct exchange_pool *p) {
         return NULL;
     arena_init(&x->pub.arena, p->arena_bytes);
     http1_init(&x->parser, p->header_bytes);
+    buf_init(&x->sending, p->arena_bytes);
+    buf_init(&x->pieces, p->arena_bytes);
     return x;
 }
 
@@ -52,10 +62,17 @@ struct exchange *exchange_begin(struct exchange_pool *p) {
     x->pub.gone = false;
     x->next = NULL;
     x->phase = EXCHANGE_RECEIVING;
-    x->announced = x->drains = x->close = false;
+    x->announced = x->drains = x->close = x->full = false;
+    x->framing = REPLY_SIZED;
     x->body_limit = x->body_bytes = 0;
     x->out_at = x->n_out = 0;
     return x;
+}
+
+static void keep_little(struct buf *b) {
+    if (b->room > KEEP_STREAM)
+        buf_deinit(b);
+    buf_clear(b);
 }
 
 void exchange_end(struct exchange_pool *p, struct exchange *x) {
@@ -74,6 +91,8 @@ void exchange_end(struct exchange_pool *p, struct exchange *x) {
     }
     if (x->parser.head.room > KEEP_HEAD)
         http1_deinit(&x->parser);
+    keep_little(&x->sending);
+    keep_little(&x->pieces);
     x->conn = NULL;
     x->next = p->free;
     p->free = x;
@@ -107,22 +126,87 @@ void exchange_put_continue(struct exchange *x) {
         x->out[x->n_out++] = (struct span){(const uint8_t *)text, sizeof text - 1};
 }
 
-bool exchange_put_answer(struct exchange *x, const struct http_response *r,
-                         enum reply_connection connection, const struct reply_date *date) {
+/* The head goes to the exchange's own bytes when it fits, else to the arena. */
+static bool put_head(struct exchange *x, const struct http_response *r,
+                     enum reply_connection connection, const struct reply_date *date) {
     char *head = x->head;
-    size_t n = reply_head(head, sizeof x->head, r, connection, date);
+    size_t n = reply_head(head, sizeof x->head, r, connection, x->framing, date);
     if (n > sizeof x->head) {
         head = arena_push_aligned(&x->pub.arena, n, 1);
         if (!head)
             return false;
-        reply_head(head, n, r, connection, date);
+        reply_head(head, n, r, connection, x->framing, date);
     }
     x->out[x->n_out++] = (struct span){(const uint8_t *)head, n};
-    bool body = reply_has_body(r->status) && !str_is(x->pub.request.method, "HEAD");
-    for (int i = 0; body && i < r->n_parts; i++)
+    x->pub.status = r->status;
+    return true;
+}
+
+static bool wants_body(const struct exchange *x, int status) {
+    return reply_has_body(status) && !str_is(x->pub.request.method, "HEAD");
+}
+
+bool exchange_put_answer(struct exchange *x, const struct http_response *r,
+                         enum reply_connection connection, const struct reply_date *date) {
+    x->framing = REPLY_SIZED;
+    if (!put_head(x, r, connection, date))
+        return false;
+    for (int i = 0; wants_body(x, r->status) && i < r->n_parts; i++)
         if (r->parts[i].n)
             x->out[x->n_out++] = r->parts[i];
-    x->pub.status = r->status;
     x->phase = EXCHANGE_ANSWERED;
+    return true;
+}
+
+bool exchange_put_stream(struct exchange *x, const struct http_response *r,
+                         enum reply_connection connection, const struct reply_date *date) {
+    x->framing = x->parser.http_1_0 ? REPLY_TO_END : REPLY_CHUNKED;
+    if (!put_head(x, r, connection, date))
+        return false;
+    x->phase = EXCHANGE_STREAMING;
+    return true;
+}
+
+/* RFC 9112 §7.1: size in hexadecimal, data, each with its line end. */
+bool exchange_put_piece(struct exchange *x, struct span piece) {
+    if (!piece.n || !wants_body(x, x->pub.status))
+        return true;
+    if (x->framing == REPLY_CHUNKED)
+        buf_printf(&x->pieces, "%zx\r\n", piece.n);
+    buf_put(&x->pieces, piece.p, piece.n);
+    if (x->framing == REPLY_CHUNKED)
+        buf_put_text(&x->pieces, "\r\n");
+    return x->pieces.code == OK;
+}
+
+bool exchange_put_end(struct exchange *x, const struct http_header *trailers, int n_trailers) {
+    x->phase = EXCHANGE_ANSWERED;
+    if (x->framing != REPLY_CHUNKED || !wants_body(x, x->pub.status))
+        return true;
+    buf_put_text(&x->pieces, "0\r\n");
+    for (int i = 0; i < n_trailers; i++) {
+        buf_put_str(&x->pieces, trailers[i].name);
+        buf_put_text(&x->pieces, ": ");
+        buf_put_str(&x->pieces, trailers[i].value);
+        buf_put_text(&x->pieces, "\r\n");
+    }
+    buf_put_text(&x->pieces, "\r\n");
+    return x->pieces.code == OK;
+}
+
+/* Two bufs change places: the kernel may be reading the one that is being sent, so it must not
+ * move while the handler writes on. */
+bool exchange_refill(struct exchange *x) {
+    if (x->out_at < x->n_out)
+        return true;
+    buf_clear(&x->sending);
+    if (!x->pieces.n)
+        return false;
+    struct buf emptied = x->sending;
+    x->sending = x->pieces;
+    x->pieces = emptied;
+    x->out[0] = (struct span){(const uint8_t *)x->sending.p, x->sending.n};
+    x->out_at = 0;
+    x->n_out = 1;
     return true;
 }

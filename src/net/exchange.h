@@ -2,7 +2,7 @@
 /* The private side of an http_exchange: its parser, its body, its answer; and the pool that
  * recycles them.
  *
- *   RECEIVING ──▶ WITH_HANDLER ──▶ ANSWERED ──▶ back to the pool
+ *   RECEIVING ──▶ WITH_HANDLER ──▶ (STREAMING ──▶) ANSWERED ──▶ back to the pool
  *       └───────── refused ───────────▲
  *
  * A used exchange keeps its head buffer, the first chunk of its arena and a small body buffer, so
@@ -13,7 +13,12 @@
 #include "net/http1.h"
 #include "net/reply.h"
 
-enum exchange_phase { EXCHANGE_RECEIVING, EXCHANGE_WITH_HANDLER, EXCHANGE_ANSWERED };
+enum exchange_phase {
+    EXCHANGE_RECEIVING,
+    EXCHANGE_WITH_HANDLER,
+    EXCHANGE_STREAMING, /* its head is out or in `out`, the end of its answer is not known */
+    EXCHANGE_ANSWERED
+};
 
 enum { EXCHANGE_SPANS = 3 + HTTP_PARTS, EXCHANGE_HEAD = 512 };
 
@@ -37,7 +42,10 @@ struct exchange {
     struct span out[EXCHANGE_SPANS]; /* [100 expected] [100 probe] head parts...; still to send from
                                         out_at on */
     int out_at, n_out;
-    char head[EXCHANGE_HEAD]; /* of the answer, when it fits */
+    char head[EXCHANGE_HEAD];   /* of the answer, when it fits */
+    struct buf sending, pieces; /* of a streamed answer: what `out` points at, what comes after */
+    enum reply_framing framing;
+    bool full; /* the handler was told so: on_writable follows */
 };
 
 struct exchange_pool {
@@ -58,6 +66,18 @@ void exchange_put_continue(struct exchange *x);
  * the head. */
 bool exchange_put_answer(struct exchange *x, const struct http_response *r,
                          enum reply_connection connection, const struct reply_date *date);
+
+/* A streamed answer: its head, then pieces as the client takes them, then the end. All copy. false:
+ * no memory, or more waits than the limit of one exchange: the client cannot get the rest. */
+bool exchange_put_stream(struct exchange *x, const struct http_response *r,
+                         enum reply_connection connection, const struct reply_date *date);
+bool exchange_put_piece(struct exchange *x, struct span piece);
+bool exchange_put_end(struct exchange *x, const struct http_header *trailers, int n_trailers);
+/* Moves pieces into `out` when all before them were sent; true when there is something to send. */
+bool exchange_refill(struct exchange *x);
+static inline size_t exchange_waiting(const struct exchange *x) { /* bytes of pieces not yet sent */
+    return x->sending.n + x->pieces.n;
+}
 
 /* Room for `bytes` of body, keeping what is there. A growing body doubles; a first reservation is
  * exact. */

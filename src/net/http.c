@@ -58,6 +58,45 @@ void http_respond(struct http_exchange *pub, const struct http_response *r) {
         conn_release(x->listener, x);
 }
 
+static struct exchange *streaming(struct http_exchange *pub) {
+    struct exchange *x = (struct exchange *)pub;
+    return NEVER(x->phase != EXCHANGE_STREAMING) ? NULL : x;
+}
+
+bool http_stream_begin(struct http_exchange *pub, const struct http_response *r) {
+    struct exchange *x = (struct exchange *)pub;
+    if (NEVER(x->phase != EXCHANGE_WITH_HANDLER))
+        return false;
+    if (x->conn)
+        return conn_stream_begin(x, r);
+    x->phase = EXCHANGE_STREAMING;
+    return true;
+}
+
+enum http_window http_stream_write(struct http_exchange *pub, struct span bytes) {
+    struct exchange *x = streaming(pub);
+    return x && x->conn ? conn_stream_write(x, bytes) : HTTP_GONE;
+}
+
+void http_stream_end(struct http_exchange *pub, const struct http_header *trailers, int n) {
+    struct exchange *x = streaming(pub);
+    const struct http_response fields = {.status = 200, .headers = trailers, .n_headers = n};
+    if (NEVER(!reply_is_clean(&fields)))
+        n = 0;
+    if (x && x->conn)
+        conn_stream_end(x, trailers, n);
+    else if (x)
+        conn_release(x->listener, x);
+}
+
+void http_stream_cut(struct http_exchange *pub) {
+    struct exchange *x = streaming(pub);
+    if (x && x->conn)
+        conn_stream_cut(x);
+    else if (x)
+        conn_release(x->listener, x);
+}
+
 void http_limits_default(struct http_limits *l) {
     *l = (struct http_limits){
         .header_bytes = 16 << 10,

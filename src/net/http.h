@@ -26,14 +26,17 @@
  * reset. HTTP/1.0 knows no interim responses: there a client that left is noticed when its answer
  * is written.
  * 6. No byte given to http_respond can start a new header line: field values with control
- * characters are refused and answered with 500, as are the fields that the server writes itself. */
+ * characters are refused and answered with 500, as are the fields that the server writes itself.
+ * 7. An answer may be streamed instead: http_stream_begin, pieces, http_stream_end, in place of the
+ * one http_respond. 2. holds until http_stream_end. The pieces are copied and wait for the client
+ * in a window of the exchange: a handler that is told FULL stops until on_writable. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/str.h"
 #include "net/loop.h"
 
-enum { HTTP_HEADERS = 64, HTTP_PIPELINE = 32, HTTP_PARTS = 4 };
+enum { HTTP_HEADERS = 64, HTTP_PIPELINE = 32, HTTP_PARTS = 4, HTTP_STREAM_WINDOW = 256 << 10 };
 
 struct http_header {
     struct str name, value; /* name as sent; compare without case */
@@ -77,8 +80,10 @@ struct http_handler {
     enum code (*on_head)(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e);
     /* Whole request there. MUST; must lead to exactly one http_respond, now or later. */
     void (*on_request)(void *ctx, struct http_exchange *x);
-    /* Client left after on_request and before http_respond. MAY be NULL. */
+    /* Client left after on_request and before http_respond or http_stream_end. MAY be NULL. */
     void (*on_gone)(void *ctx, struct http_exchange *x);
+    /* Half of the window of a streamed answer is free again, after HTTP_FULL. MAY be NULL. */
+    void (*on_writable)(void *ctx, struct http_exchange *x);
     /* Response handed to the kernel or the exchange failed; last look at x (access log). MAY be
      * NULL. */
     void (*on_done)(void *ctx, struct http_exchange *x);
@@ -103,6 +108,19 @@ struct http_response {
 };
 /* Loop thread only, once per exchange. Ends the exchange. HEAD requests get the headers only. */
 void http_respond(struct http_exchange *x, const struct http_response *r);
+
+/* A streamed answer, instead of http_respond; loop thread only. On HTTP/1.1 in chunks, on HTTP/1.0
+ * until the connection's end.
+ *   begin  r's parts are not looked at; false: its head cannot be sent, http_respond another.
+ *   write  copies. ROOM and FULL: taken; after FULL wait for on_writable. GONE: nobody reads; end.
+ *          More than limits.arena_bytes waiting cuts the connection.
+ *   end    ends the exchange; trailers may be NULL, those that could start a line are left out.
+ *   cut    ends it too, but so that the client sees that the answer is not complete. */
+enum http_window { HTTP_ROOM, HTTP_FULL, HTTP_GONE };
+bool http_stream_begin(struct http_exchange *x, const struct http_response *r);
+enum http_window http_stream_write(struct http_exchange *x, struct span bytes);
+void http_stream_end(struct http_exchange *x, const struct http_header *trailers, int n_trailers);
+void http_stream_cut(struct http_exchange *x);
 
 struct http_limits {
     size_t header_bytes; /* request line + headers, default 16 KiB */

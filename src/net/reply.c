@@ -140,7 +140,8 @@ static void put_field(struct writer *w, struct str name, struct str value) {
 }
 
 size_t reply_head(char *to, size_t room, const struct http_response *r,
-                  enum reply_connection connection, const struct reply_date *date) {
+                  enum reply_connection connection, enum reply_framing framing,
+                  const struct reply_date *date) {
     struct writer w = {to, 0, room};
     const char *reason = reason_of(r->status);
     PUT_LIT(&w, "HTTP/1.1 ");
@@ -151,7 +152,9 @@ size_t reply_head(char *to, size_t room, const struct http_response *r,
     put(&w, date->text, (size_t)date->n);
     if (r->content_type.n)
         put_field(&w, LIT("Content-Type"), r->content_type);
-    if (reply_has_body(r->status)) {
+    if (reply_has_body(r->status) && framing == REPLY_CHUNKED)
+        PUT_LIT(&w, "Transfer-Encoding: chunked\r\n");
+    if (reply_has_body(r->status) && framing == REPLY_SIZED) {
         PUT_LIT(&w, "Content-Length: ");
         put_number(&w, reply_length(r));
         PUT_LIT(&w, "\r\n");

@@ -9,6 +9,7 @@
 #include "serve/answer.h"
 #include "serve/coding.h"
 #include "serve/in.h"
+#include "serve/stream.h"
 
 enum {
     ASIDE_BYTES = 128 << 10, /* longer bodies and answers are worked on by a side thread */
@@ -383,6 +384,11 @@ static void on_gone(void *ctx, struct http_exchange *x) {
     __atomic_store_n(&r->ask.cancel, true, __ATOMIC_RELAXED); /* a worker may be reading it */
 }
 
+static void on_writable(void *ctx, struct http_exchange *x) {
+    (void)ctx;
+    stream_note_room(x->user);
+}
+
 static void on_done(void *ctx, struct http_exchange *x) {
     (void)ctx;
     if (x->user)
@@ -397,7 +403,13 @@ static void error_body(void *ctx, struct http_exchange *x, const struct err *e, 
 }
 
 void phase_handler(struct loop_thread *t, struct http_handler *out) {
-    *out = (struct http_handler){t, on_head, on_request, on_gone, on_done, error_body};
+    *out = (struct http_handler){.ctx = t,
+                                 .on_head = on_head,
+                                 .on_request = on_request,
+                                 .on_gone = on_gone,
+                                 .on_writable = on_writable,
+                                 .on_done = on_done,
+                                 .error_body = error_body};
 }
 
 const struct phase_row phase_rows[PHASE_N] = {

@@ -8,6 +8,8 @@
 #include "host/host.h"
 #include "net/http.h"
 
+#include <stdatomic.h>
+
 struct protocol;
 struct route;
 struct server;
@@ -55,6 +57,14 @@ struct request {
     struct http_response response; /* headers point at `headers` */
     struct http_header headers[REQUEST_HEADERS];
     struct err err; /* err.code != OK: the answer is this error */
+
+    struct request_stream {                 /* stream.c */
+        void (*on_room)(struct request *r); /* loop's thread, once after STREAM_FULL; may be NULL */
+        struct loop_job end;
+        _Atomic size_t waiting;  /* bytes pushed, not yet with net */
+        _Atomic bool full, told; /* net's window is; the producer was told FULL */
+        bool begun, broken;      /* the loop's; the producer's: a piece is missing */
+    } stream;
 
     /* private to phase.c */
     enum phase phase;

@@ -28,7 +28,7 @@ enum { HOLDS = 256, HANDLES = 3 };
 
 static struct loop *loop;
 static struct http_listener *listener;
-static struct http_exchange *held[HOLDS];
+static struct http_exchange *held[HOLDS], *streaming;
 static int n_held;
 static long n_heads, n_done, n_requests, n_answered;
 
@@ -43,7 +43,29 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
     return OK;
 }
 
+/* Half of these streams are cut. */
+static void stream(struct http_exchange *x) {
+    const struct http_response r = {.status = 200};
+    n_answered++;
+    streaming = x;
+    MUST(http_stream_begin(x, &r));
+    for (int i = 0; i < 3; i++)
+        (void)http_stream_write(
+            x, x->request.path.n
+                   ? (struct span){(const uint8_t *)x->request.path.p, x->request.path.n}
+                   : x->request.body);
+    if (x->request.path.n % 2)
+        http_stream_cut(x);
+    else
+        http_stream_end(x, NULL, 0);
+    streaming = NULL;
+}
+
 static void respond(struct http_exchange *x) {
+    if (x->request.path.n > 2 && x->request.path.p[2] == 's') {
+        stream(x);
+        return;
+    }
     const struct http_header mirror = {LIT("X-Path"), x->request.path};
     struct http_response r = {.status = 200, .headers = &mirror, .n_headers = 1, .n_parts = 1};
     r.parts[0] = x->request.body;
@@ -66,7 +88,7 @@ static void on_request(void *ctx, struct http_exchange *x) {
 static void on_gone(void *ctx, struct http_exchange *x) {
     (void)ctx;
     MUST(x->gone && x->user == &n_requests);
-    bool found = false;
+    bool found = x == streaming;
     for (int i = 0; i < n_held; i++)
         found = found || held[i] == x;
     MUST(found);

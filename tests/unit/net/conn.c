@@ -93,6 +93,114 @@ static void test_bodies(void **state) {
     close(fd);
 }
 
+/* Undoes the chunks of text's body into `to`; returns its length, -1 when they do not end. */
+static long unchunk(const char *body, char *to) {
+    long n = 0;
+    for (char *end; *body; body = end) {
+        long size = strtol(body, &end, 16);
+        if (memcmp(end, CRLF, 2) != 0)
+            return -1;
+        if (size == 0)
+            return n;
+        memcpy(to + n, end + 2, (size_t)size);
+        n += size;
+        end += 2 + size + 2;
+    }
+    return -1;
+}
+
+static void test_streamed(void **state) {
+    struct server *s = *state;
+    static char got[200000];
+    int fd = dial(s);
+    say(fd, GET("/stream?n=100") GET("/stream?n=1") GET("/after"));
+    hear_all(fd, text, sizeof text, 300);
+    assert_non_null(strstr(text, "Transfer-Encoding: chunked" CRLF));
+    assert_null(strstr(text, "Content-Length: 100"));
+    assert_int_equal(unchunk(body_of(text), got), 100000);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(got[1000 * i + 999], 'a' + i % 26);
+    assert_non_null(strstr(text, "0" CRLF "X-Count: all" CRLF CRLF "HTTP/1.1 200"));
+    assert_non_null(strstr(text, "GET /after"));
+    eventually(s->done == 3);
+    close(fd);
+}
+
+static void test_streamed_without_chunks(void **state) {
+    struct server *s = *state;
+    int fd = dial(s);
+    say(fd, "GET /stream?n=2 HTTP/1.0" CRLF "Connection: keep-alive" CRLF CRLF);
+    size_t n = hear_all(fd, text, sizeof text, 5000);
+    assert_null(strstr(text, "chunked"));
+    assert_non_null(strstr(text, "Connection: close"));
+    assert_int_equal(n - (size_t)(body_of(text) - text), 2000);
+    assert_true(is_closed(fd, 0));
+    close(fd);
+    fd = dial(s);
+    say(fd, "HEAD /stream?n=2 HTTP/1.1" CRLF "Host: h" CRLF CRLF GET("/x"));
+    hear_all(fd, text, sizeof text, 300);
+    assert_null(strstr(text, "aaa"));
+    assert_non_null(strstr(text, "GET /x"));
+    close(fd);
+}
+
+/* Far more than the socket and the window hold, and a client that does not read at first. */
+static void test_stream_window(void **state) {
+    enum { N = 20000 };
+    struct server *s = *state;
+    char *all = mem_alloc(N * 1020 + 1000), *got = mem_alloc(N * 1000);
+    int fd = dial(s);
+    say(fd, GET("/stream?n=20000"));
+    eventually(s->fulls > 0);
+    usleep(20000);
+    assert_true(s->streamed < N);
+    hear_all(fd, all, N * 1020 + 1000, 1000);
+    assert_int_equal(unchunk(body_of(all), got), N * 1000);
+    assert_int_equal(s->streamed, N);
+    mem_free(all);
+    mem_free(got);
+    close(fd);
+}
+
+static void test_stream_cut(void **state) {
+    struct server *s = *state;
+    int fd = dial(s);
+    say(fd, GET("/cut"));
+    hear_all(fd, text, sizeof text, 5000);
+    assert_non_null(strstr(text, "4" CRLF "part" CRLF));
+    assert_null(strstr(text, CRLF "0" CRLF));
+    assert_true(is_closed(fd, 0));
+    eventually(s->done == 1);
+    assert_int_equal(s->gone, 0);
+    close(fd);
+}
+
+static void end_streams_job(struct loop_job *job) {
+    struct server *s = SERVER_OF(job);
+    for (int i = 0; i < s->n_held; i++) {
+        assert_int_equal(http_stream_write(s->held[i], (struct span){(const uint8_t *)"x", 1}),
+                         HTTP_GONE);
+        http_stream_end(s->held[i], NULL, 0);
+    }
+    s->n_held = 0;
+    s->jobs_done++;
+}
+
+static void test_client_leaves_a_stream(void **state) {
+    struct server *s = *state;
+    struct linger hard = {1, 0};
+    int fd = dial(s);
+    say(fd, GET("/open"));
+    eventually(s->n_held == 1);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(fd);
+    eventually(s->gone == 1);
+    assert_int_equal(s->done, 0);
+    server_do(s, end_streams_job);
+    eventually(s->done == 1);
+    assert_true(s->last_done_gone);
+}
+
 /* Long enough to be read in place, in several pieces, with the next request right behind. */
 static void test_long_body(void **state) {
     enum { N = 700000 };
@@ -468,6 +576,11 @@ int main(void) {
         T(head_and_options),
         T(bodies),
         T(long_body),
+        T(streamed),
+        T(streamed_without_chunks),
+        T(stream_window),
+        T(stream_cut),
+        T(client_leaves_a_stream),
         T(byte_by_byte),
         T(pipelined_in_order),
         T(back_pressure),

@@ -11,11 +11,11 @@ static struct reply_date date = {.text = "Date: D\r\n", .n = 9};
 
 static void head_is(const struct http_response *r, enum reply_connection how, const char *want) {
     char got[512];
-    size_t n = reply_head(got, sizeof got, r, how, &date);
+    size_t n = reply_head(got, sizeof got, r, how, REPLY_SIZED, &date);
     assert_int_equal(n, strlen(want));
     assert_memory_equal(got, want, n);
     char small[16]; /* too small a buffer: same length, nothing beyond is written */
-    assert_int_equal(reply_head(small, sizeof small, r, how, &date), n);
+    assert_int_equal(reply_head(small, sizeof small, r, how, REPLY_SIZED, &date), n);
 }
 
 static void test_heads(void **state) {

@@ -5,7 +5,9 @@
  *   /echo     answers with the request's body       /hold     answers when the test calls
  * server_release /big?n=N  answers with N bytes of 'x'           /close    answers and closes the
  * connection /bad      answers with a header that injects    /refuse   on_head refuses with 404
- *   /small    on_head lowers the body limit to 10   others    answer "METHOD target"  */
+ *   /small    on_head lowers the body limit to 10   others    answer "METHOD target"
+ *   /stream?n=N  N pieces of 1000 bytes, as the window allows, and a trailer
+ *   /cut      a piece, then cut                     /open     a stream that the test ends  */
 #pragma once
 
 #include "base/clock.h"
@@ -38,6 +40,8 @@ struct server {
     int port;
     /* Of the loop's thread; read by the test after server_stop, or as atomics while it runs. */
     struct http_exchange *held[HOLDS];
+    int streamed, to_stream; /* pieces of /stream */
+    _Atomic int fulls;
     _Atomic int n_held, heads, requests, gone, done, drained;
     _Atomic int last_status, last_done_gone;
     _Atomic uint64_t last_in, last_out;
@@ -85,6 +89,39 @@ static void answer_bad(struct http_exchange *x) {
     http_respond(x, &r);
 }
 
+static inline void stream_on(void *ctx, struct http_exchange *x) {
+    static const struct http_header trailer = {{"X-Count", 7}, {"all", 3}};
+    struct server *s = ctx;
+    uint8_t piece[1000];
+    while (s->streamed < s->to_stream) {
+        memset(piece, 'a' + s->streamed++ % 26, sizeof piece);
+        enum http_window window = http_stream_write(x, (struct span){piece, sizeof piece});
+        s->fulls += window == HTTP_FULL;
+        if (window == HTTP_FULL)
+            return;
+    }
+    http_stream_end(x, &trailer, 1);
+}
+
+static inline void answer_stream(struct server *s, struct http_exchange *x) {
+    const struct http_response r = {.status = 200, .content_type = LIT("text/plain")};
+    struct str n_text;
+    uint64_t n = 1;
+    (void)(http_query_get(&x->request, "n", &x->arena, &n_text) && str_to_u64(n_text, &n));
+    s->streamed = 0;
+    s->to_stream = (int)n;
+    assert_true(http_stream_begin(x, &r));
+    if (str_is(x->request.path, "/stream")) {
+        stream_on(s, x);
+    } else if (str_is(x->request.path, "/cut")) {
+        (void)http_stream_write(x, (struct span){(const uint8_t *)"part", 4});
+        http_stream_cut(x);
+    } else {
+        s->held[s->n_held] = x;
+        s->n_held++;
+    }
+}
+
 static void server_on_request(void *ctx, struct http_exchange *x) {
     struct server *s = ctx;
     const struct http_request *r = &x->request;
@@ -94,6 +131,8 @@ static void server_on_request(void *ctx, struct http_exchange *x) {
     if (str_is(r->path, "/hold")) {
         s->held[s->n_held] = x;
         s->n_held++;
+    } else if (str_is(r->path, "/stream") || str_is(r->path, "/cut") || str_is(r->path, "/open")) {
+        answer_stream(s, x);
     } else if (str_is(r->path, "/echo") || str_is(r->path, "/small")) {
         answer_text(x, 200, body, false);
     } else if (str_is(r->path, "/big")) {
@@ -136,6 +175,7 @@ static inline void server_start(struct server *s) {
                                    .on_head = server_on_head,
                                    .on_request = server_on_request,
                                    .on_gone = server_on_gone,
+                                   .on_writable = stream_on,
                                    .on_done = server_on_done};
     char address[64];
     assert_int_equal(loop_open(&s->loop, &e), OK);
