@@ -86,7 +86,7 @@ static void *stream(void *arg) {
     struct bench *b = arg;
     for (size_t i; (i = atomic_fetch_add(&b->next, 1)) < b->runs && atomic_load(&b->code) == OK;) {
         struct err e;
-        uint64_t ns;
+        uint64_t ns = 0;
         if (b->at)
             sleep_until(b->began + b->at[i]);
         enum code code = once(b, 1, &ns, &e);
