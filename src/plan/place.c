@@ -93,9 +93,7 @@ static size_t value_bytes(const struct value *v) {
 
 /* The same value twice: only an operator that reads position k of all its operands before it writes
  * position k of the result may then write over it (Add(x, x), not ScatterElements(x, i, x)). */
-static bool reads_elsewhere(const struct node *n) {
-    return !(n->op->flags & OP_ELEMENTWISE);
-}
+static bool reads_elsewhere(const struct node *n) { return !(n->op->flags & OP_ELEMENTWISE); }
 
 /* A post reads its operand after the result has been written. */
 static bool posts_read(const struct node *n, int input) {

@@ -2,8 +2,8 @@
 /* Many small models, one after the other: what test_random.py asks its questions of. Obeys lines of
  * stdin, each the name of a folder:
  *
- *   DIR   loads DIR/model.onnx, gives it DIR/in_0.pb, in_1.sequence.pb, ... (a missing one takes its
- * default) and writes DIR/out.bin; "ok" or one line "error CODE text".
+ *   DIR   loads DIR/model.onnx, gives it DIR/in_0.pb, in_1.sequence.pb, ... (a missing one takes
+ * its default) and writes DIR/out.bin; "ok" or one line "error CODE text".
  *
  * out.bin holds the outputs in order, each after a line that describes it: "f32 2 3" and the
  * elements as they lie in memory; "string 2" and per element its length on a line, then its bytes;

@@ -78,7 +78,7 @@ def maybe(g, p=0.5, **attrs):
     "Softplus", "Softsign", "HardSwish", "Mish", "Round", "IsNaN", "Not", "BitwiseNot", "Identity", "Size", "Shape", "IsInf")
 def unary(g, name):
     t = drawn_type(g, name)
-    jumps = name in ("Sign", "Floor", "Ceil", "Round", "IsInf", "IsNaN")
+    jumps = name in ("Sqrt", "Sign", "Floor", "Ceil", "Round", "IsInf", "IsNaN")
     x = g.any([t], tame=name not in ("Abs", "Neg", "Identity", "IsNaN", "IsInf"), exact=jumps)
     attrs = {}
     if name == "Shape" and g.opset >= 15:
