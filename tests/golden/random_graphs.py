@@ -9,6 +9,7 @@ The whole graph then goes to the engine once. What makes a difference explained,
     random_graphs.py [--graphs N] [--seed S] [--only OP[,OP]] [--single] [--threads N] [--off MASK] [--coverage] [--keep DIR]
 
 --single: graphs of one node. --seed with --graphs 1 repeats a failing graph, which is printed with its smallest form."""
+
 import argparse
 import collections
 import os
@@ -30,9 +31,25 @@ DRIVER = os.path.join(engine.BUILD, "tests", "golden", "run_cases")
 OPSET_OLDEST, OPSET_NEWEST = 7, 25  # what onnxruntime has kernels for
 DOMAINS = {"com.microsoft": 1, "ai.onnx.ml": 3}
 TYPES = {
-    "f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i8": np.int8, "i16": np.int16, "i32": np.int32,
-    "i64": np.int64, "u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "bool": np.bool_, "i4": ml_dtypes.int4,
-    "u4": ml_dtypes.uint4, "i2": ml_dtypes.int2, "u2": ml_dtypes.uint2, "c64": np.complex64, "c128": np.complex128,
+    "f32": np.float32,
+    "f64": np.float64,
+    "f16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "i8": np.int8,
+    "i16": np.int16,
+    "i32": np.int32,
+    "i64": np.int64,
+    "u8": np.uint8,
+    "u16": np.uint16,
+    "u32": np.uint32,
+    "u64": np.uint64,
+    "bool": np.bool_,
+    "i4": ml_dtypes.int4,
+    "u4": ml_dtypes.uint4,
+    "i2": ml_dtypes.int2,
+    "u2": ml_dtypes.uint2,
+    "c64": np.complex64,
+    "c128": np.complex128,
 }
 # of the largest element
 TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-6, np.dtype(np.float16): 4e-3}
@@ -175,7 +192,11 @@ class Graph:
 
     def any(self, types=("f32",), low=0, high=4, exact=False, tame=True, fresh=0.35, where=lambda v: True, shape=None, span=(None, None)):
         """A value at hand that fits, or a new one."""
-        fits = [v for v in self.values if v.plain and v.type in types and low <= v.rank <= high and (v.exact or not exact) and (v.tame or not tame) and v.steps == 0 and where(v)]
+        fits = [
+            v
+            for v in self.values
+            if v.plain and v.type in types and low <= v.rank <= high and (v.exact or not exact) and (v.tame or not tame) and v.steps == 0 and where(v)
+        ]
         if fits and not self.chance(fresh):
             return self.one(fits)
         v = self.new(self.one(list(types)), self.shape(low, high) if shape is None else shape, *span)
@@ -215,7 +236,9 @@ class Graph:
             self.why = str(e)
             return False
         exact = all(v.exact for v in node.inputs()) if node.exact is None else node.exact
-        node.values = [Value(n, x, exact and not (isinstance(x, np.ndarray) and x.dtype.kind == "f" and node.exact is None), node.steps) for n, x in zip(outs, results)]
+        node.values = [
+            Value(n, x, exact and not (isinstance(x, np.ndarray) and x.dtype.kind == "f" and node.exact is None), node.steps) for n, x in zip(outs, results)
+        ]
         if any(isinstance(x, np.ndarray) and x.size > 4 * LIMIT_ELEMENTS for x in results):
             return False
         self.nodes.append(node)
@@ -251,8 +274,20 @@ class Graph:
         style = self.seed % 3  # static dims, named dims, no dims
         inputs, inits, protos = [], [], []
         for v in leaves:
-            t = v.plain and v.x.dtype.kind not in "V" and not isinstance(v.x.dtype.type(), (ml_dtypes.bfloat16, ml_dtypes.int4, ml_dtypes.uint4, ml_dtypes.int2, ml_dtypes.uint2))
-            shape = None if not v.plain else list(v.shape) if style == 0 or as_inputs else None if style == 2 else [f"{v.name}_d{k}" if (v.rank + k) % 2 else d for k, d in enumerate(v.shape)]
+            t = (
+                v.plain
+                and v.x.dtype.kind not in "V"
+                and not isinstance(v.x.dtype.type(), (ml_dtypes.bfloat16, ml_dtypes.int4, ml_dtypes.uint4, ml_dtypes.int2, ml_dtypes.uint2))
+            )
+            shape = (
+                None
+                if not v.plain
+                else (
+                    list(v.shape)
+                    if style == 0 or as_inputs
+                    else None if style == 2 else [f"{v.name}_d{k}" if (v.rank + k) % 2 else d for k, d in enumerate(v.shape)]
+                )
+            )
             if v.plain and (v.name in self.const or not t):
                 if hash_of(v.name) % 7 == 0 and not as_inputs:
                     protos.append(helper.make_node("Constant", [], [v.name], value=from_array(v.x, "")))
@@ -366,7 +401,10 @@ def in_loop(g, node):
     trips = g.leaf(np.array(g.int(1, 3), np.int64))
     i, c, c_out = (g.name("b") for _ in range(3))
     names = [g.name("b") for _ in range(node.n_out)]
-    ins = [onnx.ValueInfoProto(name=i, type=helper.make_tensor_type_proto(TensorProto.INT64, [])), onnx.ValueInfoProto(name=c, type=helper.make_tensor_type_proto(TensorProto.BOOL, []))]
+    ins = [
+        onnx.ValueInfoProto(name=i, type=helper.make_tensor_type_proto(TensorProto.INT64, [])),
+        onnx.ValueInfoProto(name=c, type=helper.make_tensor_type_proto(TensorProto.BOOL, [])),
+    ]
     keep = helper.make_node("Identity", [c], [c_out])
     cond = onnx.ValueInfoProto(name=c_out, type=helper.make_tensor_type_proto(TensorProto.BOOL, []))
     first = node.ins[0] if node.ins else None
@@ -400,7 +438,12 @@ def in_scan(g, node):
     scalar = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
     total = g.name("b")
     body = helper.make_graph(
-        [proto_of(g, node, names), helper.make_node("Abs", [piece], [piece_out]), helper.make_node("Mul", [state, state], [total]), helper.make_node("Sqrt", [total], [state_out])],
+        [
+            proto_of(g, node, names),
+            helper.make_node("Abs", [piece], [piece_out]),
+            helper.make_node("Mul", [state, state], [total]),
+            helper.make_node("Sqrt", [total], [state_out]),
+        ],
         "b",
         [onnx.ValueInfoProto(name=state, type=scalar), onnx.ValueInfoProto(name=piece, type=f32)],
         [onnx.ValueInfoProto(name=state_out, type=scalar), onnx.ValueInfoProto(name=piece_out, type=f32), *rename_infos(typed, names)],
@@ -628,7 +671,12 @@ def ill_conditioned(g, nodes, ours, theirs):
     except PeerRefuses:
         return False
     for name, mine in theirs.items():
-        if not (isinstance(mine, np.ndarray) and mine.dtype.kind == "f" and isinstance(ours[name], np.ndarray) and other[name].shape == mine.shape == ours[name].shape):
+        if not (
+            isinstance(mine, np.ndarray)
+            and mine.dtype.kind == "f"
+            and isinstance(ours[name], np.ndarray)
+            and other[name].shape == mine.shape == ours[name].shape
+        ):
             return False
         with np.errstate(all="ignore"):
             far = np.nanmax(np.abs(as_real(ours[name]) - as_real(mine)), initial=0)

@@ -2,6 +2,7 @@
 
 A sampler is a function of the graph being grown and the operator's name: it draws inputs and attributes that the operator may have
 at the graph's opset, and gives a Node, or raises Skip. Whether the draw is legal in every detail is left to onnxruntime."""
+
 import functools
 
 import numpy as np
@@ -12,8 +13,19 @@ from random_graphs import FLOATS, INTS, TYPES, Node, Skip
 
 SAMPLERS = {}
 ONNX_TYPES = {
-    "float": "f32", "double": "f64", "float16": "f16", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint8": "u8", "uint16": "u16",
-    "uint32": "u32", "uint64": "u64", "bool": "bool", "string": "string",
+    "float": "f32",
+    "double": "f64",
+    "float16": "f16",
+    "int8": "i8",
+    "int16": "i16",
+    "int32": "i32",
+    "int64": "i64",
+    "uint8": "u8",
+    "uint16": "u16",
+    "uint32": "u32",
+    "uint64": "u64",
+    "bool": "bool",
+    "string": "string",
 }
 NUMBERS = FLOATS + INTS
 
@@ -74,8 +86,39 @@ def maybe(g, p=0.5, **attrs):
 # --- arithmetic ---
 
 
-@op("Abs", "Neg", "Sign", "Floor", "Ceil", "Exp", "Sqrt", "Reciprocal", "Tanh", "Sigmoid", "Relu", "Erf", "Sin", "Cos", "Tan", "Sinh", "Cosh", "Asinh", "Atan",
-    "Softplus", "Softsign", "HardSwish", "Mish", "Round", "IsNaN", "Not", "BitwiseNot", "Identity", "Size", "Shape", "IsInf")
+@op(
+    "Abs",
+    "Neg",
+    "Sign",
+    "Floor",
+    "Ceil",
+    "Exp",
+    "Sqrt",
+    "Reciprocal",
+    "Tanh",
+    "Sigmoid",
+    "Relu",
+    "Erf",
+    "Sin",
+    "Cos",
+    "Tan",
+    "Sinh",
+    "Cosh",
+    "Asinh",
+    "Atan",
+    "Softplus",
+    "Softsign",
+    "HardSwish",
+    "Mish",
+    "Round",
+    "IsNaN",
+    "Not",
+    "BitwiseNot",
+    "Identity",
+    "Size",
+    "Shape",
+    "IsInf",
+)
 def unary(g, name):
     t = drawn_type(g, name)
     jumps = name in ("Sqrt", "Sign", "Floor", "Ceil", "Round", "IsInf", "IsNaN")
@@ -98,9 +141,15 @@ def ranged(g, name):
 def activation(g, name):
     x = g.any([drawn_type(g, name)], exact=name in ("ThresholdedRelu", "Shrink"))
     attrs = {
-        "Elu": maybe(g, alpha=g.int(1, 30) / 10), "Selu": maybe(g, alpha=1.5, gamma=0.7), "Celu": maybe(g, alpha=g.int(1, 30) / 10), "LeakyRelu": maybe(g, alpha=g.int(-9, 9) / 10),
-        "ThresholdedRelu": maybe(g, alpha=g.int(0, 20) / 10), "HardSigmoid": maybe(g, alpha=0.3, beta=0.4), "Shrink": maybe(g, bias=0.3, lambd=0.7),
-        "Gelu": maybe(g, approximate=g.one(["none", "tanh"])), "Swish": maybe(g, alpha=1.7),
+        "Elu": maybe(g, alpha=g.int(1, 30) / 10),
+        "Selu": maybe(g, alpha=1.5, gamma=0.7),
+        "Celu": maybe(g, alpha=g.int(1, 30) / 10),
+        "LeakyRelu": maybe(g, alpha=g.int(-9, 9) / 10),
+        "ThresholdedRelu": maybe(g, alpha=g.int(0, 20) / 10),
+        "HardSigmoid": maybe(g, alpha=0.3, beta=0.4),
+        "Shrink": maybe(g, bias=0.3, lambd=0.7),
+        "Gelu": maybe(g, approximate=g.one(["none", "tanh"])),
+        "Swish": maybe(g, alpha=1.7),
     }[name]
     return Node(name, [x], attrs)
 
@@ -121,8 +170,28 @@ def clip(g, name):
     return Node(name, [x, low if g.chance(0.7) else None, high if g.chance(0.7) else None])
 
 
-@op("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mod", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "And", "Or", "Xor", "Equal", "Less", "Greater", "LessOrEqual",
-    "GreaterOrEqual", "BitShift")
+@op(
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pow",
+    "Max",
+    "Min",
+    "Mod",
+    "BitwiseAnd",
+    "BitwiseOr",
+    "BitwiseXor",
+    "And",
+    "Or",
+    "Xor",
+    "Equal",
+    "Less",
+    "Greater",
+    "LessOrEqual",
+    "GreaterOrEqual",
+    "BitShift",
+)
 def binary(g, name):
     t = drawn_type(g, name)
     jumps = name in ("Mod", "Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual")
@@ -420,7 +489,12 @@ def space(g, name):
 @op("ConstantOfShape", since=9)
 def constant_of_shape(g, name):
     t = g.one(NUMBERS + ["bool"])
-    return Node(name, [g.ints(list(g.shape(0, 3)))], maybe(g, 0.8, value=helper.make_tensor("", helper.np_dtype_to_tensor_dtype(np.dtype(TYPES[t])), [1], [1])), exact=True)
+    return Node(
+        name,
+        [g.ints(list(g.shape(0, 3)))],
+        maybe(g, 0.8, value=helper.make_tensor("", helper.np_dtype_to_tensor_dtype(np.dtype(TYPES[t])), [1], [1])),
+        exact=True,
+    )
 
 
 @op("Range", since=11)
@@ -507,7 +581,9 @@ def scatter_nd(g, name):
     n = g.int(0, min(5, len(all_of)))
     i = g.rng.permutation(all_of)[:n] if reduction == "none" else all_of[g.rng.integers(0, len(all_of), n)]
     s = (n, *x.shape[depth:])
-    return Node(name, [x, g.leaf(i.astype(np.int64)), g.any([x.type], where=lambda v: v.shape == s, shape=s)], {"reduction": reduction} if reduction != "none" else {})
+    return Node(
+        name, [x, g.leaf(i.astype(np.int64)), g.any([x.type], where=lambda v: v.shape == s, shape=s)], {"reduction": reduction} if reduction != "none" else {}
+    )
 
 
 @op("Compress", since=9)
@@ -590,7 +666,11 @@ def optional(g, name):
 @op("StringNormalizer", since=10)
 def string_normalizer(g, name):
     words = g.new("string", g.one([(g.int(1, 5),), (1, g.int(1, 5))]))
-    return Node(name, [words], {"case_change_action": g.one(["LOWER", "UPPER", "NONE"]), "is_case_sensitive": g.int(0, 1), "stopwords": ["a", "Hello"], "locale": "C.UTF-8"})
+    return Node(
+        name,
+        [words],
+        {"case_change_action": g.one(["LOWER", "UPPER", "NONE"]), "is_case_sensitive": g.int(0, 1), "stopwords": ["a", "Hello"], "locale": "C.UTF-8"},
+    )
 
 
 @op("StringConcat", since=20)
@@ -614,5 +694,13 @@ def regex(g, name):
 @op("TfIdfVectorizer", since=9)
 def ngram(g, name):
     x = g.new("i64", g.one([(g.int(3, 9),), (g.int(1, 3), g.int(3, 9))]), 0, 4)
-    attrs = dict(mode=g.one(["TF", "IDF", "TFIDF"]), min_gram_length=1, max_gram_length=g.int(1, 2), max_skip_count=g.int(0, 2), ngram_counts=[0, 3], ngram_indexes=[0, 1, 2, 3, 4], pool_int64s=[1, 2, 3, 1, 2, 2, 3])
+    attrs = dict(
+        mode=g.one(["TF", "IDF", "TFIDF"]),
+        min_gram_length=1,
+        max_gram_length=g.int(1, 2),
+        max_skip_count=g.int(0, 2),
+        ngram_counts=[0, 3],
+        ngram_indexes=[0, 1, 2, 3, 4],
+        pool_int64s=[1, 2, 3, 1, 2, 2, 3],
+    )
     return Node(name, [x], {**attrs, **maybe(g, weights=[0.5, 1.0, 2.0, 0.25, 3.0])}, exact=True)

@@ -1,4 +1,5 @@
 """Samplers of ai.onnx operators for random_graphs.py: networks, 8-bit, signals. See samples_ai.py."""
+
 import numpy as np
 from onnx import helper
 
@@ -33,7 +34,9 @@ def gemm(g, name):
 
 @op("Einsum", since=12)
 def einsum(g, name):
-    equation = g.one(["ij,jk->ik", "bij,bjk->bik", "ij->ji", "ij->", "ii->i", "i,j->ij", "bhid,bhjd->bhij", "ij,ij->ij", "...i,i->...", "ij,j", "abc->cb", "ij,jk,kl->il"])
+    equation = g.one(
+        ["ij,jk->ik", "bij,bjk->bik", "ij->ji", "ij->", "ii->i", "i,j->ij", "bhid,bhjd->bhij", "ij,ij->ij", "...i,i->...", "ij,j", "abc->cb", "ij,jk,kl->il"]
+    )
     sizes = {c: g.int(1, 5) for c in "abcdhijkl"}
     ins = [g.new("f32", tuple(sizes[c] for c in term.replace("...", "ab"))) for term in equation.split("->")[0].split(",")]
     return Node(name, ins, {"equation": equation})
@@ -135,7 +138,9 @@ def roi(g, name):
     corners = np.sort(g.rng.random((n, 2, 2)) * 8, 1).reshape(n, 4).astype(np.float32)
     if name == "MaxRoiPool":
         batch = g.rng.integers(0, 2, (n, 1)).astype(np.float32)
-        return Node(name, [x, g.leaf(np.concatenate([batch, np.floor(corners)], 1))], {"pooled_shape": [g.int(1, 3), g.int(1, 3)], **maybe(g, spatial_scale=0.5)})
+        return Node(
+            name, [x, g.leaf(np.concatenate([batch, np.floor(corners)], 1))], {"pooled_shape": [g.int(1, 3), g.int(1, 3)], **maybe(g, spatial_scale=0.5)}
+        )
     attrs = dict(output_height=g.int(1, 3), output_width=g.int(1, 3), sampling_ratio=g.int(0, 2), spatial_scale=0.7, **maybe(g, mode=g.one(["avg", "max"])))
     if g.opset >= 16:
         attrs.update(maybe(g, coordinate_transformation_mode=g.one(["half_pixel", "output_half_pixel"])))
@@ -212,8 +217,10 @@ def recurrent(g, name):
     s, b, i, h = g.int(1, 5), g.int(1, 3), g.int(1, 9), g.one([1, 2, 4, 8, 9])
     direction = g.one(["forward", "reverse", "bidirectional"])
     d = 2 if direction == "bidirectional" else 1
+
     def f(*shape):
         return g.new("f32", shape, -0.5, 0.5)
+
     ins = [f(s, b, i), f(d, gates * h, i), f(d, gates * h, h)]
     ins.append(f(d, 2 * gates * h) if g.chance(0.7) else None)
     ins.append(g.leaf(g.rng.integers(1, s + 1, b).astype(np.int32)) if g.chance(0.4) else None)
@@ -289,8 +296,16 @@ def resize(g, name):
         attrs["antialias"] = 1
     if g.chance(0.5):
         sizes = [max(1, int(d * s)) for d, s in zip(x.shape, scales)]
-        return Node(name, [x, roi, g.leaf(np.array([], np.float32), const=True) if g.opset < 13 else None, g.ints(sizes)], attrs, steps=0 if x.type == "f32" else 1, compare=cut_numbers if x.type != "f32" else None)
-    return Node(name, [x, roi, g.leaf(np.array(scales, np.float32))], attrs, steps=0 if x.type == "f32" else 1, compare=cut_numbers if x.type != "f32" else None)
+        return Node(
+            name,
+            [x, roi, g.leaf(np.array([], np.float32), const=True) if g.opset < 13 else None, g.ints(sizes)],
+            attrs,
+            steps=0 if x.type == "f32" else 1,
+            compare=cut_numbers if x.type != "f32" else None,
+        )
+    return Node(
+        name, [x, roi, g.leaf(np.array(scales, np.float32))], attrs, steps=0 if x.type == "f32" else 1, compare=cut_numbers if x.type != "f32" else None
+    )
 
 
 @op("Upsample", since=9, until=9)
@@ -335,7 +350,13 @@ def nms(g, name):
     b, n, c = g.int(1, 2), g.int(1, 8), g.int(1, 2)
     low = g.rng.random((b, n, 2)) * 4
     boxes = np.concatenate([low, low + 0.5 + g.rng.random((b, n, 2)) * 2], -1).astype(np.float32)
-    ins = [g.leaf(boxes), g.new("f32", (b, c, n), 0, 1), g.leaf(np.array(g.int(0, 4), np.int64)), g.leaf(np.array(0.4, np.float32)), g.leaf(np.array(0.2, np.float32))]
+    ins = [
+        g.leaf(boxes),
+        g.new("f32", (b, c, n), 0, 1),
+        g.leaf(np.array(g.int(0, 4), np.int64)),
+        g.leaf(np.array(0.4, np.float32)),
+        g.leaf(np.array(0.2, np.float32)),
+    ]
     return Node(name, ins[: g.int(3, 5)], maybe(g, center_point_box=g.int(0, 1)), exact=True)
 
 
@@ -355,7 +376,9 @@ def dft(g, name):
 @op("STFT", since=17)
 def stft(g, name):
     frame = g.int(2, 8)
-    return Node(name, [g.new("f32", (g.int(1, 2), g.int(10, 20), 1)), g.leaf(np.array(g.int(1, 4), np.int64)), g.new("f32", (frame,))], maybe(g, onesided=g.int(0, 1)))
+    return Node(
+        name, [g.new("f32", (g.int(1, 2), g.int(10, 20), 1)), g.leaf(np.array(g.int(1, 4), np.int64)), g.new("f32", (frame,))], maybe(g, onesided=g.int(0, 1))
+    )
 
 
 @op("HannWindow", "HammingWindow", "BlackmanWindow", since=17)
@@ -438,7 +461,9 @@ def mat_mul_integer(g, name):
 def conv_integer(g, name):
     dims, kernel = (g.int(3, 8), g.int(3, 8)), [g.int(1, 3), g.int(1, 3)]
     cin, cout = g.int(1, 4), g.int(1, 4)
-    return Node(name, [bytes_(g, "u8", (1, cin, *dims)), bytes_(g, g.one(["u8", "i8"]), (cout, cin, *kernel)), zero(g, "u8")], window(g, dims, kernel), exact=True)
+    return Node(
+        name, [bytes_(g, "u8", (1, cin, *dims)), bytes_(g, g.one(["u8", "i8"]), (cout, cin, *kernel)), zero(g, "u8")], window(g, dims, kernel), exact=True
+    )
 
 
 @op("QLinearConv", since=10)
@@ -448,7 +473,14 @@ def q_conv(g, name):
     dims, kernel = (g.int(3, 9), g.int(3, 9)), [g.int(1, 3), g.int(1, 3)]
     t, tw = g.one([("u8", "u8"), ("u8", "i8"), ("i8", "i8")])
     s = g.one([(), (cout,)])
-    ins = [bytes_(g, t, (g.int(1, 2), cin, *dims)), scale(g), zero(g, t), bytes_(g, tw, (cout, cin // groups, *kernel)), scale(g, s), g.leaf(np.zeros(s, TYPES[tw]), True) if tw == "i8" else zero(g, tw, s if s == () else s)]
+    ins = [
+        bytes_(g, t, (g.int(1, 2), cin, *dims)),
+        scale(g),
+        zero(g, t),
+        bytes_(g, tw, (cout, cin // groups, *kernel)),
+        scale(g, s),
+        g.leaf(np.zeros(s, TYPES[tw]), True) if tw == "i8" else zero(g, tw, s if s == () else s),
+    ]
     if ins[5].x.size > 1:
         ins[5].x[...] = ins[5].x.ravel()[0]
     ins += [g.new("f32", (), 1, 8, const=True), zero(g, t)]
@@ -481,6 +513,7 @@ def qdq(g, name):
     n = [g.name() for _ in range(8)]
     protos = [helper.make_node("QuantizeLinear", [x.name, s.name, z.name], [n[0]]), helper.make_node("DequantizeLinear", [n[0], s.name, z.name], [n[1]])]
     ins = [x, s, z, so, zo]
+
     def weight(shape):
         w, ws = bytes_(g, "i8", shape), g.new("f32", (), 0.005, 0.01, const=True)
         g.const.add(w.name)
@@ -488,6 +521,7 @@ def qdq(g, name):
         ins.extend([w, ws, wz])
         protos.append(helper.make_node("DequantizeLinear", [w.name, ws.name, wz.name], [n[2]]))
         return n[2]
+
     if kind == "Conv":
         protos.append(helper.make_node("Conv", [n[1], weight((cout, cin, 3, 3))], [n[3]], pads=[1, 1, 1, 1]))
     elif kind == "MatMul":
@@ -503,7 +537,11 @@ def qdq(g, name):
 
     def within_a_step(node, ours, v):
         far = np.abs(ours.astype(np.float64) - v.x)
-        return None if ours.shape == v.x.shape and far.max(initial=0) < 1.01 * step and (far > step / 2).mean() <= max(0.1, 2 / max(far.size, 1)) else f"by {far.max()}, a step is {step}"
+        return (
+            None
+            if ours.shape == v.x.shape and far.max(initial=0) < 1.01 * step and (far > step / 2).mean() <= max(0.1, 2 / max(far.size, 1))
+            else f"by {far.max()}, a step is {step}"
+        )
 
     node = Node("qdq", ins, protos=protos, exact=False, terminal=True, compare=within_a_step)
     node.outs = [n[5]]

@@ -1,4 +1,5 @@
 """Random graphs, the same every time: random_graphs.py draws more (make random-graphs)."""
+
 import pytest
 
 import random_graphs as rg
