@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,14 @@ static enum code open_store(struct cli *c, const struct command *k, struct err *
     return store_open(c->store_path, (k->flags & COMMAND_STORE_CREATE) != 0, &c->store, e);
 }
 
+/* Changes of the command line are signed with the user's name. */
+static void sign(struct arena *a) {
+    const struct passwd *p = getpwuid(getuid());
+    const char *who = p ? arena_printf(a, "cli:%s", p->pw_name)
+                        : arena_printf(a, "cli:uid %u", (unsigned)getuid());
+    store_sign(str_of(who), (struct str){0});
+}
+
 static enum code run(const struct command *k, int argc, char **argv, struct cli *c, struct err *e) {
     bool help = false;
     TRY(cpu_setup(e));
@@ -59,6 +68,7 @@ static enum code run(const struct command *k, int argc, char **argv, struct cli 
         return OK;
     }
     TRY(open_store(c, k, e));
+    sign(&c->arena);
     return k->run(c, e);
 }
 

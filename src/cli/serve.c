@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 struct options {
-    const char *listen, *log, *key_file;
+    const char *listen, *log, *key_file, *admin, *cors;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels;
-    uint64_t body, header, run_memory;
+    uint64_t body, header, run_memory, memory;
     bool access_log, explicit_only, control;
 };
 
@@ -48,9 +48,11 @@ static enum code log_level(const char *text, enum log_level *out, struct err *e)
     return fail(e, USAGE, "--log: '%s' is not one of error, warn, info, debug", text);
 }
 
-static void on_ready(void *ctx, const char *address) {
+static void on_ready(void *ctx, const char *address, const char *admin) {
     const struct cli *c = ctx;
     printf("listening on http://%s\n", address);
+    if (*admin)
+        printf("admin API on http://%s\n", admin);
     fflush(stdout);
     if (!c->quiet && isatty(STDOUT_FILENO))
         fprintf(stderr, "  try it: http://%s/docs   metrics: http://%s/metrics   Ctrl-C stops\n",
@@ -77,6 +79,8 @@ static void fill(struct server_options *s, const struct options *o, struct cli *
     s->slow_ms = (uint64_t)o->slow_ms;
     s->access_log = o->access_log;
     s->key_file = o->key_file;
+    s->admin = o->admin;
+    s->cors = o->cors;
     s->allow_control = o->control || o->explicit_only;
     s->batch = (size_t)o->batch;
     s->on_ready = on_ready;
@@ -117,7 +121,8 @@ static enum code run(struct cli *c, struct err *e) {
         .threads = o->threads ? (int)o->threads : cpu_cores(),
         .queue = (size_t)o->queue,
         .batch = (size_t)o->batch,
-        .memory_bytes = o->run_memory,
+        .run_bytes = o->run_memory,
+        .memory_bytes = o->memory,
         .models = models,
         .n_models = (size_t)c->n_args,
         .explicit_only = o->explicit_only,
@@ -132,6 +137,8 @@ static enum code run(struct cli *c, struct err *e) {
 static const struct option options[] = {
     {"listen", 'l', OPTION_TEXT, AT(listen), "ADDR:PORT",
      "where to (127.0.0.1:8080); port 0 picks one", "SLIPWAY_LISTEN"},
+    {"admin", 0, OPTION_TEXT, AT(admin), "ADDR:PORT",
+     "where the admin API listens (127.0.0.1:8079); off: nowhere", "SLIPWAY_ADMIN"},
     {"threads", 't', OPTION_INT, AT(threads), "N", "cores for compute (all)", "SLIPWAY_THREADS"},
     {"loops", 0, OPTION_INT, AT(loops), "N", "event loops", NULL},
     {"queue", 0, OPTION_INT, AT(queue), "N",
@@ -144,13 +151,17 @@ static const struct option options[] = {
     {"max-connections", 0, OPTION_INT, AT(connections), "N", "open at one time (20000)", NULL},
     {"max-requests", 0, OPTION_INT, AT(requests), "N", "in flight at one time (8192)", NULL},
     {"max-pixels", 0, OPTION_INT, AT(pixels), "N", "of one image, decoded (33554432)", NULL},
+    {"memory", 0, OPTION_SIZE, AT(memory), "SIZE",
+     "of all loaded models: the rest is loaded on demand, the least used goes", "SLIPWAY_MEMORY"},
     {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},
     {"explicit", 0, OPTION_FLAG, AT(explicit_only), NULL,
      "load models only when asked to over HTTP", NULL},
     {"allow-control", 0, OPTION_FLAG, AT(control), NULL, "let clients load and unload models",
      NULL},
     {"key-file", 0, OPTION_TEXT, AT(key_file), "FILE",
-     "API keys, one a line; asked for on every request", NULL},
+     "API keys, one a line, for everything (better: slipway key)", NULL},
+    {"cors", 0, OPTION_TEXT, AT(cors), "ORIGINS",
+     "origins browsers may ask from, with ',' between; * for all", NULL},
     {"poll-ms", 0, OPTION_INT, AT(poll_ms), "N", "how often the store is looked at (500)", NULL},
     {"access-log", 0, OPTION_FLAG, AT(access_log), NULL,
      "one JSON line per request on standard error", NULL},

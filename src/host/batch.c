@@ -2,7 +2,7 @@
 /* Joins waiting asks into one run, runs it, gives each asker its rows.
  *
  * 1. Only asks whose inputs agree in everything but the first dim, and that want the same outputs,
- * are joined.
+ * are joined; those of other shapes in between keep their places.
  * 2. Only what already waits is joined: nobody waits for company. A run's rows are a power of two
  * when rows come one by one, so that a session needs a handful of plans, not one per count.
  * 3. Joining has to pay: the cost per row is measured per class (1, 2, 4, ... rows) and the
@@ -18,6 +18,7 @@
 #include <string.h>
 
 enum { EXPLORE_RUNS = 3 };
+#define LONG_BATCH_NS 5e7
 #define SMALL_RUN_NS                                                                               \
     300000.0 /* a run shorter than this gets one core: the others serve other requests */
 
@@ -38,6 +39,8 @@ static bool same_tail(const struct tensor *a, const struct tensor *b) {
 }
 
 static bool joins(const struct live *l, const struct ask *a, const struct ask *b) {
+    if ((a->priority == PRIORITY_SHADOW) != (b->priority == PRIORITY_SHADOW))
+        return false;
     for (size_t i = 0; i < l->n_inputs; i++)
         if (!same_tail(&a->bound[i], &b->bound[i]) || a->bound[i].dtype == DT_STRING)
             return false;
@@ -46,59 +49,76 @@ static bool joins(const struct live *l, const struct ask *a, const struct ask *b
     return !a->wanted || memcmp(a->wanted, b->wanted, l->n_outputs * sizeof *a->wanted) == 0;
 }
 
-/* The class with the lowest measured cost per row among those `rows` allow; one not measured yet
- * goes first. */
-static int64_t best_rows(const struct live *l, int64_t rows) {
+/* The class with the lowest measured cost per row among those `rows` and the time allow; one not
+ * measured yet goes first. */
+static int64_t best_rows(const struct live *l, int64_t rows, double most_ns) {
     int best = 0, top = class_of(rows);
     for (int k = 0; k <= top; k++) {
         if (l->row_runs[k] < EXPLORE_RUNS)
             return (int64_t)1 << k;
-        if (l->row_ns[k] < l->row_ns[best] * 0.97)
+        if (l->row_ns[k] < l->row_ns[best] * 0.97 &&
+            l->row_ns[k] * (double)((int64_t)1 << k) <= most_ns)
             best = k;
     }
     return (int64_t)1 << best;
 }
 
-static struct ask *pop(struct live *l) {
-    struct ask *a = l->first;
-    l->first = a->next;
-    if (!l->first)
-        l->last = NULL;
-    a->next = NULL;
-    l->waiting--;
-    return a;
+/* How long a joined run may take: to the first ask's deadline, and not so long that what waits for
+ * another model notices. */
+static double most_ns(const struct ask *head, bool alone) {
+    double most = alone ? 1e18 : LONG_BATCH_NS;
+    uint64_t now = clock_ns();
+    if (head->deadline_ns && head->deadline_ns > now && (double)(head->deadline_ns - now) < most)
+        most = (double)(head->deadline_ns - now);
+    return most;
 }
 
-static void drop_dead(struct live *l, struct batch *out) {
+static void drop_dead(struct host *h, struct live *l, struct batch *out) {
     uint64_t now = clock_ns();
     while (l->first && (__atomic_load_n(&l->first->cancel, __ATOMIC_RELAXED) ||
                         (l->first->deadline_ns && l->first->deadline_ns <= now))) {
-        struct ask *a = pop(l);
+        struct ask *a = queue_take(h, l, NULL);
         a->next = out->dropped;
         out->dropped = a;
     }
 }
 
-void batch_take(struct live *l, size_t most_rows, struct batch *out) {
+/* Rows of all that would join the first ask. */
+static int64_t rows_waiting(const struct live *l, int64_t most) {
+    const struct ask *head = l->first;
+    int64_t rows = head->rows;
+    if (l->batches)
+        for (const struct ask *a = head->next; a && rows < most; a = a->next)
+            if (rows + a->rows <= most && joins(l, head, a))
+                rows += a->rows;
+    return rows;
+}
+
+void batch_take(struct host *h, struct live *l, bool alone, struct batch *out) {
+    size_t limit = atomic_load_explicit(&l->batch_limit, memory_order_relaxed);
     *out = (struct batch){0};
-    drop_dead(l, out);
+    drop_dead(h, l, out);
     if (!l->first)
         return;
-    struct ask *head = l->first;
-    int64_t rows = head->rows, most = (int64_t)most_rows;
-    if (l->batches)
-        for (const struct ask *a = head->next; a && rows + a->rows <= most && joins(l, head, a);
-             a = a->next)
-            rows += a->rows;
-    int64_t target = l->batches ? best_rows(l, rows) : 1;
-    struct ask **tail = &out->first;
-    do {
-        struct ask *a = pop(l);
-        out->rows += a->rows;
-        out->n_asks++;
-        *tail = a;
-        tail = &a->next;
-    } while (l->first && out->rows + l->first->rows <= target && joins(l, head, l->first));
+    int64_t rows = rows_waiting(l, (int64_t)(limit ? limit : h->options.batch));
+    int64_t target = rows > l->first->rows ? best_rows(l, rows, most_ns(l->first, alone)) : 1;
+    struct ask *head = queue_take(h, l, NULL), *last = head;
+    out->first = head;
+    out->rows = head->rows;
+    out->n_asks = 1;
+    out->shadow = head->priority == PRIORITY_SHADOW;
+    for (struct ask *before = NULL, *a = l->first; a && out->rows < target;) {
+        struct ask *next = a->next;
+        if (out->rows + a->rows <= target && joins(l, head, a)) {
+            last->next = queue_take(h, l, before);
+            last = last->next;
+            out->rows += last->rows;
+            out->n_asks++;
+        } else {
+            before = a;
+        }
+        a = next;
+    }
 }
 
 void batch_learn(struct live *l, int64_t rows, uint64_t ns) {
@@ -107,6 +127,14 @@ void batch_learn(struct live *l, int64_t rows, uint64_t ns) {
     l->row_ns[k] = l->row_runs[k] < 1 ? per_row : l->row_ns[k] * 0.9 + per_row * 0.1;
     if (l->row_runs[k] < 1000000)
         l->row_runs[k]++;
+}
+
+double batch_cost(const struct live *l) {
+    double best = 0;
+    for (int k = 0; k < BATCH_CLASSES; k++)
+        if (l->row_runs[k] && (best == 0 || l->row_ns[k] < best))
+            best = l->row_ns[k];
+    return best;
 }
 
 int batch_cores(const struct live *l, int total) {
@@ -124,6 +152,8 @@ void ask_finish(struct live *l, struct ask *a, enum code code) {
     }
     if (code == OK)
         atomic_fetch_add_explicit(&l->success_ns, clock_ns() - a->queued_ns, memory_order_relaxed);
+    if (a->shadow)
+        shadow_answer(a);
     a->done(a);
 }
 
@@ -225,6 +255,7 @@ static void observe(struct live *l, const struct batch *b, uint64_t compute_ns) 
     atomic_fetch_add_explicit(&l->rows, (uint64_t)b->rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->compute_ns, compute_ns, memory_order_relaxed);
     atomic_store_explicit(&l->last_us, clock_wall_us(), memory_order_relaxed);
+    atomic_store_explicit(&l->touched_ns, clock_ns(), memory_order_relaxed);
 }
 
 static enum code compute(struct live *l, struct batch *b, int threads, struct batch_memory *m,
@@ -284,9 +315,11 @@ void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
         run_one_by_one(h, l, b, threads, memory);
     } else if (code != OK) {
         b->first->err = e;
+        circuit_note(h, l, code, &e);
         ask_finish(l, b->first, code);
     } else {
         observe(l, b, run.compute_ns);
+        circuit_note(h, l, OK, NULL);
         finish_all(l, b, &run);
         session_end(l->loaded.session, &run);
     }

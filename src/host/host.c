@@ -44,16 +44,19 @@ static void set_defaults(struct host *h, const struct host_options *o) {
     pthread_mutex_init(&h->queue_lock, NULL);
     pthread_mutex_init(&h->load_lock, NULL);
     pthread_cond_init(&h->queue_work, NULL);
+    pthread_cond_init(&h->queue_express, NULL);
     pthread_cond_init(&h->queue_idle, NULL);
     thread_cond_init(&h->load_work);
 }
 
 static enum code start_threads(struct host *h, struct err *e) {
-    h->workers = mem_zalloc((size_t)h->threads, sizeof *h->workers);
+    h->workers = mem_zalloc((size_t)h->threads + 1, sizeof *h->workers);
     if (!h->workers)
         return fail(e, NOMEM, "out of memory");
     for (; h->n_workers < h->threads; h->n_workers++)
         TRY(thread_start(&h->workers[h->n_workers], "slipway-run", worker_main, h, e));
+    TRY(thread_start(&h->workers[h->n_workers], "slipway-express", worker_express, h, e));
+    h->n_workers++;
     TRY(thread_start(&h->loader, "slipway-load", loader_main, h, e));
     h->loader_started = true;
     return OK;
@@ -108,6 +111,7 @@ void host_close(struct host *h) {
     pthread_mutex_lock(&h->queue_lock);
     h->stopping = true;
     pthread_cond_broadcast(&h->queue_work);
+    pthread_cond_broadcast(&h->queue_express);
     pthread_mutex_unlock(&h->queue_lock);
     for (int i = 0; i < h->n_workers; i++)
         pthread_join(h->workers[i], NULL);
@@ -123,12 +127,19 @@ bool host_ready(struct host *h) { return atomic_load(&h->ready) && !h->draining;
 
 /* --- asking --- */
 
-/* Why l does not answer. One nobody had asked for yet is loaded now, for those who ask again. */
-static enum code state_error(struct host *h, struct live *l, bool by_version, struct err *e) {
-    int unloaded = LIVE_UNLOADED;
-    if (by_version && !route_by_hand(h, str_of(l->model)) &&
-        atomic_compare_exchange_strong(&l->state, &unloaded, LIVE_LOADING)) {
-        host_load(h, str_of(l->model), l->version, NULL, NULL);
+static void command(struct host *h, int kind, struct str model, uint64_t version,
+                    host_done_fn *done, void *ctx);
+
+/* Why l does not answer. One that is not loaded is now, for those who ask again. */
+static enum code state_error(struct host *h, struct ask *a, struct live *l, struct err *e) {
+    int state = LIVE_UNLOADED;
+    if (!route_by_hand(h, str_of(l->model)) &&
+        atomic_compare_exchange_strong(&l->state, &state, LIVE_LOADING)) {
+        command(h, COMMAND_DEMAND, str_of(l->model), l->version, NULL, NULL);
+        state = LIVE_LOADING;
+    }
+    if (state == LIVE_LOADING) {
+        a->loading = true;
         return fail(e, UNAVAILABLE, "'%s' version %llu is loading; try again", l->model,
                     (unsigned long long)l->version);
     }
@@ -139,33 +150,88 @@ static enum code state_error(struct host *h, struct live *l, bool by_version, st
                 (unsigned long long)l->version);
 }
 
-/* Under queue_lock. */
-static enum code enqueue(struct host *h, struct live *l, struct ask *a, struct err *e) {
+/* Nanoseconds until an ask of this priority that is queued now would begin: what waits before it,
+ * shared by all workers. Other models' asks count as far as they take turns with this one's. Under
+ * queue_lock. */
+static double expected_wait(const struct host *h, const struct live *l, int priority) {
+    double own = 0, all = 0;
+    for (int p = 0; p <= priority - PRIORITY_HIGH && p < PRIORITIES; p++) {
+        own += l->backlog[p];
+        all += h->backlog[p];
+    }
+    double turns = own * (double)(h->n_ring ? h->n_ring : 1);
+    return (turns < all ? turns : all) / h->threads;
+}
+
+/* Refuses what cannot be answered in time. Under queue_lock. */
+static enum code admit(const struct host *h, const struct live *l, struct ask *a, int64_t rows,
+                       struct err *e) {
+    double wait = expected_wait(h, l, a->priority);
     if (h->draining)
         return fail(e, UNAVAILABLE, "the server is shutting down");
-    if (l->waiting >= h->options.queue)
-        return fail(
-            e, OVERLOAD,
-            "'%s' version %llu: Exceeds maximum queue size of %zu requests; try again later",
-            l->model, (unsigned long long)l->version, h->options.queue);
-    a->next = NULL;
-    if (l->last)
-        l->last->next = a;
-    else
-        l->first = a;
-    l->last = a;
-    l->waiting++;
-    h->n_waiting++;
+    if (a->deadline_ns == 0)
+        return OK;
+    uint64_t now = clock_ns();
+    if (a->deadline_ns <= now)
+        return fail(e, TIMEOUT, "the deadline passed before the request was queued");
+    double left = (double)(a->deadline_ns - now);
+    if (wait + batch_cost(l) * (double)rows <= left)
+        return OK;
+    a->retry_ns = (uint64_t)wait;
+    return fail(e, OVERLOAD,
+                "'%s' version %llu: the expected wait of %.0f ms is longer than the %.0f ms this "
+                "request has; try again later",
+                l->model, (unsigned long long)l->version, wait * 1e-6, left * 1e-6);
+}
+
+static size_t queue_limit(const struct host *h, const struct live *l) {
+    size_t own = atomic_load_explicit(&l->queue_limit, memory_order_relaxed);
+    return own ? own : h->options.queue;
+}
+
+static enum code queue_full(const struct host *h, const struct live *l, struct ask *a,
+                            struct err *e) {
+    a->retry_ns = (uint64_t)expected_wait(h, l, a->priority);
+    return fail(e, OVERLOAD,
+                "'%s' version %llu: Exceeds maximum queue size of %zu requests; try again later",
+                l->model, (unsigned long long)l->version, queue_limit(h, l));
+}
+
+/* *shed: an ask of lower priority that had to make room, or NULL. Under queue_lock. */
+static enum code enqueue(struct host *h, struct live *l, struct ask *a, struct ask **shed,
+                         struct err *e) {
+    TRY(admit(h, l, a, a->rows, e));
+    if (l->waiting >= queue_limit(h, l)) {
+        *shed = queue_shed(h, l, a);
+        if (!*shed)
+            return queue_full(h, l, a, e);
+    }
+    queue_put(h, l, a);
     worker_wake(h, l);
     return OK;
 }
 
+enum code host_admit(struct host *h, struct ask *a, struct err *e) {
+    struct live *l = a->live;
+    pthread_mutex_lock(&h->queue_lock);
+    enum code code = admit(h, l, a, 1, e);
+    if (code == OK && l->waiting >= queue_limit(h, l) && !queue_sheds(l, a))
+        code = queue_full(h, l, a, e);
+    pthread_mutex_unlock(&h->queue_lock);
+    return code;
+}
+
 enum code host_route(struct host *h, struct ask *a, struct err *e) {
     struct live *l;
-    TRY(route_ask(h, a->model, a->version, a->alias, &l, e));
+    a->loading = false;
+    TRY(route_ask(h, a->model, a->version, a->alias, &l, &a->split, e));
+    if (a->split)
+        l = split_choose(a->split, a, l);
     if (atomic_load_explicit(&l->state, memory_order_acquire) != LIVE_READY) {
-        enum code code = state_error(h, l, a->version != 0, e);
+        enum code code = state_error(h, a, l, e);
         live_unref(l);
+        split_unref(a->split);
+        a->split = NULL;
         return code;
     }
     a->live = l;
@@ -177,9 +243,19 @@ static enum code submit(struct host *h, struct ask *a, struct err *e) {
         TRY(host_route(h, a, e));
     struct live *l = a->live;
     TRY(bind_ask(l, a, e));
+    if (a->split && a->split->shadow)
+        shadow_begin(h, a);
+    if (a->priority == PRIORITY_NORMAL)
+        a->priority = atomic_load_explicit(&l->priority, memory_order_relaxed);
+    struct ask *shed = NULL;
     pthread_mutex_lock(&h->queue_lock);
-    enum code code = enqueue(h, l, a, e);
+    enum code code = enqueue(h, l, a, &shed, e);
     pthread_mutex_unlock(&h->queue_lock);
+    if (shed)
+        ask_finish(l, shed,
+                   fail(&shed->err, OVERLOAD,
+                        "'%s': made room for a request of higher priority; try again later",
+                        l->model));
     return code;
 }
 
@@ -200,7 +276,9 @@ void host_submit(struct host *h, struct ask *a) {
 
 void ask_end(struct ask *a) {
     live_unref(a->live);
+    split_unref(a->split);
     a->live = NULL;
+    a->split = NULL;
 }
 
 /* --- looking --- */
@@ -212,7 +290,12 @@ static enum code fill_info(const struct route_model *m, struct live *l, struct a
     *out = (struct live_info){.version = l->version,
                               .state = atomic_load(&l->state),
                               .is_default = m->chosen == l,
-                              .created_us = l->created_us};
+                              .withdrawn = atomic_load(&l->withdrawn),
+                              .created_us = l->created_us,
+                              .size_bytes = l->size_bytes};
+    uint64_t began = atomic_load(&l->loading_ns);
+    if (out->state == LIVE_LOADING && began)
+        out->loading_ms = (clock_ns() - began) / 1000000 + 1;
     out->model = arena_str(a, str_of(l->model));
     out->format = arena_str(a, str_of(l->format));
     out->digest = arena_str(a, str_of(l->digest));
@@ -261,7 +344,7 @@ enum code host_list(struct host *h, struct arena *a, struct live_info **out, siz
 enum code host_find(struct host *h, struct str model, uint64_t version, struct str alias,
                     struct arena *a, struct live_info *out, struct err *e) {
     struct live *l;
-    TRY(route_ask(h, model, version, alias, &l, e));
+    TRY(route_ask(h, model, version, alias, &l, NULL, e));
     pthread_rwlock_rdlock(&h->routes_lock);
     const struct route_model *m = route_find(h, model);
     static const struct route_model gone;
@@ -272,6 +355,60 @@ enum code host_find(struct host *h, struct str model, uint64_t version, struct s
 }
 
 /* --- changing --- */
+
+static const struct route_alias *alias_named(const struct route_model *m, struct str name) {
+    for (size_t i = 0; i < m->n_aliases; i++)
+        if (str_is(name, m->aliases[i].name))
+            return &m->aliases[i];
+    return NULL;
+}
+
+static enum code withdraw(const struct route_model *m, struct str alias, uint64_t *from,
+                          uint64_t *to, struct err *e) {
+    const struct route_alias *name = alias.n ? alias_named(m, alias) : NULL;
+    if (alias.n && !name)
+        return fail(e, NOT_FOUND, "model '%s' has no alias '%.*s'", m->name, STR(alias));
+    struct live *l = name ? name->live : m->chosen, *before = name ? name->previous : m->before;
+    if (!l || !live_usable(before) || before == l)
+        return fail(e, NOT_FOUND, "'%s': no version before this one is loaded", m->name);
+    atomic_store(&l->withdrawn, true);
+    *from = l->version;
+    *to = before->version;
+    return OK;
+}
+
+enum code host_withdraw(struct host *h, struct str model, struct str alias, uint64_t *from,
+                        uint64_t *to, struct err *e) {
+    pthread_rwlock_rdlock(&h->routes_lock);
+    const struct route_model *m = route_find(h, model);
+    enum code code = m ? withdraw(m, alias, from, to, e)
+                       : fail(e, NOT_FOUND, "no model '%.*s' here", STR(model));
+    pthread_rwlock_unlock(&h->routes_lock);
+    return code;
+}
+
+void host_restore(struct host *h, struct str model, uint64_t version) {
+    pthread_rwlock_rdlock(&h->routes_lock);
+    const struct route_model *m = route_find(h, model);
+    for (size_t i = 0; m && i < m->n_lives; i++)
+        if (m->lives[i]->version == version)
+            atomic_store(&m->lives[i]->withdrawn, false);
+    pthread_rwlock_unlock(&h->routes_lock);
+}
+
+void host_on_change(struct host *h, void (*fn)(void *ctx), void *ctx) {
+    pthread_mutex_lock(&h->load_lock);
+    h->on_change = fn;
+    h->on_change_ctx = ctx;
+    pthread_mutex_unlock(&h->load_lock);
+}
+
+void host_poke(struct host *h) {
+    pthread_mutex_lock(&h->load_lock);
+    h->poked = true;
+    pthread_cond_signal(&h->load_work);
+    pthread_mutex_unlock(&h->load_lock);
+}
 
 static void command(struct host *h, int kind, struct str model, uint64_t version,
                     host_done_fn *done, void *ctx) {

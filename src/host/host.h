@@ -17,6 +17,7 @@
 #pragma once
 
 #include "graph/model.h"
+#include "host/rollout.h"
 #include "store/store.h"
 
 struct host; /* opaque */
@@ -29,7 +30,9 @@ struct host_options {
     size_t batch;            /* most rows joined in one run; 0: 32, 1: never */
     uint64_t batch_delay_us; /* how long a first ask waits for company while cores are busy; default
                                 0: join only what already waits */
-    size_t memory_bytes;     /* per run */
+    size_t run_bytes;        /* memory of one run; 0: the engine's */
+    size_t memory_bytes;     /* of all loaded versions; beyond it they are loaded on demand and the
+                                least recently used goes; 0: everything stays loaded */
     const struct str *models; /* MODEL[@...] to serve; none: every model of the store */
     size_t n_models;
     bool explicit_only; /* load nothing but by host_load */
@@ -49,6 +52,9 @@ struct ask_tensor {
     struct tensor tensor; /* PLAIN; data borrowed until the answer */
 };
 
+/* Who goes first where several wait. Within one priority: the order they came. */
+enum ask_priority { PRIORITY_HIGH = -1, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_SHADOW };
+
 struct ask {
     /* who: filled by the protocol */
     struct str model;
@@ -60,6 +66,11 @@ struct ask {
     const struct str *want; /* output names; n_want 0: all */
     size_t n_want;
     uint64_t deadline_ns; /* monotonic; 0: none */
+    int priority;         /* enum ask_priority */
+    /* The text that decides where this ask goes when the traffic of its model is split: the value
+     * of a header, a cookie, a field; .n == 0: the client sent none. NULL: there never is one.
+     * Called by host_route on its caller's thread. */
+    struct str (*sticky)(struct ask *a, enum sticky_kind kind, const char *name);
     struct arena *arena;  /* the request's: output tensors are copied there. Used by one thread at a
                              time: the caller must not  touch it between host_submit and done */
     volatile bool cancel; /* set by the loop when the client leaves */
@@ -72,6 +83,9 @@ struct ask {
     /* filled before done: */
     enum code code;
     struct err err;
+    bool loading;      /* UNAVAILABLE because the version is being loaded: ask again when
+                          host_on_change said so */
+    uint64_t retry_ns; /* OVERLOAD: when it is worth to ask again, 0: not known */
     struct live *live; /* reference held until ask_end; NULL when routing failed. Before
                           host_submit: NULL, or from host_route */
     struct ask_tensor *outputs;
@@ -79,7 +93,10 @@ struct ask {
     uint64_t queue_ns, compute_ns;
     size_t batch_rows; /* of the run it was part of */
     /* private to host: */
+    struct split *split;   /* reference until ask_end; not NULL: a split decided the version */
+    struct shadow *shadow; /* a copy is on its way to a second version */
     struct ask *next;
+    double cost_ns; /* expected, when it was queued */
     uint64_t queued_ns;
     struct tensor *bound; /* inputs in the model's order, dtype DT_NONE: default; in arena */
     bool *wanted;         /* per output; NULL: all; in arena */
@@ -91,6 +108,9 @@ struct ask {
  * though it began draining meanwhile), so that what was decoded for a version runs on that version
  * though an alias moved. Any thread; never blocks. */
 MUST_USE enum code host_route(struct host *h, struct ask *a, struct err *e);
+/* Whether an ask with a->live, priority and deadline would be queued now: OVERLOAD as host_submit
+ * would say it, before the work of decoding it. */
+MUST_USE enum code host_admit(struct host *h, struct ask *a, struct err *e);
 void host_submit(struct host *h, struct ask *a); /* any thread; never blocks; a lives until done */
 void ask_end(struct ask *a);                     /* lets go of a->live */
 
@@ -103,10 +123,12 @@ struct live_info {                           /* strings live in the arena given 
     uint64_t version;
     enum live_state state;
     bool is_default; /* what MODEL without a selector means */
+    bool withdrawn;  /* fell back from: see host_withdraw */
     struct str *aliases;
     size_t n_aliases;
     const struct live *live; /* reference held by the arena; NULL when not loaded */
-    uint64_t created_us;
+    uint64_t created_us, size_bytes;
+    uint64_t loading_ms; /* so far; LIVE_LOADING only */
 };
 MUST_USE enum code host_list(struct host *h, struct arena *a, struct live_info **out, size_t *n,
                              struct err *e); /* all versions of all models known */
@@ -129,7 +151,10 @@ bool live_batches(const struct live *l);
 struct span live_part(const struct live *l,
                       const char *name); /* "preprocess": JSON; .n == 0 when absent */
 
+enum shadow_result { SHADOW_SAME, SHADOW_DIFFERENT, SHADOW_FAILED, SHADOW_SKIPPED, SHADOW_N };
+
 struct live_stats {
+    uint64_t shadows[SHADOW_N]; /* as the second version of a split: how its answers compared */
     uint64_t success, failed, rejected, cancelled;         /* asks */
     uint64_t success_ns, queue_ns, compute_ns, rows, runs; /* sums */
     uint64_t last_us;
@@ -137,6 +162,19 @@ struct live_stats {
     uint64_t load_ns, mapped_bytes, packed_bytes;
 };
 void live_stats(const struct live *l, struct live_stats *out);
+
+/* Takes what MODEL@alias (no alias: what MODEL alone) means out of traffic at once: asks go to the
+ * version it meant before, which is kept warm. In memory only, and only until the name moves: the
+ * caller then makes the store say so (store_alias_rollback). NOT_FOUND: nothing to go back to. *to:
+ * the version that answers now. Any thread; never blocks. */
+MUST_USE enum code host_withdraw(struct host *h, struct str model, struct str alias, uint64_t *from,
+                                 uint64_t *to, struct err *e);
+void host_restore(struct host *h, struct str model, uint64_t version); /* undoes it */
+/* fn(ctx) is called on the loading thread after each look at the store that found a change, and
+ * after each load that an ask waits for. Once, before traffic. */
+void host_on_change(struct host *h, void (*fn)(void *ctx), void *ctx);
+/* Look at the store now: this process, or another one that said so, changed it. Any thread. */
+void host_poke(struct host *h);
 
 /* --- changing --- asynchronous; done (may be NULL) is called on the loading thread with the
  * outcome. */

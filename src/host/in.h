@@ -12,29 +12,44 @@
 #include "base/thread.h"
 #include "host/host.h"
 #include "host/loaded.h"
+#include "host/policy.h"
 
 #include <stdatomic.h>
 
 enum { BATCH_CLASSES = 8 }; /* runs of 1, 2, 4, ... 128 rows */
+enum { PRIORITIES = PRIORITY_SHADOW - PRIORITY_HIGH + 1 };
 
 struct live {
     _Atomic long refs;
     char *model; /* owned */
     uint64_t version;
     char digest[SHA256_HEX + 1], *format, *error; /* owned; error: NULL unless FAILED */
-    uint64_t created_us;
-    _Atomic int state; /* enum live_state; written by the loader */
+    uint64_t created_us, size_bytes;
+    _Atomic uint64_t loading_ns; /* when the latest load began */
+    _Atomic int state;           /* enum live_state; written by the loader */
     struct loaded loaded;
     struct live_io *inputs, *outputs; /* in loaded.arena */
     size_t n_inputs, n_outputs;
     bool batches;
 
     /* under queue_lock */
-    struct ask *first, *last;
+    struct ask *first, *last_of[PRIORITIES]; /* queue.c */
     size_t waiting;
+    double backlog[PRIORITIES]; /* expected ns of compute of what waits */
     bool in_ring;
     struct live *ring_next;
-    bool pinned; /* loaded because somebody asked for this version; loader only */
+    _Atomic double weight;  /* share of the cores beside others: 1 */
+    double vtime;           /* ns of compute it was given, divided by its weight (worker.c) */
+    _Atomic bool withdrawn; /* routing by name goes to the version before this one */
+    _Atomic uint64_t shadow_results[SHADOW_N];
+    bool asked; /* loaded because somebody asked for this version; loader only */
+    /* its model's policy; written by the loader */
+    _Atomic int priority;
+    _Atomic size_t queue_limit, batch_limit;
+    bool pinned;
+    _Atomic uint64_t touched_ns; /* last run, or load */
+    size_t bytes;                /* mapped and packed, once loaded; loader only */
+    _Atomic unsigned streak;     /* failed runs without a good one between (circuit.c) */
 
     /* measured cost of a run by row class (batch.c); written under queue_lock */
     double row_ns[BATCH_CLASSES];
@@ -47,9 +62,17 @@ struct live {
         *c_state;
 };
 
+struct split {
+    _Atomic long refs;
+    struct rollout spec;
+    struct live *arms[ROLLOUT_ARMS]; /* references; NULL: no such version */
+    struct live *shadow;
+    _Atomic uint32_t turns, shadow_turns;
+};
+
 struct route_alias {
     char *name;
-    struct live *live; /* reference */
+    struct live *live, *previous; /* references; previous: kept warm, or NULL */
 };
 
 struct route_model { /* immutable once published, but for publishing a new one in its place */
@@ -59,15 +82,18 @@ struct route_model { /* immutable once published, but for publishing a new one i
     struct route_alias *aliases;
     size_t n_aliases;
     struct live *chosen; /* what MODEL alone means; reference; NULL: nothing is ready */
+    struct live *before; /* what it meant before: reference, or NULL */
+    struct split *split; /* reference; NULL: all goes to chosen */
     bool by_hand; /* unloaded by a request, or not loaded yet with explicit_only: polling leaves it
                      alone */
 };
 
 struct command { /* for the loader thread */
     struct command *next;
-    enum { COMMAND_LOAD, COMMAND_UNLOAD } kind;
+    enum { COMMAND_LOAD, COMMAND_UNLOAD, COMMAND_DEMAND, COMMAND_WITHDRAW } kind;
     char model[STORE_NAME_MAX + 1];
     uint64_t version;
+    char reason[160]; /* COMMAND_WITHDRAW */
     host_done_fn *done;
     void *ctx;
 };
@@ -87,19 +113,25 @@ struct host {
     size_t n_models;
 
     pthread_mutex_t queue_lock;
-    pthread_cond_t queue_work, queue_idle;
-    struct live *ring_first, *ring_last;
-    size_t n_waiting, n_running;
+    pthread_cond_t queue_work, queue_express, queue_idle;
+    struct live *ring_first; /* lives with waiting asks, in no order */
+    size_t n_ring;
+    double backlog[PRIORITIES];          /* as in live, of all */
+    double vtime;                        /* of the live that was chosen last */
+    size_t n_waiting, n_running, n_long; /* n_long: of the running, by workers not express */
     bool draining, stopping;
+    _Atomic size_t n_shadows;
 
     pthread_mutex_t load_lock;
     pthread_cond_t load_work;
     struct command *commands;
-    bool load_stopping;
+    bool load_stopping, poked;
+    void (*on_change)(void *ctx);
+    void *on_change_ctx;
     _Atomic bool ready;
 
     pthread_t loader;
-    pthread_t *workers;
+    pthread_t *workers; /* (n_workers): one per core, and the express one */
     int n_workers;
     bool loader_started;
 };
@@ -113,6 +145,20 @@ void live_fail(struct live *l, const struct err *e);
 MUST_USE enum code live_open(struct live *l, struct store *s, size_t memory_bytes, struct err *e);
 MUST_USE enum code live_warm(struct live *l, int threads, struct err *e);
 
+bool live_usable(const struct live *l); /* READY and not withdrawn; NULL: no */
+
+/* split.c */
+struct split *split_new(const struct rollout *spec); /* NULL: out of memory */
+struct split *split_ref(struct split *s);
+void split_unref(struct split *s);
+/* Takes the reference `stable`; a reference to the live this ask goes to. */
+struct live *split_choose(struct split *s, struct ask *a, struct live *stable);
+bool split_shadows(struct split *s, const struct live *primary); /* this ask is copied */
+
+/* shadow.c */
+void shadow_begin(struct host *h, struct ask *a); /* a is bound, not yet queued */
+void shadow_answer(struct ask *a);                /* a is answered, not yet told */
+
 /* route.c */
 struct route_model *route_find(const struct host *h,
                                struct str model); /* under routes_lock; NULL: unknown */
@@ -124,11 +170,21 @@ void route_set_by_hand(struct host *h, struct route_model *m, bool by_hand);
 bool route_by_hand(struct host *h, struct str model);
 MUST_USE enum code route_ask(
     struct host *h, struct str model, uint64_t version, struct str alias, struct live **out,
-    struct err *e); /* a reference to a live that is READY or will say why not */
+    struct split **split,
+    struct err *e); /* a reference to a live that is READY or will say why not; split (may be NULL
+                       when nobody asks): a reference where one decides, else NULL */
 
 /* bind.c */
 MUST_USE enum code bind_ask(const struct live *l, struct ask *a,
                             struct err *e); /* fills bound, wanted, rows */
+
+/* queue.c: under queue_lock */
+void queue_put(struct host *h, struct live *l, struct ask *a);
+/* The one behind `before`; NULL: the first. */
+struct ask *queue_take(struct host *h, struct live *l, struct ask *before);
+/* The last ask of the lowest priority below that of for_whom, taken out; NULL: there is none. */
+struct ask *queue_shed(struct host *h, struct live *l, const struct ask *for_whom);
+bool queue_sheds(const struct live *l, const struct ask *for_whom); /* there is one */
 
 /* batch.c */
 struct batch {
@@ -136,8 +192,10 @@ struct batch {
     struct ask *dropped; /* cancelled or past their deadline: to be finished without a run */
     size_t n_asks;
     int64_t rows;
+    bool shadow;
 };
-void batch_take(struct live *l, size_t most_rows, struct batch *out); /* under queue_lock */
+/* Under queue_lock. alone: no other live has anything waiting. */
+void batch_take(struct host *h, struct live *l, bool alone, struct batch *out);
 struct batch_memory { /* per worker; grows, is kept */
     void *bytes;
     size_t room;
@@ -148,9 +206,40 @@ void batch_learn(struct live *l, int64_t rows, uint64_t compute_ns); /* under qu
 int batch_cores(const struct live *l, int total);
 void ask_finish(struct live *l, struct ask *a, enum code code);
 
+double batch_cost(const struct live *l); /* ns per row at best; 0: not known yet */
+
 /* worker.c */
 void *worker_main(void *host);
+void *worker_express(void *host);
 void worker_wake(struct host *h, struct live *l); /* under queue_lock: l has work */
+
+/* entry.c: the loading thread's */
+struct known { /* of one model; in an arena, as long as one look at the store */
+    const struct store_info *infos; /* versions, newest first */
+    size_t n;
+    const struct store_alias *aliases;
+    size_t n_aliases;
+    struct rollout rollout;
+    struct policy policy;
+};
+
+struct str known_model(const struct known *k);
+const struct wish *wish_for(const struct host *h, struct str model);
+struct live *entry_live(const struct route_model *m, uint64_t version);
+bool entry_wants(const struct host *h, const struct known *k, const struct live *l);
+void entry_publish_known(struct host *h, const struct known *k);
+void entry_publish_final(struct host *h, const struct known *k);
+/* Publishes the model's entry with `to` wherever `from` was; false: out of memory. */
+bool entry_replace(struct host *h, struct live *from, struct live *to);
+
+/* budget.c: the loading thread's */
+/* Room for a version of this size within the budget. evict: others may be unloaded for it. */
+bool budget_room(struct host *h, uint64_t bytes, bool evict);
+void budget_note(struct host *h, struct live *l); /* l was loaded: how much it really takes */
+
+/* circuit.c */
+void circuit_note(struct host *h, struct live *l, enum code code, const struct err *e);
+MUST_USE enum code circuit_obey(struct host *h, const struct command *c, struct err *e);
 
 /* load.c */
 void *loader_main(void *host);

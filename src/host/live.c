@@ -100,6 +100,8 @@ struct live *live_new(struct str model, const struct store_info *info) {
     l->format = copy(info->format);
     l->version = info->version;
     l->created_us = info->created_us;
+    l->size_bytes = info->size_bytes;
+    l->weight = 1;
     size_t n = info->digest.n < SHA256_HEX ? info->digest.n : SHA256_HEX;
     if (n)
         memcpy(l->digest, info->digest.p, n);
@@ -113,6 +115,11 @@ struct live *live_new(struct str model, const struct store_info *info) {
 struct live *live_ref(struct live *l) {
     atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
     return l;
+}
+
+bool live_usable(const struct live *l) {
+    return l && atomic_load_explicit(&l->state, memory_order_acquire) == LIVE_READY &&
+           !atomic_load_explicit(&l->withdrawn, memory_order_relaxed);
 }
 
 static void drop_counters(struct live *l) {
@@ -268,6 +275,8 @@ void live_stats(const struct live *l, struct live_stats *out) {
         .waiting = l->waiting,
         .load_ns = l->loaded.load_ns,
     };
+    for (int i = 0; i < SHADOW_N; i++)
+        out->shadows[i] = atomic_load(&l->shadow_results[i]);
     if (l->loaded.session) {
         struct session_memory m;
         session_memory(l->loaded.session, &m);

@@ -20,6 +20,8 @@
 
 enum { LIST_ARENA_BYTES = 64 << 20, LOADER_NICE = 10 };
 
+/* --- what the store says --- */
+
 static void note_state(struct live *l, const char *message, uint64_t ns) {
     log_event(LOG_INFO, message, 3,
               (struct log_field[]){LOG_S("model", str_of(l->model)), LOG_I("version", l->version),
@@ -29,8 +31,9 @@ static void note_state(struct live *l, const char *message, uint64_t ns) {
 static void load(struct host *h, struct live *l) {
     struct err e;
     uint64_t began = clock_ns();
+    atomic_store(&l->loading_ns, began);
     atomic_store(&l->state, LIVE_LOADING);
-    enum code code = live_open(l, h->options.store, h->options.memory_bytes, &e);
+    enum code code = live_open(l, h->options.store, h->options.run_bytes, &e);
     if (code == OK)
         code = live_warm(l, h->threads, &e);
     if (code == OK) {
@@ -38,6 +41,7 @@ static void load(struct host *h, struct live *l) {
         counter_set(l->c_load, (int64_t)(l->loaded.load_ns / 1000000));
         counter_set(l->c_bytes, (int64_t)store_version_mapped_bytes(l->loaded.version));
         counter_set(l->c_state, 1);
+        budget_note(h, l);
         atomic_store(&l->state, LIVE_READY);
         note_state(l, "loaded", l->loaded.load_ns);
     } else {
@@ -49,229 +53,105 @@ static void load(struct host *h, struct live *l) {
     }
 }
 
-/* --- building an entry --- */
-
-static struct live *live_of(const struct route_model *m, uint64_t version) {
-    for (size_t i = 0; m && i < m->n_lives; i++)
-        if (m->lives[i]->version == version)
-            return m->lives[i];
-    return NULL;
-}
-
-static struct live *alias_of(const struct route_model *m, struct str name) {
-    for (size_t i = 0; m && i < m->n_aliases; i++)
-        if (str_is(name, m->aliases[i].name))
-            return m->aliases[i].live;
-    return NULL;
-}
-
-static bool is_ready(const struct live *l) { return l && atomic_load(&l->state) == LIVE_READY; }
-
-static size_t count_aliases(const struct store_info *infos, size_t n) {
-    size_t total = 0;
-    for (size_t i = 0; i < n; i++)
-        total += infos[i].n_aliases;
-    return total;
-}
-
-/* An entry with a live per version, taken over from `old` where it has one; no names yet. */
-static struct route_model *entry_new(const struct route_model *old, const struct store_info *infos,
-                                     size_t n) {
-    struct route_model *m = mem_zalloc(1, sizeof *m);
-    if (!m)
-        return NULL;
-    m->lives = mem_zalloc(n, sizeof *m->lives);
-    m->aliases = mem_zalloc(count_aliases(infos, n), sizeof *m->aliases);
-    m->name = mem_alloc(infos[0].model.n + 1);
-    if (!m->lives || !m->aliases || !m->name)
-        goto failed;
-    memcpy(m->name, infos[0].model.p, infos[0].model.n);
-    m->name[infos[0].model.n] = '\0';
-    m->by_hand = old && old->by_hand;
-    for (size_t i = 0; i < n; i++) {
-        struct live *l = live_of(old, infos[i].version);
-        l = l ? live_ref(l) : live_new(infos[0].model, &infos[i]);
-        if (!l)
-            goto failed;
-        m->lives[m->n_lives++] = l;
-    }
-    return m;
-failed:
-    route_model_free(m);
-    return NULL;
-}
-
-static bool entry_add_alias(struct route_model *m, struct str name, struct live *l) {
-    char *copy = mem_alloc(name.n + 1);
-    if (!copy)
-        return false;
-    memcpy(copy, name.p, name.n);
-    copy[name.n] = '\0';
-    m->aliases[m->n_aliases++] = (struct route_alias){copy, live_ref(l)};
-    return true;
-}
-
-/* Names: an alias whose target is not ready stays where it was, if that still answers. */
-static bool entry_add_aliases(struct route_model *m, const struct route_model *old,
-                              const struct store_info *infos, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < infos[i].n_aliases; k++) {
-            struct live *target = live_of(m, infos[i].version),
-                        *before = alias_of(old, infos[i].aliases[k]);
-            if (!is_ready(target) && is_ready(before))
-                target = before;
-            if (!entry_add_alias(m, infos[i].aliases[k], target))
-                return false;
-        }
-    return true;
-}
-
-/* --- what should be loaded --- */
-
-static const struct wish *wish_for(const struct host *h, struct str model) {
-    for (size_t i = 0; i < h->options.n_models; i++)
-        if (str_eq(h->wishes[i].ref.model, model))
-            return &h->wishes[i];
-    return NULL;
-}
-
-static uint64_t alias_version(const struct store_info *infos, size_t n, struct str alias) {
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < infos[i].n_aliases; k++)
-            if (str_eq(infos[i].aliases[k], alias))
-                return infos[i].version;
-    return 0;
-}
-
-/* The version MODEL alone means: the command line's selector, the alias prod, the newest. */
-static uint64_t chosen_version(const struct host *h, const struct store_info *infos, size_t n) {
-    const struct wish *w = wish_for(h, infos[0].model);
-    uint64_t version = 0;
-    if (w && w->ref.version)
-        return w->ref.version;
-    if (w && w->ref.alias.n)
-        version = alias_version(infos, n, w->ref.alias);
-    if (!version)
-        version = alias_version(infos, n, LIT("prod"));
-    return version ? version : infos[0].version;
-}
-
-static bool wanted(const struct host *h, const struct store_info *infos, size_t n, size_t i,
-                   const struct live *l) {
-    return l->pinned || infos[i].n_aliases || infos[i].version == chosen_version(h, infos, n);
-}
-
-static bool needs_load(const struct live *l) { return atomic_load(&l->state) == LIVE_UNLOADED; }
-
-static struct live *choose(const struct route_model *m, const struct route_model *old,
-                           uint64_t version) {
-    struct live *l = live_of(m, version);
-    if (is_ready(l))
-        return l;
-    if (old && is_ready(old->chosen))
-        return old->chosen;
+static bool is_hot(const struct route_model *m) {
     for (size_t i = 0; i < m->n_lives; i++)
-        if (is_ready(m->lives[i]))
-            return m->lives[i];
-    return l;
+        if (atomic_load(&m->lives[i]->state) == LIVE_READY)
+            return true;
+    return false;
 }
 
-/* Replaces lives nobody asks for by unloaded ones. */
-static bool entry_unload_rest(const struct host *h, struct route_model *m,
-                              const struct store_info *infos, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        struct live *l = m->lives[i];
-        bool idle =
-            !wanted(h, infos, n, i, l) && l != m->chosen && atomic_load(&l->state) == LIVE_READY;
-        for (size_t k = 0; idle && k < m->n_aliases; k++)
-            idle = m->aliases[k].live != l;
-        if (!idle && !m->by_hand)
+/* With a memory budget only the new versions of a model in use push others out; the rest is loaded
+ * while there is room, and on demand. */
+static void follow_model(struct host *h, const struct known *k) {
+    entry_publish_known(h, k);
+    const struct route_model *m = route_find(h, known_model(k));
+    for (size_t i = 0; m && !m->by_hand && i < k->n; i++) {
+        struct live *l = entry_live(m, k->infos[i].version);
+        if (!l || !entry_wants(h, k, l) || atomic_load(&l->state) != LIVE_UNLOADED)
             continue;
-        struct live *fresh = live_new(infos[0].model, &infos[i]);
-        if (!fresh)
-            return false;
-        m->lives[i] = fresh;
-        live_unref(l);
-    }
-    return true;
-}
-
-static void publish_final(struct host *h, const struct store_info *infos, size_t n) {
-    const struct route_model *old =
-        route_find(h, infos[0].model); /* only this thread writes: no lock to read */
-    struct route_model *m = entry_new(old, infos, n);
-    if (!m)
-        return;
-    struct live *chosen = m->by_hand ? NULL : choose(m, old, chosen_version(h, infos, n));
-    m->chosen = chosen ? live_ref(chosen) : NULL;
-    if ((m->by_hand || entry_add_aliases(m, old, infos, n)) && entry_unload_rest(h, m, infos, n))
-        route_publish(h, m);
-    else
-        route_model_free(m);
-}
-
-/* First publication: new versions are known (and asks for them wait), names are still where they
- * were. */
-static void publish_known(struct host *h, const struct store_info *infos, size_t n) {
-    const struct route_model *old = route_find(h, infos[0].model);
-    struct route_model *m = entry_new(old, infos, n);
-    if (!m)
-        return;
-    if (!old)
-        m->by_hand = h->options.explicit_only;
-    if (!m->by_hand) {
-        struct live *l =
-            old && is_ready(old->chosen) ? old->chosen : live_of(m, chosen_version(h, infos, n));
-        m->chosen = l ? live_ref(l) : NULL;
-        if (!entry_add_aliases(m, old, infos, n)) {
-            route_model_free(m);
-            return;
-        }
-    }
-    route_publish(h, m);
-}
-
-static void follow_model(struct host *h, const struct store_info *infos, size_t n) {
-    publish_known(h, infos, n);
-    const struct route_model *m = route_find(h, infos[0].model);
-    for (size_t i = 0; m && !m->by_hand && i < n; i++) {
-        struct live *l = live_of(m, infos[i].version);
-        if (l && wanted(h, infos, n, i, l) && needs_load(l))
+        if (budget_room(h, k->infos[i].size_bytes, is_hot(m)))
             load(h, l);
+        m = route_find(h, known_model(k)); /* making room may have replaced it */
     }
-    publish_final(h, infos, n);
+    entry_publish_final(h, k);
 }
 
-static size_t group(const struct store_info *infos, size_t n) {
-    size_t k = 1;
-    while (k < n && str_eq(infos[k].model, infos[0].model))
-        k++;
+/* Both lists are in the order of names. */
+static void drop_absent(struct host *h, const struct store_info *infos, size_t n) {
+    for (size_t i = h->n_models; i-- > 0;) {
+        struct str name = str_of(h->models[i]->name);
+        while (n && str_cmp(infos[n - 1].model, name) > 0)
+            n--;
+        if (n == 0 || !str_eq(infos[n - 1].model, name))
+            route_drop(h, h->models[i]->name);
+    }
+}
+
+struct look { /* at the whole store: three lists in the order of model names */
+    struct store_info *infos;
+    struct store_alias *aliases;
+    struct store_setting *settings;
+    size_t n, n_aliases, n_settings;
+};
+
+static enum code look(struct host *h, struct arena *a, struct look *out, struct err *e) {
+    struct store *s = h->options.store;
+    TRY(store_list(s, (struct str){0}, a, &out->infos, &out->n, e));
+    TRY(store_aliases(s, (struct str){0}, a, &out->aliases, &out->n_aliases, e));
+    return store_settings(s, (struct str){0}, a, &out->settings, &out->n_settings, e);
+}
+
+/* A setting this program cannot read (a newer one wrote it) is as good as none. */
+static void take_setting(struct known *k, const struct store_setting *s) {
+    struct err e;
+    bool bad =
+        (str_eq(s->name, ROLLOUT_SETTING) && rollout_parse(s->value, &k->rollout, &e) != OK) ||
+        (str_eq(s->name, POLICY_SETTING) && policy_parse(s->value, &k->policy, &e) != OK);
+    if (bad)
+        log_event(LOG_WARN, "setting ignored", 3,
+                  (struct log_field[]){LOG_S("model", s->model), LOG_S("setting", s->name),
+                                       LOG_S("error", str_of(e.text))});
+}
+
+/* The model that begins at infos[0], taken off the front of all three lists. */
+static struct known take_known(struct look *l) {
+    struct known k = {.infos = l->infos, .aliases = l->aliases};
+    policy_default(&k.policy);
+    struct str model = l->infos[0].model;
+    while (k.n < l->n && str_eq(l->infos[k.n].model, model))
+        k.n++;
+    while (k.n_aliases < l->n_aliases && str_eq(l->aliases[k.n_aliases].model, model))
+        k.n_aliases++;
+    size_t s = 0;
+    for (; s < l->n_settings && str_eq(l->settings[s].model, model); s++)
+        take_setting(&k, &l->settings[s]);
+    *l = (struct look){l->infos + k.n, l->aliases + k.n_aliases,   l->settings + s,
+                       l->n - k.n,     l->n_aliases - k.n_aliases, l->n_settings - s};
     return k;
 }
 
-static void drop_absent(struct host *h, const struct store_info *infos, size_t n) {
-    for (size_t i = h->n_models; i-- > 0;) {
-        bool present = false;
-        for (size_t k = 0; k < n && !present; k++)
-            present = str_is(infos[k].model, h->models[i]->name);
-        if (!present)
-            route_drop(h, h->models[i]->name);
+/* Settings of a model whose last version is gone have no versions to belong to. */
+static void skip_orphans(struct look *l) {
+    while (l->n_settings && str_cmp(l->settings[0].model, l->infos[0].model) < 0) {
+        l->settings++;
+        l->n_settings--;
     }
 }
 
 static enum code follow_store(struct host *h, struct err *e) {
     struct arena a;
-    struct store_info *infos;
-    size_t n;
+    struct look l = {0};
     arena_init(&a, LIST_ARENA_BYTES);
-    enum code code = store_list(h->options.store, (struct str){0}, &a, &infos, &n, e);
-    for (size_t i = 0, k; code == OK && i < n; i += k) {
-        k = group(infos + i, n - i);
-        if (h->options.n_models == 0 || wish_for(h, infos[i].model))
-            follow_model(h, infos + i, k);
+    enum code code = look(h, &a, &l, e);
+    const struct look all = l;
+    while (code == OK && l.n) {
+        skip_orphans(&l);
+        struct known k = take_known(&l);
+        if (h->options.n_models == 0 || wish_for(h, known_model(&k)))
+            follow_model(h, &k);
     }
     if (code == OK)
-        drop_absent(h, infos, n);
+        drop_absent(h, all.infos, all.n);
     arena_deinit(&a);
     return code;
 }
@@ -293,13 +173,13 @@ static enum code command_load(struct host *h, const struct command *c, struct er
     struct route_model *m = route_find(h, str_of(c->model));
     if (!m)
         return fail(e, NOT_FOUND, "failed to load '%s', no such model in the store", c->model);
-    struct live *l = c->version ? live_of(m, c->version) : NULL;
+    struct live *l = c->version ? entry_live(m, c->version) : NULL;
     if (c->version && !l)
         return fail(e, NOT_FOUND, "failed to load '%s', no version %llu", c->model,
                     (unsigned long long)c->version);
     route_set_by_hand(h, m, false);
     if (l) {
-        l->pinned = true;
+        l->asked = true;
         if (atomic_load(&l->state) != LIVE_READY)
             load(h, l);
     }
@@ -315,13 +195,32 @@ static enum code command_unload(struct host *h, const struct command *c, struct 
         return fail(e, NOT_FOUND, "failed to unload '%s', no such model in the store", c->model);
     route_set_by_hand(h, m, true);
     for (size_t i = 0; i < m->n_lives; i++)
-        m->lives[i]->pinned = false;
+        m->lives[i]->asked = false;
+    return OK;
+}
+
+/* An ask waits for it. */
+static enum code command_demand(struct host *h, const struct command *c, struct err *e) {
+    struct route_model *m = route_find(h, str_of(c->model));
+    struct live *l = m ? entry_live(m, c->version) : NULL;
+    if (!l || atomic_load(&l->state) != LIVE_LOADING)
+        return OK;
+    l->asked = true;
+    if (budget_room(h, l->size_bytes, true)) {
+        load(h, l);
+        return OK;
+    }
+    (void)fail(e, UNAVAILABLE,
+               "it needs %llu MB, the memory budget is %zu MB, and what is loaded is pinned or "
+               "busy",
+               (unsigned long long)l->size_bytes >> 20, h->options.memory_bytes >> 20);
+    live_fail(l, e);
     return OK;
 }
 
 static enum code outcome(struct host *h, const struct command *c, struct err *e) {
     struct live *l;
-    TRY(route_ask(h, str_of(c->model), c->version, (struct str){0}, &l, e));
+    TRY(route_ask(h, str_of(c->model), c->version, (struct str){0}, &l, NULL, e));
     enum code code = OK;
     if (atomic_load(&l->state) != LIVE_READY)
         code = fail(e, UNAVAILABLE, "failed to load '%s': %s", c->model,
@@ -330,28 +229,49 @@ static enum code outcome(struct host *h, const struct command *c, struct err *e)
     return code;
 }
 
+static enum code obey_kind(struct host *h, const struct command *c, struct err *e) {
+    switch (c->kind) {
+    case COMMAND_LOAD: return command_load(h, c, e);
+    case COMMAND_UNLOAD: return command_unload(h, c, e);
+    case COMMAND_DEMAND: return command_demand(h, c, e);
+    case COMMAND_WITHDRAW: return circuit_obey(h, c, e);
+    }
+    return OK;
+}
+
+static void tell(struct host *h) {
+    pthread_mutex_lock(&h->load_lock);
+    void (*fn)(void *) = h->on_change;
+    void *ctx = h->on_change_ctx;
+    pthread_mutex_unlock(&h->load_lock);
+    if (fn)
+        fn(ctx);
+}
+
 static void obey(struct host *h, struct command *c) {
     struct err e;
-    enum code code = c->kind == COMMAND_LOAD ? command_load(h, c, &e) : command_unload(h, c, &e);
-    if (code == OK)
+    enum code code = obey_kind(h, c, &e);
+    if (code == OK && c->kind != COMMAND_DEMAND)
         code = follow_store(h, &e);
     if (code == OK && c->kind == COMMAND_LOAD)
         code = outcome(h, c, &e);
     if (c->done)
         c->done(c->ctx, code, code == OK ? NULL : &e);
     mem_free(c);
+    tell(h);
 }
 
 static struct command *next_command(struct host *h, bool *stop) {
     pthread_mutex_lock(&h->load_lock);
     uint64_t until = clock_ns() + h->options.poll_ms * 1000000u;
-    while (!h->commands && !h->load_stopping &&
+    while (!h->commands && !h->load_stopping && !h->poked &&
            thread_cond_wait_until(&h->load_work, &h->load_lock, until)) {
     }
     struct command *c = h->commands;
     if (c)
         h->commands = c->next;
     *stop = h->load_stopping;
+    h->poked = false;
     pthread_mutex_unlock(&h->load_lock);
     return c;
 }
@@ -364,6 +284,7 @@ static void poll_store(struct host *h, uint64_t *seen) {
         code = follow_store(h, &e);
         if (code == OK)
             *seen = now;
+        tell(h);
     }
     if (code != OK)
         log_event(LOG_ERROR, "store", 1, (struct log_field[]){LOG_S("error", str_of(e.text))});

@@ -38,9 +38,12 @@ void route_model_free(struct route_model *m) {
         live_unref(m->lives[i]);
     for (size_t i = 0; i < m->n_aliases; i++) {
         live_unref(m->aliases[i].live);
+        live_unref(m->aliases[i].previous);
         mem_free(m->aliases[i].name);
     }
     live_unref(m->chosen);
+    live_unref(m->before);
+    split_unref(m->split);
     mem_free(m->lives);
     mem_free(m->aliases);
     mem_free(m->name);
@@ -103,6 +106,13 @@ bool route_by_hand(struct host *h, struct str model) {
     return by_hand;
 }
 
+/* Where a name points, or pointed before when that was withdrawn. */
+static struct live *standing(struct live *l, struct live *previous) {
+    return l && atomic_load_explicit(&l->withdrawn, memory_order_relaxed) && live_usable(previous)
+               ? previous
+               : l;
+}
+
 static struct live *pick(const struct route_model *m, uint64_t version, struct str alias) {
     if (version) {
         for (size_t i = 0; i < m->n_lives; i++)
@@ -113,11 +123,11 @@ static struct live *pick(const struct route_model *m, uint64_t version, struct s
     if (alias.n) {
         for (size_t i = 0; i < m->n_aliases; i++)
             if (str_is(alias, m->aliases[i].name))
-                return m->aliases[i].live;
+                return standing(m->aliases[i].live, m->aliases[i].previous);
         return NULL;
     }
     if (m->chosen)
-        return m->chosen;
+        return standing(m->chosen, m->before);
     return m->n_lives ? m->lives[0] : NULL; /* not ready: its state says why */
 }
 
@@ -136,13 +146,15 @@ static enum code none(struct str model, const struct route_model *m, uint64_t ve
 }
 
 enum code route_ask(struct host *h, struct str model, uint64_t version, struct str alias,
-                    struct live **out, struct err *e) {
+                    struct live **out, struct split **split, struct err *e) {
     pthread_rwlock_rdlock(&h->routes_lock);
     const struct route_model *m = route_find(h, model);
     struct live *l = m ? pick(m, version, alias) : NULL;
     enum code code = l ? OK : none(model, m, version, alias, e);
     if (l)
         *out = live_ref(l);
+    if (l && split)
+        *split = m->split && !version && !alias.n ? split_ref(m->split) : NULL;
     pthread_rwlock_unlock(&h->routes_lock);
     return code;
 }

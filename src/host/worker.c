@@ -1,37 +1,83 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Executor threads: take a live with waiting asks from the ring, join a batch, run it, go on.
+/* Executor threads: choose a live with waiting asks, join a batch, run it, go on.
  *
- * Lives take turns (the ring), so a busy model does not starve another. The core ledger decides how
- * many cores a run gets: all of them when nobody else waits, one when others do. */
+ * 1. Higher priorities first. Among equals the live that was given the least compute so far,
+ * divided by its weight, is next: cores are shared between models by weight, and a busy model does
+ * not starve another. One that comes back after a pause has saved nothing up.
+ * 2. The core ledger decides how many cores a run gets: all of them when nobody else waits, one
+ * when others do.
+ * 3. When every worker is in the middle of something, short runs (measured) do not wait behind long
+ * ones: the express worker takes them, on one core that it shares with whoever has it.
+ * 4. Shadows run only while nothing else is running or waiting, or on a core nobody uses. */
 #include "host/in.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "plan/cores.h"
 
+#define SHORT_RUN_NS 5e6
+
+static bool is_short(const struct live *l, int64_t rows) {
+    double cost = batch_cost(l);
+    return cost > 0 && cost * (double)rows < SHORT_RUN_NS;
+}
+
+/* Every worker is in a long run. */
+static bool all_long(const struct host *h) { return h->n_long >= (size_t)h->threads; }
+
 void worker_wake(struct host *h, struct live *l) {
     if (!l->in_ring) {
         l->in_ring = true;
-        l->ring_next = NULL;
-        if (h->ring_last)
-            h->ring_last->ring_next = l;
-        else
-            h->ring_first = l;
-        h->ring_last = l;
+        h->n_ring++;
+        l->ring_next = h->ring_first;
+        h->ring_first = l;
+        if (l->vtime < h->vtime)
+            l->vtime = h->vtime;
     }
-    pthread_cond_signal(&h->queue_work);
+    /* busy workers look at the ring before they sleep */
+    pthread_cond_signal(all_long(h) ? &h->queue_express : &h->queue_work);
 }
 
-static struct live *next_live(struct host *h) {
-    while (!h->ring_first && !h->stopping)
-        pthread_cond_wait(&h->queue_work, &h->queue_lock);
-    struct live *l = h->ring_first;
-    if (l) {
-        h->ring_first = l->ring_next;
-        if (!h->ring_first)
-            h->ring_last = NULL;
-        l->in_ring = false;
-    }
+static bool may_shadow(const struct host *h) {
+    size_t others = h->threads > 1 ? (size_t)h->threads - 1 : 1;
+    return h->stopping || h->n_running < others;
+}
+
+/* Whether an express worker, or any, may take l's first ask. */
+static bool eligible(const struct host *h, const struct live *l, bool express) {
+    if (l->first->priority >= PRIORITY_SHADOW)
+        return !express && may_shadow(h);
+    return !express || is_short(l, l->first->rows);
+}
+
+static bool goes_before(const struct live *a, const struct live *b) {
+    if (a->first->priority != b->first->priority)
+        return a->first->priority < b->first->priority;
+    return a->vtime < b->vtime;
+}
+
+/* The live whose turn it is, taken out of the ring; NULL: nothing that this worker may take. */
+static struct live *choose(struct host *h, bool express) {
+    struct live **best = NULL;
+    if (express && !all_long(h))
+        return NULL;
+    for (struct live **at = &h->ring_first; *at; at = &(*at)->ring_next)
+        if (eligible(h, *at, express) && (!best || goes_before(*at, *best)))
+            best = at;
+    if (!best)
+        return NULL;
+    struct live *l = *best;
+    *best = l->ring_next;
+    l->in_ring = false;
+    h->n_ring--;
+    h->vtime = l->vtime;
+    return l;
+}
+
+static struct live *next_live(struct host *h, bool express) {
+    struct live *l;
+    while ((l = choose(h, express)) == NULL && !h->stopping)
+        pthread_cond_wait(express ? &h->queue_express : &h->queue_work, &h->queue_lock);
     return l;
 }
 
@@ -48,37 +94,42 @@ static void finish_dropped(struct live *l, struct ask *a) {
     }
 }
 
-static void run_batch(struct host *h, struct live *l, struct batch *b, int want,
-                      struct batch_memory *m) {
+static uint64_t run_batch(struct host *h, struct live *l, struct batch *b, int want,
+                          struct batch_memory *m) {
     finish_dropped(l, b->dropped);
     if (!b->first)
-        return;
-    int cores = cores_take(want);
+        return 0;
+    int cores = want ? cores_take(want) : 0;
     uint64_t began = clock_ns();
-    batch_run(h, l, b, cores, m);
+    batch_run(h, l, b, cores ? cores : 1, m);
     uint64_t ns = clock_ns() - began;
     cores_give(cores);
-    pthread_mutex_lock(&h->queue_lock);
-    batch_learn(l, b->rows, ns);
-    pthread_mutex_unlock(&h->queue_lock);
+    return ns;
 }
 
 /* One turn: under queue_lock on entry and exit. */
-static void turn(struct host *h, struct live *l, struct batch_memory *m) {
+static void turn(struct host *h, struct live *l, bool express, struct batch_memory *m) {
     struct batch b;
     live_ref(l); /* the asks' references end with them */
-    size_t before = l->waiting;
-    batch_take(l, h->options.batch, &b);
-    h->n_waiting -= before - l->waiting;
+    batch_take(h, l, h->ring_first == NULL, &b);
     if (l->waiting)
         worker_wake(h, l);
-    int want = h->n_waiting ? 1 : batch_cores(l, h->threads);
+    bool others = h->n_waiting > atomic_load_explicit(&h->n_shadows, memory_order_relaxed);
+    int want = express ? 0 : others || b.shadow ? 1 : batch_cores(l, h->threads);
     counter_set(l->c_queue_depth, (int64_t)l->waiting);
+    bool is_long = !express && !is_short(l, b.rows);
     h->n_running++;
+    h->n_long += is_long;
+    if (is_long && all_long(h) && h->ring_first)
+        pthread_cond_signal(&h->queue_express);
     pthread_mutex_unlock(&h->queue_lock);
-    run_batch(h, l, &b, want, m);
+    uint64_t ns = run_batch(h, l, &b, want, m);
     pthread_mutex_lock(&h->queue_lock);
+    if (ns && !express)
+        batch_learn(l, b.rows, ns);
+    l->vtime += (double)ns / l->weight;
     h->n_running--;
+    h->n_long -= is_long;
     if (h->n_waiting == 0 && h->n_running == 0)
         pthread_cond_broadcast(&h->queue_idle);
     pthread_mutex_unlock(&h->queue_lock);
@@ -86,13 +137,15 @@ static void turn(struct host *h, struct live *l, struct batch_memory *m) {
     pthread_mutex_lock(&h->queue_lock);
 }
 
-void *worker_main(void *arg) {
-    struct host *h = arg;
+static void *work(struct host *h, bool express) {
     struct batch_memory memory = {0};
     pthread_mutex_lock(&h->queue_lock);
-    for (struct live *l; (l = next_live(h)) != NULL;)
-        turn(h, l, &memory);
+    for (struct live *l; (l = next_live(h, express)) != NULL;)
+        turn(h, l, express, &memory);
     pthread_mutex_unlock(&h->queue_lock);
     mem_free(memory.bytes);
     return NULL;
 }
+
+void *worker_main(void *host) { return work(host, false); }
+void *worker_express(void *host) { return work(host, true); }

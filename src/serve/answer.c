@@ -111,6 +111,15 @@ struct str answer_error_body(const struct request *r, struct arena *a, const str
     return text.p ? text : LIT("{\"error\":\"out of memory\"}");
 }
 
+/* Whole seconds (RFC 9110 §10.2.3), rounded up. */
+static struct str retry_text(struct request *r) {
+    uint64_t seconds = (r->retry_ns + 999999999) / 1000000000;
+    if (seconds <= 1)
+        return LIT("1");
+    const char *text = arena_printf(r->arena, "%llu", (unsigned long long)seconds);
+    return text ? str_of(text) : LIT("1");
+}
+
 /* The request's data is kept out of it: only headers of the answer so far go. */
 void answer_error(struct request *r, const struct err *e) {
     int status = err_http(e->code);
@@ -120,7 +129,7 @@ void answer_error(struct request *r, const struct err *e) {
     struct str body = answer_error_body(r, r->arena, e);
     answer_span(r, (struct span){(const uint8_t *)body.p, body.n});
     if (status == 429 || status == 503)
-        answer_header(r, "Retry-After", LIT("1"));
+        answer_header(r, "Retry-After", retry_text(r));
     if (status == 401)
         answer_header(r, "WWW-Authenticate", LIT("Bearer"));
     if (status == 405 && r->allow)

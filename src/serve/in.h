@@ -20,6 +20,15 @@ struct loop_thread { /* owned by its loop's thread */
     struct server *server;
     struct loop *loop;
     struct http_listener *listener;
+    struct http_listener *admin; /* loop 0 only; NULL: none */
+    struct entrance {            /* what net's handlers get: which listener */
+        struct loop_thread *thread;
+        bool admin;
+    } front, back;
+    int listening;          /* listeners that are still draining */
+    struct request *parked; /* wait for a version to load */
+    struct loop_job change_job;
+    _Atomic bool change_posted;
     struct loop_timer *tick;
     struct meter meter;
     struct trail trail;
@@ -41,7 +50,7 @@ struct server {
     struct side *side;
     struct loop_thread *loops; /* (n_loops) owned */
     int n_loops;
-    char address[SERVER_ADDRESS];
+    char address[SERVER_ADDRESS], admin_address[SERVER_ADDRESS];
     _Atomic int signals;          /* how often draining was asked for */
     _Atomic bool unready;         /* readiness is false: draining began */
     _Atomic bool refusing;        /* new requests get 503 */
@@ -50,5 +59,7 @@ struct server {
     bool drain_started;
 };
 
-/* phase.c: the handler that net calls; ctx is a struct loop_thread. */
-void phase_handler(struct loop_thread *t, struct http_handler *out);
+/* phase.c: the handler that net calls; ctx is a struct entrance. */
+void phase_handler(struct entrance *in, struct http_handler *out);
+/* Requests that waited for a version to load try again. Loop's thread. */
+void phase_unpark(struct loop_thread *t);

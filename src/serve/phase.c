@@ -10,12 +10,14 @@
 #include "serve/coding.h"
 #include "serve/in.h"
 #include "serve/stream.h"
+#include "serve/trace.h"
 
 enum {
     ASIDE_BYTES = 128 << 10, /* longer bodies and answers are worked on by a side thread */
     REFUSED_BODY =
         64 << 10, /* a request refused at its head is read when its body is no longer than this */
-    PAGE_BODY = 1 << 20, /* of a page's request */
+    PAGE_BODY = 1 << 20,   /* of a page's request */
+    ADMIT_BYTES = 4 << 10, /* longer bodies are not decoded for a model that could not run them */
 };
 
 static void advance(struct request *r, enum phase last);
@@ -46,6 +48,22 @@ static void to_side(struct request *r, void (*fn)(struct side_job *)) {
 void request_wait(struct request *r) { r->waiting = true; }
 void request_resume(struct request *r) { to_loop(r, PHASE_ENCODE); }
 
+static void work_aside(struct side_job *job) {
+    struct request *r = of_side(job);
+    (void)r->aside(r, &r->err);
+    request_resume(r);
+}
+
+void request_aside(struct request *r, enum code (*fn)(struct request *r, struct err *e)) {
+    r->aside = fn;
+    request_wait(r);
+    to_side(r, work_aside);
+}
+
+struct store *request_store(const struct request *r) {
+    return r->server->store;
+}
+
 bool request_ready(const struct request *r) {
     return !atomic_load(&r->server->unready) && host_ready(r->host);
 }
@@ -61,15 +79,20 @@ static bool usable_id(struct str id) {
     return true;
 }
 
-/* The client's X-Request-Id, else 16 hex digits that differ from request to request. */
+/* The client's X-Request-Id, else 16 hex digits that differ from request to request; and a span of
+ * the client's trace. */
 static void give_id(struct request *r) {
     r->id = http_header_get(&r->x->request, "x-request-id");
-    if (usable_id(r->id))
+    bool theirs = usable_id(r->id);
+    if (theirs && http_header_get(&r->x->request, "traceparent").n == 0)
         return;
     uint64_t z = r->thread->id_state += 0x9e3779b97f4a7c15u; /* splitmix64 */
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     z ^= z >> 31;
+    trace_begin(r, z | 1);
+    if (theirs)
+        return;
     char *text = arena_push(r->arena, 2 * sizeof z + 1);
     r->id = (struct str){0};
     if (!text)
@@ -95,27 +118,47 @@ static enum step route(struct request *r) {
     r->model = m.model;
     r->version = m.version;
     r->label = m.label;
-    if (!m.route)
+    if (!m.route || ((m.route->flags & ROUTE_ADMIN) && !r->admin)) {
+        r->protocol = NULL;
+        r->route = NULL;
         (void)fail(&r->err, NOT_FOUND, "Not Found: no path '%.*s' here; /docs lists what is served",
                    STR(str_sub(r->x->request.path, 0, 200)));
-    else if (!m.method_ok)
+    } else if (!m.method_ok) {
         refuse_method(r, m.methods);
+    }
     return STEP_NEXT;
 }
 
 /* --- AUTH --- */
 
+static unsigned scope_of(const struct route *route) {
+    if (route->flags & (ROUTE_ADMIN | ROUTE_CONTROL))
+        return SCOPE_ADMIN;
+    if (route->flags & ROUTE_INSIDE)
+        return SCOPE_READ;
+    return route->page ? SCOPE_READ | SCOPE_PREDICT : SCOPE_PREDICT;
+}
+
 static enum step auth(struct request *r) {
-    if (r->route->flags & ROUTE_OPEN)
+    if ((r->route->flags & ROUTE_OPEN) || r->allow) /* OPTIONS: browsers send no key with it */
         return STEP_NEXT;
-    if (auth_check(&r->server->auth, &r->x->request, &r->err) == OK &&
-        (r->route->flags & ROUTE_CONTROL) && !r->options->allow_control)
+    if (auth_check(&r->server->auth, &r->x->request, &r->key, &r->err) == OK &&
+        auth_allows(r->key, scope_of(r->route), r->model, &r->err) == OK &&
+        (r->route->flags & ROUTE_CONTROL) && !r->options->allow_control && !r->admin)
         (void)fail(&r->err, UNAVAILABLE,
                    "explicit model load / unload is not allowed: serve with --allow-control");
     return STEP_NEXT;
 }
 
 /* --- LIMIT --- */
+
+static void enter(struct request *r) {
+    if (auth_enter(r->key, r->x->started_ns, &r->retry_ns, &r->err) != OK)
+        return;
+    r->counted = limit_enter(&r->server->limit, &r->err) == OK;
+    if (!r->counted)
+        auth_leave(r->key);
+}
 
 static enum step limit(struct request *r) {
     const struct http_request *q = &r->x->request;
@@ -128,7 +171,7 @@ static enum step limit(struct request *r) {
              !(r->route->flags & ROUTE_OPEN))
         (void)fail(&r->err, UNAVAILABLE, "the server is draining");
     else
-        r->counted = limit_enter(&r->server->limit, &r->err) == OK;
+        enter(r);
     return STEP_NEXT;
 }
 
@@ -164,6 +207,12 @@ static enum code parse_version(struct request *r, struct err *e) {
 
 static void ask_done(struct ask *a);
 
+static void limit_deadline(struct request *r) {
+    uint64_t most = r->x->started_ns + r->options->timeout_ms * 1000000;
+    if (r->ask.deadline_ns == 0 || r->ask.deadline_ns > most)
+        r->ask.deadline_ns = most;
+}
+
 static void decode_now(struct request *r) {
     struct err *e = &r->err;
     if (undo_coding(r, e) != OK || parse_version(r, e) != OK)
@@ -173,6 +222,10 @@ static void decode_now(struct request *r) {
     r->ask.arena = r->arena;
     r->ask.done = ask_done;
     r->ask.user = r;
+    r->ask.sticky = trace_sticky;
+    if (trace_terms(r, e) != OK)
+        return;
+    limit_deadline(r);
     if (r->route->page)
         (void)r->route->page(r, e);
     else
@@ -181,11 +234,52 @@ static void decode_now(struct request *r) {
 
 static enum step run(struct request *r);
 
+/* --- waiting for a version --- */
+
+static bool may_park(const struct request *r) {
+    return r->ask.loading && !r->ask.live && r->err.code == ERR_UNAVAILABLE && !r->waiting &&
+           !atomic_load(&r->server->refusing) &&
+           !__atomic_load_n(&r->ask.cancel, __ATOMIC_RELAXED) && clock_ns() < r->ask.deadline_ns;
+}
+
+/* On the loop: the version this request is for is being loaded; it decodes again when something
+ * changed. */
+static void park(struct loop_job *job) {
+    struct request *r = of_job(job);
+    r->parked_next = r->thread->parked;
+    r->thread->parked = r;
+}
+
+static void park_later(struct request *r) {
+    r->phase = PHASE_DECODE;
+    r->job.fn = park;
+    loop_post(r->x->loop, &r->job);
+}
+
+static void forget_try(struct request *r) {
+    bool cancel = __atomic_load_n(&r->ask.cancel, __ATOMIC_RELAXED);
+    r->ask = (struct ask){.cancel = cancel};
+    r->err = (struct err){.code = OK};
+    r->notes = NULL;
+}
+
+void phase_unpark(struct loop_thread *t) {
+    struct request *all = t->parked;
+    t->parked = NULL;
+    for (struct request *r = all, *next; r; r = next) {
+        next = r->parked_next;
+        forget_try(r);
+        advance(r, PHASE_SEND);
+    }
+}
+
 static void decode_aside(struct side_job *job) {
     struct request *r = of_side(job);
     decode_now(r);
     if (r->err.code == OK)
         (void)run(r);
+    else if (may_park(r))
+        park_later(r);
     else
         to_loop(r, PHASE_ENCODE);
 }
@@ -218,15 +312,23 @@ static enum step decode(struct request *r) {
         return STEP_WAIT;
     }
     decode_now(r);
-    return r->waiting
-               ? STEP_WAIT
-               : STEP_NEXT; /* nothing but `waiting`: another thread may have the rest by now */
+    if (r->waiting) /* nothing but `waiting`: another thread may have the rest by now */
+        return STEP_WAIT;
+    if (may_park(r)) {
+        park_later(r);
+        return STEP_WAIT;
+    }
+    return STEP_NEXT;
 }
 
 /* --- RUN --- */
 
 enum code request_route(struct request *r, struct err *e) {
-    return host_route(r->host, &r->ask, e);
+    if (r->key)
+        TRY(auth_allows(r->key, scope_of(r->route), r->ask.model, e));
+    TRY(host_route(r->host, &r->ask, e));
+    bool runs = r->route && !r->route->page;
+    return runs && r->x->request.body.n >= ADMIT_BYTES ? host_admit(r->host, &r->ask, e) : OK;
 }
 
 static bool long_encode(const struct request *r) {
@@ -261,9 +363,7 @@ static void ask_done(struct ask *a) {
 static enum step run(struct request *r) {
     if (r->route->page)
         return STEP_NEXT;
-    uint64_t deadline = clock_ns() + r->options->timeout_ms * 1000000;
-    if (r->ask.deadline_ns == 0 || r->ask.deadline_ns > deadline)
-        r->ask.deadline_ns = deadline;
+    limit_deadline(r); /* the protocol may have set its own */
     host_submit(r->host, &r->ask);
     return STEP_WAIT;
 }
@@ -273,6 +373,8 @@ static enum step run(struct request *r) {
 static void encode_now(struct request *r) {
     if (r->err.code == OK && !r->route->page)
         (void)r->protocol->encode(r, &r->err);
+    if (r->ask.retry_ns)
+        r->retry_ns = r->ask.retry_ns;
     if (r->err.code != OK)
         answer_error(r, &r->err);
     answer_compress(r);
@@ -283,9 +385,19 @@ static enum step encode(struct request *r) {
     return STEP_NEXT;
 }
 
+/* Which version answered, when the traffic of its model is split. */
+static struct str version_text(struct request *r) {
+    return str_of(arena_printf(r->arena, "%llu", (unsigned long long)live_version(r->ask.live)));
+}
+
 static enum step send(struct request *r) {
     if (r->id.n)
         answer_header(r, "X-Request-Id", r->id);
+    if (r->trace.n)
+        answer_header(r, "traceparent", r->trace);
+    if (r->ask.split && r->ask.live)
+        answer_header(r, "X-Model-Version", version_text(r));
+    trace_cors(r);
     r->phase = PHASE_RECORD;
     http_respond(r->x, &r->response);
     return STEP_WAIT;
@@ -307,7 +419,8 @@ static enum step record(struct request *r) {
     meter_request(&r->thread->meter, model, version, protocol, status, total);
     struct trail_line line = {
         .request_id = r->id,
-        .traceparent = http_header_get(&x->request, "traceparent"),
+        .traceparent = r->trace,
+        .key = r->key ? str_of(r->key->name) : (struct str){0},
         .peer = str_of(x->peer),
         .method = x->request.method,
         .target = x->request.target,
@@ -328,8 +441,11 @@ static enum step record(struct request *r) {
     if (status >= 500 && r->err.code == ERR_INTERNAL)
         log_text(LOG_ERROR, "%s (%s:%d)", r->err.text, r->err.file ? r->err.file : "?",
                  r->err.line);
-    if (r->counted)
+    if (r->counted) {
         limit_leave(&r->server->limit);
+        auth_leave(r->key);
+    }
+    auth_unref(r->key);
     ask_end(&r->ask);
     return STEP_NEXT;
 }
@@ -347,7 +463,8 @@ static void advance(struct request *r, enum phase last) {
 /* A refused request whose body is short is read to its end and answered like any other, with all
  * headers an answer has (Allow, Retry-After); one with a long body is answered by net at once. */
 static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e) {
-    struct loop_thread *t = ctx;
+    const struct entrance *in = ctx;
+    struct loop_thread *t = in->thread;
     struct request *r = ARENA_NEW(&x->arena, struct request);
     if (!r)
         return arena_fail(&x->arena, sizeof *r, "request", e);
@@ -357,6 +474,7 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
     r->host = t->server->host;
     r->options = &t->server->options;
     r->thread = t;
+    r->admin = in->admin;
     x->user = r;
     advance(r, PHASE_LIMIT);
     if (r->err.code == OK && !r->allow) {
@@ -402,8 +520,8 @@ static void error_body(void *ctx, struct http_exchange *x, const struct err *e, 
     *body = answer_error_body(x->user, &x->arena, e);
 }
 
-void phase_handler(struct loop_thread *t, struct http_handler *out) {
-    *out = (struct http_handler){.ctx = t,
+void phase_handler(struct entrance *in, struct http_handler *out) {
+    *out = (struct http_handler){.ctx = in,
                                  .on_head = on_head,
                                  .on_request = on_request,
                                  .on_gone = on_gone,

@@ -10,13 +10,14 @@
 
 #include <stdatomic.h>
 
+struct auth_key;
 struct protocol;
 struct route;
 struct server;
 struct loop_thread;
 struct server_options;
 
-enum { REQUEST_HEADERS = 12, REQUEST_ID = 128 };
+enum { REQUEST_HEADERS = 20, REQUEST_ID = 128 };
 
 enum phase {
     PHASE_ROUTE,
@@ -37,17 +38,23 @@ struct request {
     struct server *server;
     struct loop_thread *thread; /* owns x */
     const struct server_options *options;
+    bool admin; /* came in by the admin listener */
 
     /* ROUTE */
     const struct protocol *protocol; /* NULL: no path matched */
     const struct route *route;
     struct str model, version, label; /* captures of the path, decoded; .n == 0: none */
     struct str id;                    /* X-Request-Id, the client's or ours */
+    struct str trace;                 /* traceparent of our own span, when the client sent one */
     const char *allow;                /* of a 405 or an OPTIONS answer */
 
+    /* AUTH */
+    struct auth_key *key; /* reference; NULL: no keys are asked for */
+
     /* LIMIT */
-    bool counted;     /* among the requests in flight */
-    struct span body; /* after Content-Encoding was undone; may be written over */
+    bool counted;      /* among the requests in flight, and its key's */
+    uint64_t retry_ns; /* of an OVERLOAD: when to come again; 0: not known */
+    struct span body;  /* after Content-Encoding was undone; may be written over */
 
     /* DECODE, RUN */
     struct ask ask;
@@ -68,12 +75,14 @@ struct request {
 
     /* private to phase.c */
     enum phase phase;
-    bool waiting; /* a page called request_wait */
+    bool waiting;                /* a page called request_wait */
+    struct request *parked_next; /* waits for a version to load: loop's list */
     struct loop_job job;
     struct side_job {
         struct side_job *next;
         void (*fn)(struct side_job *);
     } side;
+    enum code (*aside)(struct request *r, struct err *e);
 };
 
 /* Resolves the path's model into r->ask.live (or a name given by the protocol in r->ask.model). */
@@ -87,3 +96,7 @@ bool request_ready(const struct request *r);
  * request belongs to the other thread. */
 void request_wait(struct request *r);
 void request_resume(struct request *r);
+/* The same for work that would hold up a loop: the page returns OK at once, fn runs on a side
+ * thread and writes the answer or the error. */
+void request_aside(struct request *r, enum code (*fn)(struct request *r, struct err *e));
+struct store *request_store(const struct request *r);

@@ -50,6 +50,30 @@ void server_options_default(struct server_options *o) {
 
 /* --- every loop: publishing --- */
 
+/* --- every loop: the host's table changed --- */
+
+static void on_change(struct loop_job *job) {
+    struct loop_thread *t =
+        (struct loop_thread *)(void *)((char *)job - offsetof(struct loop_thread, change_job));
+    atomic_store(&t->change_posted, false);
+    phase_unpark(t);
+}
+
+/* On the host's loading thread. */
+static void changed(void *ctx) {
+    struct server *s = ctx;
+    struct err e;
+    if (auth_follow(&s->auth, s->store, &e) != OK)
+        log_event(LOG_ERROR, "keys", 1, (struct log_field[]){LOG_S("error", str_of(e.text))});
+    for (int i = 0; i < s->n_loops; i++) {
+        struct loop_thread *t = &s->loops[i];
+        if (atomic_exchange(&t->change_posted, true))
+            continue;
+        t->change_job.fn = on_change;
+        loop_post(t->loop, &t->change_job);
+    }
+}
+
 static void publish(struct loop_thread *t) {
     struct http_stats s;
     http_listener_stats(t->listener, &s);
@@ -67,12 +91,16 @@ static void publish(struct loop_thread *t) {
 
 static void drained(void *ctx) {
     struct loop_thread *t = ctx;
-    loop_stop(t->loop);
+    if (--t->listening == 0)
+        loop_stop(t->loop);
 }
 
 static void drain_loop(struct loop_job *job) {
     struct loop_thread *t =
         (struct loop_thread *)(void *)((char *)job - offsetof(struct loop_thread, drain_job));
+    t->listening = t->admin ? 2 : 1;
+    if (t->admin)
+        http_drain(t->admin, t->server->options.drain_ms, drained, t);
     http_drain(t->listener, t->server->options.drain_ms, drained, t);
 }
 
@@ -125,6 +153,8 @@ static void tick(void *ctx) {
     struct loop_thread *t = ctx;
     if (t == t->server->loops)
         follow_signals(t->server);
+    if (t->parked) /* deadlines, clients that left */
+        phase_unpark(t);
     publish(t);
 }
 
@@ -135,7 +165,7 @@ static void announce(void *ctx) {
     loop_timer_close(s->announcer);
     s->announcer = NULL;
     if (s->options.on_ready)
-        s->options.on_ready(s->options.on_ready_ctx, s->address);
+        s->options.on_ready(s->options.on_ready_ctx, s->address, s->admin_address);
 }
 
 /* --- open, run, close --- */
@@ -149,12 +179,44 @@ static enum code open_loop(struct server *s, int index, struct err *e) {
     if (getrandom(&t->id_state, sizeof t->id_state, GRND_NONBLOCK) != sizeof t->id_state)
         t->id_state = clock_wall_us() ^ (uint64_t)index << 56;
     TRY(loop_open(&t->loop, e));
-    phase_handler(t, &handler);
+    t->front = (struct entrance){t, false};
+    t->back = (struct entrance){t, true};
+    phase_handler(&t->front, &handler);
     const char *address = index ? s->address : s->options.listen;
     TRY(http_listen(t->loop, address, s->n_loops > 1, &handler, &s->options.http, &t->listener, e));
     if (index == 0)
         http_listener_address(t->listener, s->address);
     return loop_timer_open(t->loop, TICK_MS, tick, t, &t->tick, e);
+}
+
+static bool is_loopback(const char *address) {
+    return str_starts(str_of(address), "127.") || str_starts(str_of(address), "localhost:") ||
+           str_starts(str_of(address), "[::1]:") || str_starts(str_of(address), "unix:");
+}
+
+static enum code open_admin(struct server *s, struct err *e) {
+    const char *asked = s->options.admin;
+    struct loop_thread *t = &s->loops[0];
+    struct http_handler handler;
+    if (asked && strcmp(asked, "off") == 0)
+        return OK;
+    if (asked && !is_loopback(asked) && !atomic_load(&s->auth.wanted))
+        return fail(e, DENIED,
+                    "--admin %s: beyond loopback the admin API needs keys: make one with `slipway "
+                    "key add NAME --scope admin`",
+                    asked);
+    const char *address = asked                                       ? asked
+                          : str_ends(str_of(s->options.listen), ":0") ? "127.0.0.1:0"
+                                                                      : "127.0.0.1:8079";
+    phase_handler(&t->back, &handler);
+    enum code code = http_listen(t->loop, address, false, &handler, &s->options.http, &t->admin, e);
+    if (code != OK && !asked) {
+        log_text(LOG_WARN, "no admin API: %s (--admin ADDR:PORT names another place)", e->text);
+        return OK;
+    }
+    if (code == OK)
+        http_listener_address(t->admin, s->admin_address);
+    return code;
 }
 
 static void set_defaults(struct server *s, const struct server_options *o) {
@@ -187,6 +249,8 @@ static enum code open_parts(struct server *s, struct err *e) {
     const struct protocol *const *protocols = protocol_list(&n);
     TRY(router_init(&s->router, protocols, n, e));
     TRY(auth_open(&s->auth, s->options.key_file, e));
+    if (s->store)
+        TRY(auth_follow(&s->auth, s->store, e));
     int threads = cpu_cores() < SIDE_MAX ? cpu_cores() : SIDE_MAX;
     TRY(side_open(threads, &s->side, e));
     s->loops = mem_zalloc((size_t)s->n_loops, sizeof *s->loops);
@@ -194,6 +258,8 @@ static enum code open_parts(struct server *s, struct err *e) {
         return fail(e, NOMEM, "server: out of memory");
     for (int i = 0; i < s->n_loops; i++)
         TRY(open_loop(s, i, e));
+    TRY(open_admin(s, e));
+    host_on_change(s->host, changed, s);
     TRY(loop_timer_open(s->loops[0].loop, ANNOUNCE_MS, announce, s, &s->announcer, e));
     TRY(loop_on_signal(s->loops[0].loop, SIGTERM, on_signal, &s->loops[0], e));
     return loop_on_signal(s->loops[0].loop, SIGINT, on_signal, &s->loops[0], e);
@@ -225,6 +291,14 @@ static void *loop_main(void *arg) {
     return NULL;
 }
 
+static void close_listeners(struct loop_thread *t) {
+    http_listener_close(t->listener);
+    t->listener = NULL;
+    if (t->admin)
+        http_listener_close(t->admin);
+    t->admin = NULL;
+}
+
 enum code server_run(struct server *s, struct err *e) {
     enum code code = OK;
     int started = 1;
@@ -245,8 +319,7 @@ enum code server_run(struct server *s, struct err *e) {
     atomic_store(&s->unready, true);
     for (int i = 0; i < s->n_loops;
          i++) { /* what was cut is cancelled: the host need not finish it */
-        http_listener_close(s->loops[i].listener);
-        s->loops[i].listener = NULL;
+        close_listeners(&s->loops[i]);
     }
     side_stop(s->side); /* from now on nothing new reaches the host */
     return code;
@@ -257,6 +330,8 @@ static void close_loop(struct loop_thread *t) {
         loop_timer_close(t->tick);
     if (t->listener)
         http_listener_close(t->listener);
+    if (t->admin)
+        http_listener_close(t->admin);
     if (t->loop)
         loop_close(t->loop);
     trail_deinit(&t->trail);

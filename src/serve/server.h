@@ -29,13 +29,17 @@ struct server_options {
     int access_fd;           /* where to; 0: standard error */
     uint64_t lame_ms;        /* after the first signal: unready but still accepting; default 0 */
     uint64_t drain_ms;       /* then the most time for requests in flight; 0: 30,000 */
-    const char *key_file;    /* API keys, one a line; NULL: no key is asked for */
-    bool allow_control;      /* loading and unloading over HTTP */
+    /* The admin API's own listener. NULL: 127.0.0.1:8079 (port 0 when `listen` has port 0), and
+     * none when that is taken; "off": none. Beyond loopback keys must exist. */
+    const char *admin;
+    const char *cors;     /* origins that browsers may ask from, with ',' between; "*": all */
+    const char *key_file; /* API keys, one a line; NULL: no key is asked for */
+    bool allow_control;   /* loading and unloading over HTTP */
     size_t
         batch; /* most rows joined in a run, as the host was told: shown by /v2/models/M/config */
-    void (*on_ready)(
-        void *ctx,
-        const char *address); /* once: "127.0.0.1:8080" answers and /readyz is 200; may be NULL */
+    void (*on_ready)(void *ctx, const char *address,
+                     const char *admin); /* once: "127.0.0.1:8080" answers and /readyz is 200;
+                                            admin: "" when there is none; may be NULL */
     void *on_ready_ctx;
 };
 void server_options_default(struct server_options *o);

@@ -121,19 +121,28 @@ enum code store_alias_rollback(struct store *s, struct str model, struct str ali
 
 static enum code read_alias(const struct query *q, struct tuples *r, void *element, struct err *e) {
     struct store_alias *alias = element;
-    alias->version = (uint64_t)query_int(q, 1);
-    alias->previous = (uint64_t)query_int(q, 2);
-    alias->moved_us = (uint64_t)query_int(q, 3);
-    return tuples_text(r, q, 0, &alias->name, e);
+    alias->version = (uint64_t)query_int(q, 2);
+    alias->previous = (uint64_t)query_int(q, 3);
+    alias->moved_us = (uint64_t)query_int(q, 4);
+    TRY(tuples_text(r, q, 0, &alias->model, e));
+    return tuples_text(r, q, 1, &alias->name, e);
 }
 
+#define ALIAS_COLUMNS                                                                              \
+    "SELECT m.name, a.name, a.version, a.previous, a.moved_us"                                     \
+    " FROM alias a JOIN model m ON m.id = a.model_id"
+
 static enum code read_all(struct db *d, struct str model, struct tuples *rows, struct err *e) {
-    static const char sql[] =
-        "SELECT name, version, previous, moved_us FROM alias WHERE model_id = ?1 ORDER BY name";
+    static const char one[] = ALIAS_COLUMNS " WHERE m.id = ?1 ORDER BY a.name";
+    static const char all[] = ALIAS_COLUMNS " ORDER BY m.name, a.name";
     struct query q;
     int64_t model_id = 0;
-    TRY(catalog_model(d, model, &model_id, e));
-    TRY(query_begin(&q, d, sql, DB_BIND(db_int(model_id)), e));
+    if (model.n) {
+        TRY(catalog_model(d, model, &model_id, e));
+        TRY(query_begin(&q, d, one, DB_BIND(db_int(model_id)), e));
+    } else {
+        TRY(query_begin(&q, d, all, DB_NONE, e));
+    }
     return tuples_read(rows, &q, e);
 }
 

@@ -37,6 +37,6 @@ MUST_USE enum code catalog_version(struct db *d, struct str model, int64_t model
                                    uint64_t number, int64_t *version_id,
                                    struct err *e); /* NOT_FOUND */
 
-/* --- history.c --- */
+/* --- history.c: model_id 0: of the store --- */
 MUST_USE enum code history_add(struct db *d, int64_t model_id, const struct store_event *event,
                                struct err *e);

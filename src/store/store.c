@@ -20,8 +20,11 @@
 
 enum { PATH_BYTES = 4096, APPLICATION_ID = 0x534c4950 };
 
-static const char schema[] =
+static const char schema_1[] =
 #include "store/schema_0001.inc"
+    ;
+static const char schema_2[] =
+#include "store/schema_0002.inc"
     ;
 
 static enum code join(const char *root, const char *name, char path[PATH_BYTES], struct err *e) {
@@ -48,7 +51,8 @@ static enum code make_tables(struct db *d, struct err *e) {
     static const char wal[] = "PRAGMA journal_mode=WAL";
     struct query q;
     bool row = false;
-    TRY(db_script(d, schema, e));
+    TRY(db_script(d, schema_1, e));
+    TRY(db_script(d, schema_2, e));
     TRY(query_begin(&q, d, wal, DB_NONE, e));
     enum code code = query_step(&q, &row, e);
     if (code == OK && !(row && str_is(query_text(&q, 0), "wal")))
@@ -148,6 +152,35 @@ static enum code check_schema(struct db *d, struct err *e) {
     return OK;
 }
 
+/* From 1 to 2. Another process may have been first: the version is read again under the write lock.
+ */
+static enum code move_schema(struct db *d, struct err *e) {
+    int64_t version = 0;
+    TRY(db_begin(d, true, e));
+    enum code code = pragma(d, user_version, &version, e);
+    if (code == OK && version == 1)
+        code = db_script(d, schema_2, e);
+    return db_end(d, code, e);
+}
+
+static enum code move_on(struct store *s, const char *database, struct err *e) {
+    struct db d;
+    TRY(db_open(&d, s->folder, database, DB_WRITE, e));
+    enum code code = db_is_readonly(&d)
+                         ? fail(e, DENIED,
+                                "store '%s' is of an older slipway and read-only for "
+                                "this user: run 'slipway list' once as its owner",
+                                s->folder)
+                         : OK;
+    if (code == OK) {
+        db_lock(&d);
+        code = move_schema(&d, e);
+        db_unlock(&d);
+    }
+    db_close(&d);
+    return code;
+}
+
 static enum code open_and_check(struct store *s, const char *database, enum db_mode mode,
                                 struct err *e) {
     TRY(db_open(&s->reader, s->folder, database, mode, e));
@@ -186,6 +219,15 @@ static enum code open_reader(struct store *s, const char *database, struct err *
     return open_and_check(s, database, DB_IMMUTABLE, e);
 }
 
+static enum code newest_schema(struct store *s, const char *database, struct err *e) {
+    int64_t version = 0;
+    db_lock(&s->reader);
+    enum code code = pragma(&s->reader, user_version, &version, e);
+    db_unlock(&s->reader);
+    TRY(code);
+    return version < STORE_SCHEMA ? move_on(s, database, e) : OK;
+}
+
 static enum code open_parts(struct store *s, bool make, struct err *e) {
     char database[PATH_BYTES], objects[PATH_BYTES];
     TRY(join(s->root, "store.db", database, e));
@@ -200,6 +242,7 @@ static enum code open_parts(struct store *s, bool make, struct err *e) {
         TRY(create(s, database, e));
     }
     TRY(open_reader(s, database, e));
+    TRY(newest_schema(s, database, e));
     s->objects_fd = open_folder(objects);
     if (s->objects_fd < 0)
         return fail_errno(e, errno, "store '%s': cannot open objects/", s->folder);

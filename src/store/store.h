@@ -6,7 +6,7 @@
  *   FOLDER/objects/ab/cdef... immutable blobs named by their SHA-256, mode 0444
  *   FOLDER/drafts/            blobs being written
  *
- * (docs/formats/store.md has every detail; schema/0001.sql the tables.)
+ * (docs/formats/store.md has every detail; schema/ the tables.)
  *
  * A version is an ordered list of files; a file is an ordered list of segments of blobs; joined
  * they give the original bytes back exactly. The caller says which byte ranges ("pieces") are worth
@@ -33,12 +33,13 @@
 #include "base/hash.h"
 #include "base/str.h"
 
-enum { STORE_PIECE_MIN = 4096, STORE_NAME_MAX = 128, STORE_SCHEMA = 1 };
+enum { STORE_PIECE_MIN = 4096, STORE_NAME_MAX = 128, STORE_SCHEMA = 2 };
 
 struct store; /* opaque, owned by store_open's caller */
 
-/* Creates the folder and schema when absent (create = true), else NOT_FOUND. A newer schema:
- * UNSUPPORTED that says so. No write access: read-only use works, writes give DENIED. */
+/* Creates the folder and schema when absent (create = true), else NOT_FOUND. An older schema is
+ * moved on, a newer one is UNSUPPORTED. No write access: read-only use works, writes give DENIED.
+ */
 MUST_USE enum code store_open(const char *folder, bool create, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL allowed; every blob must have been unref'd */
 const char *store_folder(const struct store *s);
@@ -110,7 +111,7 @@ MUST_USE enum code store_list(struct store *s, struct str model, struct arena *a
                               struct store_info **out, size_t *n, struct err *e);
 
 struct store_alias {
-    struct str name;
+    struct str model, name;
     uint64_t version, previous; /* previous: where it pointed before, 0: nowhere */
     uint64_t moved_us;
 };
@@ -122,17 +123,50 @@ MUST_USE enum code store_alias_drop(struct store *s, struct str model, struct st
  * go back to. */
 MUST_USE enum code store_alias_rollback(struct store *s, struct str model, struct str alias,
                                         uint64_t *version, struct err *e);
+/* By model and name; of every model when model.n == 0. */
 MUST_USE enum code store_aliases(struct store *s, struct str model, struct arena *a,
                                  struct store_alias **out, size_t *n, struct err *e);
 
-/* History, newest first: added, removed, alias moved, rolled back. */
+/* History, newest first: added, removed, alias moved, rolled back, settings and keys changed. */
 struct store_event {
     uint64_t at_us, version, previous;
-    struct str what; /* "add" "remove" "alias" "rollback" "drop-alias" */
+    struct str what; /* "add" "remove" "alias" "rollback" "drop-alias" "key-add" "key-revoke", or a
+                        setting's name */
     struct str alias;
+    struct str who, note; /* who: as signed below; note: a setting's value, a reason */
 };
+/* Signs the changes that this thread makes from now on: `who` and `note` go into their events, cut
+ * to a sane length. A thread that never signed, or signs with nothing, leaves them empty. */
+void store_sign(struct str who, struct str note);
+/* model.n == 0: of the store as a whole (keys). */
 MUST_USE enum code store_log(struct store *s, struct str model, struct arena *a,
                              struct store_event **out, size_t *n, struct err *e);
+
+/* --- settings: what is said about a model beside its versions. Text the store does not read --- */
+enum { STORE_SETTING_MAX = 64 << 10 };
+struct store_setting {
+    struct str model, name, value;
+    uint64_t changed_us;
+};
+/* value.n == 0 takes it away (NOT_FOUND when there is none). No event when nothing changes. */
+MUST_USE enum code store_setting_put(struct store *s, struct str model, struct str name,
+                                     struct str value, struct err *e);
+/* By model and name; of every model when model.n == 0. */
+MUST_USE enum code store_settings(struct store *s, struct str model, struct arena *a,
+                                  struct store_setting **out, size_t *n, struct err *e);
+
+/* --- API keys: hashes only --- */
+struct store_key {
+    struct str name, rights; /* rights: text the store does not read */
+    uint8_t digest[SHA256_BYTES];
+    uint64_t created_us, revoked_us; /* revoked 0: valid */
+};
+MUST_USE enum code store_key_add(struct store *s, const struct store_key *k,
+                                 struct err *e); /* EXISTS */
+MUST_USE enum code store_key_revoke(struct store *s, struct str name, struct err *e);
+/* By name, revoked ones included. */
+MUST_USE enum code store_keys(struct store *s, struct arena *a, struct store_key **out, size_t *n,
+                              struct err *e);
 
 /* IN_USE while an alias names it. */
 MUST_USE enum code store_remove(struct store *s, struct str model, uint64_t version, struct err *e);

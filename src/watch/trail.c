@@ -3,7 +3,7 @@
  *
  *   {"time":"2026-11-23T14:05:09.123456Z","id":"...","peer":"...","method":"POST","path":"...","protocol":"oip",
  *    "model":"ocr","version":3,"status":200,"bytes_in":512,"bytes_out":87,"ms":1.204,"queue_ms":0.1,"compute_ms":0.9,
- *    "batch":4,"traceparent":"...","error":"..."}
+ *    "batch":4,"key":"ann","traceparent":"...","error":"..."}
  *
  * Members without a value are left out. Lines are at most a few kilobytes: long text is cut.
  * A log that cannot be written (disk full, closed pipe) never holds up a request: its lines are
@@ -82,6 +82,7 @@ static void put_line(struct buf *b, const struct trail_line *l) {
         member_ms(&w, "compute_ms", l->compute_ns);
         json_put_member_i64(&w, "batch", (int64_t)l->batch_rows);
     }
+    member(&w, "key", l->key);
     member(&w, "traceparent", l->traceparent);
     member(&w, "error", l->error);
     json_put_object_end(&w);

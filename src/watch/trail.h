@@ -7,7 +7,8 @@
 #include "base/str.h"
 
 struct trail_line { /* all text borrowed for the call */
-    struct str request_id, traceparent, peer, method, target, protocol, model, error;
+    struct str request_id, traceparent, peer, method, target, protocol, model, error,
+        key; /* its name, never the key */
     uint64_t version;
     int status;
     uint64_t bytes_in, bytes_out;

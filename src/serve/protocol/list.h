@@ -7,6 +7,7 @@ PROTOCOL(repository) /* /v2/repository, config, stats, trace, logging: Triton's 
 PROTOCOL(catalog) /* /v2, /v2/health, /v2/models: what is there; after repository: /v2/models/stats
                      is no model */
 PROTOCOL(predict) /* /predict/M: JSON as people write it, .npy, images */
+PROTOCOL(admin)   /* /admin, on its own listener: splits, policies, aliases, keys, history */
 PROTOCOL(health)  /* /healthz /livez /readyz /ping */
 PROTOCOL(metrics) /* /metrics */
 PROTOCOL(openapi) /* /openapi.json */

@@ -19,8 +19,8 @@ static enum code page(struct request *r, struct err *e) {
 }
 
 static const struct route routes[] = {
-    {ROUTE_GET, "/metrics", ROUTE_QUIET, page},
-    {ROUTE_GET, "/monitoring/prometheus/metrics", ROUTE_QUIET, page},
+    {ROUTE_GET, "/metrics", ROUTE_QUIET | ROUTE_INSIDE, page},
+    {ROUTE_GET, "/monitoring/prometheus/metrics", ROUTE_QUIET | ROUTE_INSIDE, page},
 };
 
 const struct protocol protocol_metrics = {

@@ -20,9 +20,11 @@ enum { /* methods a route answers; HEAD comes with GET, OPTIONS with every route
 enum {                      /* facts */
        ROUTE_OPEN = 1 << 0, /* answered without an API key: health, the empty page */
        ROUTE_CONTROL =
-           1 << 1,           /* changes what is served: refused unless the server allows control */
-       ROUTE_QUIET = 1 << 2, /* probes and scrapes: not in the access log unless they fail */
-       ROUTE_IMAGE = 1 << 3, /* the body may be an image: decoded aside whatever its length */
+           1 << 1,            /* changes what is served: refused unless the server allows control */
+       ROUTE_QUIET = 1 << 2,  /* probes and scrapes: not in the access log unless they fail */
+       ROUTE_IMAGE = 1 << 3,  /* the body may be an image: decoded aside whatever its length */
+       ROUTE_ADMIN = 1 << 4,  /* on the admin listener only; needs the scope admin */
+       ROUTE_INSIDE = 1 << 5, /* about the server's inside: a key needs the scope read */
 };
 
 struct route {

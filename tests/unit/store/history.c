@@ -38,8 +38,27 @@ static void events(void **state) {
     }
 }
 
+/* Whoever signed last on this thread stands behind a change; a setting's event tells its text. */
+static void signatures(void **state) {
+    struct shelf *sh = *state;
+    struct store_event *log;
+    size_t n = 0;
+    store_sign(LIT("ann"), LIT("because"));
+    shelf_add_seed(sh, "m", 1);
+    SHELF_OK(sh, store_setting_put(sh->s, LIT("m"), LIT("route"), LIT("{}"), &sh->e));
+    store_sign((struct str){0}, (struct str){0});
+    SHELF_OK(sh, store_alias_set(sh->s, LIT("m"), LIT("prod"), 1, &sh->e));
+    SHELF_OK(sh, store_log(sh->s, LIT("m"), &sh->a, &log, &n, &sh->e));
+    assert_int_equal(n, 3);
+    assert_true(log[0].who.n == 0 && log[0].note.n == 0);
+    assert_true(str_is(log[1].what, "route") && str_is(log[1].who, "ann") &&
+                str_is(log[1].note, "{}"));
+    assert_true(str_is(log[2].what, "add") && str_is(log[2].note, "because"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(events, shelf_setup, shelf_teardown)};
+        cmocka_unit_test_setup_teardown(events, shelf_setup, shelf_teardown),
+        cmocka_unit_test_setup_teardown(signatures, shelf_setup, shelf_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,17 +65,41 @@ static void set_pragma(struct shelf *sh, const char *sql) {
     db_close(&d);
 }
 
+/* A store of schema 1, with what a program of that day wrote, opens as one of today. */
+static void older_schema(void **state) {
+    struct shelf *sh = *state;
+    struct store *s = NULL;
+    struct store_event *log;
+    size_t n = 0;
+    shelf_add_seed(sh, "m", 1);
+    set_pragma(sh, "DROP TABLE event; DROP TABLE setting; DROP TABLE access_key;"
+                   "CREATE TABLE event (id INTEGER PRIMARY KEY,"
+                   " model_id INTEGER NOT NULL REFERENCES model (id), at_us INTEGER NOT NULL,"
+                   " what TEXT NOT NULL, version INTEGER NOT NULL,"
+                   " previous INTEGER NOT NULL DEFAULT 0, alias TEXT NOT NULL DEFAULT '') STRICT;"
+                   "INSERT INTO event VALUES (7, 1, 1700000000000000, 'add', 1, 0, '');"
+                   "PRAGMA user_version = 1;");
+    SHELF_OK(sh, store_open(sh->at, false, &s, &sh->e));
+    SHELF_OK(sh, store_log(s, LIT("m"), &sh->a, &log, &n, &sh->e));
+    assert_int_equal(n, 1);
+    assert_true(str_is(log[0].what, "add") && log[0].version == 1 && log[0].who.n == 0);
+    SHELF_OK(sh, store_setting_put(s, LIT("m"), LIT("route"), LIT("{}"), &sh->e));
+    store_close(s);
+    SHELF_OK(sh, store_open(sh->at, false, &s, &sh->e)); /* and again: nothing to do */
+    store_close(s);
+}
+
 static void newer_schema(void **state) {
     struct shelf *sh = *state;
     struct store *s = NULL;
     SHELF_OK(sh, store_fact_put(sh->s, LIT("a"), LIT("b"), LIT("c"), &sh->e));
-    set_pragma(sh, "PRAGMA user_version = 2;");
-    SHELF_FAILS(sh, UNSUPPORTED, "schema 2", store_open(sh->at, false, &s, &sh->e));
-    SHELF_FAILS(sh, UNSUPPORTED, "schema 2", store_open(sh->at, true, &s, &sh->e));
+    set_pragma(sh, "PRAGMA user_version = 3;");
+    SHELF_FAILS(sh, UNSUPPORTED, "schema 3", store_open(sh->at, false, &s, &sh->e));
+    SHELF_FAILS(sh, UNSUPPORTED, "schema 3", store_open(sh->at, true, &s, &sh->e));
     /* and a handle that was open before does not write any more */
     SHELF_FAILS(sh, UNSUPPORTED, "newer slipway",
                 store_fact_put(sh->s, LIT("a"), LIT("b"), LIT("d"), &sh->e));
-    set_pragma(sh, "PRAGMA user_version = 1;");
+    set_pragma(sh, "PRAGMA user_version = 2;");
     SHELF_OK(sh, store_fact_put(sh->s, LIT("a"), LIT("b"), LIT("d"), &sh->e));
 }
 
@@ -261,6 +285,7 @@ int main(void) {
                                        TEST(absent),
                                        TEST(relative_path_survives_chdir),
                                        TEST(newer_schema),
+                                       TEST(older_schema),
                                        TEST(foreign_files),
                                        TEST(read_only_folder),
                                        TEST(read_only_beside_a_writer),

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory budget: which versions stay loaded. Loading thread only.
+ *
+ * 1. Before a load its size in the store is taken for what it will need; after it the truth counts:
+ * bytes mapped and bytes packed for kernels.
+ * 2. The least recently used goes first. Pinned models never go, nor do those that have requests
+ * waiting, nor what was loaded a moment ago (two models that do not fit together would throw each
+ * other out with every request).
+ * 3. What goes is replaced by an unloaded live; its memory is given back when its last request
+ * ends.
+ */
+#include "host/in.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define YOUNG_NS 200000000u
+
+static size_t loaded_bytes(const struct host *h) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < h->n_models; i++)
+        for (size_t k = 0; k < h->models[i]->n_lives; k++)
+            if (atomic_load(&h->models[i]->lives[k]->state) == LIVE_READY)
+                bytes += h->models[i]->lives[k]->bytes;
+    return bytes;
+}
+
+static size_t waiting_of(struct host *h, const struct live *l) {
+    pthread_mutex_lock(&h->queue_lock);
+    size_t waiting = l->waiting;
+    pthread_mutex_unlock(&h->queue_lock);
+    return waiting;
+}
+
+static struct live *least_used(struct host *h, const struct live *not_this) {
+    struct live *best = NULL;
+    uint64_t now = clock_ns(), oldest = now;
+    for (size_t i = 0; i < h->n_models; i++)
+        for (size_t k = 0; k < h->models[i]->n_lives; k++) {
+            struct live *l = h->models[i]->lives[k];
+            uint64_t touched = atomic_load(&l->touched_ns);
+            if (l == not_this || l->pinned || atomic_load(&l->state) != LIVE_READY ||
+                touched + YOUNG_NS > now || touched >= oldest || waiting_of(h, l))
+                continue;
+            oldest = touched;
+            best = l;
+        }
+    return best;
+}
+
+static bool evict(struct host *h, struct live *l) {
+    struct store_info info = {.version = l->version,
+                              .format = str_of(l->format),
+                              .digest = str_of(l->digest),
+                              .created_us = l->created_us,
+                              .size_bytes = l->size_bytes};
+    struct live *fresh = live_new(str_of(l->model), &info);
+    if (!fresh)
+        return false;
+    atomic_store(&fresh->priority, atomic_load(&l->priority));
+    atomic_store(&fresh->queue_limit, atomic_load(&l->queue_limit));
+    atomic_store(&fresh->batch_limit, atomic_load(&l->batch_limit));
+    atomic_store(&fresh->weight, atomic_load(&l->weight));
+    log_event(LOG_INFO, "unloaded for memory", 3,
+              (struct log_field[]){LOG_S("model", str_of(l->model)), LOG_I("version", l->version),
+                                   LOG_I("bytes", l->bytes)});
+    bool done = entry_replace(h, l, fresh);
+    live_unref(fresh);
+    return done;
+}
+
+static bool shrink(struct host *h, size_t need, const struct live *keep) {
+    while (loaded_bytes(h) + need > h->options.memory_bytes) {
+        struct live *l = least_used(h, keep);
+        if (!l || !evict(h, l))
+            return false;
+    }
+    return true;
+}
+
+bool budget_room(struct host *h, uint64_t bytes, bool evict_others) {
+    if (h->options.memory_bytes == 0)
+        return true;
+    if (evict_others)
+        return shrink(h, (size_t)bytes, NULL);
+    return loaded_bytes(h) + bytes <= h->options.memory_bytes;
+}
+
+void budget_note(struct host *h, struct live *l) {
+    struct live_stats s;
+    live_stats(l, &s);
+    l->bytes = (size_t)(s.mapped_bytes + s.packed_bytes);
+    atomic_store(&l->touched_ns, clock_ns());
+    if (h->options.memory_bytes)
+        (void)shrink(h, 0, l);
+}

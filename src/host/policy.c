@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policies: see policy.h. */
+#include "host/policy.h"
+
+#include "base/json.h"
+#include "host/host.h"
+
+enum { PARSE_BYTES = 64 << 10 };
+
+void policy_default(struct policy *p) {
+    *p = (struct policy){.weight = 1, .keep_bytes = (uint64_t)256 << 20, .keep_days = 7};
+}
+
+bool policy_is_default(const struct policy *p) {
+    struct policy d;
+    policy_default(&d);
+    return !p->pin && p->priority == d.priority && p->weight == d.weight && !p->batch &&
+           !p->queue && p->capture == 0;
+}
+
+const char *priority_name(int priority) {
+    return priority < PRIORITY_NORMAL ? "high" : priority > PRIORITY_NORMAL ? "low" : "normal";
+}
+
+enum code priority_parse(struct str text, int *out, struct err *e) {
+    for (int p = PRIORITY_HIGH; p <= PRIORITY_LOW; p++)
+        if (str_is(text, priority_name(p))) {
+            *out = p;
+            return OK;
+        }
+    return fail(e, INVALID, "priority '%.*s' is not one of high, normal, low",
+                STR(str_sub(text, 0, 40)));
+}
+
+static enum code set_number(const char *name, double v, double least, double most, double *out,
+                            struct err *e) {
+    if (!(v >= least && v <= most))
+        return fail(e, INVALID, "%s: %g is not between %g and %g", name, v, least, most);
+    *out = v;
+    return OK;
+}
+
+static enum code set_count(const char *name, double v, double most, uint64_t *out, struct err *e) {
+    double checked;
+    TRY(set_number(name, v, 0, most, &checked, e));
+    *out = (uint64_t)checked;
+    return OK;
+}
+
+/* The numeric members by name; NOT_FOUND for another name. */
+static enum code set_by_name(struct policy *p, struct str key, double v, struct err *e) {
+    if (str_is(key, "weight"))
+        return set_number("weight", v, 0.01, 100, &p->weight, e);
+    if (str_is(key, "batch"))
+        return set_count("batch", v, 1024, &p->batch, e);
+    if (str_is(key, "queue"))
+        return set_count("queue", v, 1 << 20, &p->queue, e);
+    if (str_is(key, "capture") || str_is(key, "percent")) {
+        TRY(set_number("capture", v, 0, 100, &p->capture, e));
+        p->capture /= 100;
+        return OK;
+    }
+    if (str_is(key, "keep-bytes") || str_is(key, "bytes"))
+        return set_count("keep-bytes", v, 1e15, &p->keep_bytes, e);
+    if (str_is(key, "keep-days") || str_is(key, "days"))
+        return set_count("keep-days", v, 36500, &p->keep_days, e);
+    return fail(e, NOT_FOUND, "no such member");
+}
+
+enum code policy_set(struct policy *p, struct str text, struct err *e) {
+    size_t at;
+    double v;
+    if (!str_find(text, '=', &at))
+        return fail(e, USAGE, "'%.*s': write NAME=VALUE", STR(text));
+    struct str key = str_sub(text, 0, at), value = str_sub(text, at + 1, text.n);
+    if (str_is(key, "pin")) {
+        p->pin = str_is(value, "yes");
+        return p->pin || str_is(value, "no") ? OK : fail(e, INVALID, "pin: yes or no");
+    }
+    if (str_is(key, "priority"))
+        return priority_parse(value, &p->priority, e);
+    if (value.n && value.p[value.n - 1] == '%')
+        value.n--;
+    if (!str_to_f64(value, &v))
+        return fail(e, INVALID, "%.*s: '%.*s' is not a number", STR(key), STR(value));
+    enum code code = set_by_name(p, key, v, e);
+    return code == ERR_NOT_FOUND
+               ? fail(e, USAGE,
+                      "no policy '%.*s': pin, priority, weight, batch, queue, capture, keep-bytes, "
+                      "keep-days",
+                      STR(key))
+               : code;
+}
+
+static enum code take_number(struct json *j, struct policy *p, struct str key, struct err *e) {
+    double v;
+    TRY(json_f64(j, &v, e));
+    enum code code = set_by_name(p, key, v, e);
+    return code == ERR_NOT_FOUND
+               ? json_fail(j, e, "unexpected member \"%.*s\"", STR(str_sub(key, 0, 80)))
+               : code;
+}
+
+static enum code take_capture(struct json *j, struct policy *p, struct err *e) {
+    struct str key;
+    bool more;
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            return OK;
+        TRY(take_number(j, p, key, e));
+    }
+}
+
+static enum code take_member(struct json *j, struct policy *p, struct str key, struct err *e) {
+    struct str text;
+    if (str_is(key, "pin"))
+        return json_bool(j, &p->pin, e);
+    if (str_is(key, "capture"))
+        return take_capture(j, p, e);
+    if (!str_is(key, "priority"))
+        return take_number(j, p, key, e);
+    TRY(json_string(j, &text, e));
+    return priority_parse(text, &p->priority, e);
+}
+
+static enum code parse(struct json *j, struct policy *p, struct err *e) {
+    struct str key;
+    bool more;
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            return json_end(j, e);
+        TRY(take_member(j, p, key, e));
+    }
+}
+
+enum code policy_parse(struct str text, struct policy *out, struct err *e) {
+    struct policy p;
+    struct json j;
+    struct arena a;
+    policy_default(&p);
+    arena_init(&a, PARSE_BYTES);
+    json_init(&j, text, &a);
+    enum code code = parse(&j, &p, e);
+    arena_deinit(&a);
+    if (code != OK)
+        return err_prefix(e, "policy");
+    *out = p;
+    return OK;
+}
+
+void policy_write(const struct policy *p, struct buf *b) {
+    struct json_out w;
+    json_out_init(&w, b, 0);
+    json_put_object(&w);
+    if (p->pin)
+        json_put_member_bool(&w, "pin", true);
+    if (p->priority != PRIORITY_NORMAL)
+        json_put_member_text(&w, "priority", priority_name(p->priority));
+    if (p->weight != 1)
+        json_put_member_f64(&w, "weight", p->weight);
+    if (p->batch)
+        json_put_member_i64(&w, "batch", (int64_t)p->batch);
+    if (p->queue)
+        json_put_member_i64(&w, "queue", (int64_t)p->queue);
+    if (p->capture > 0) {
+        json_put_key(&w, "capture");
+        json_put_object(&w);
+        json_put_member_f64(&w, "percent", p->capture * 100);
+        json_put_member_i64(&w, "bytes", (int64_t)p->keep_bytes);
+        json_put_member_i64(&w, "days", (int64_t)p->keep_days);
+        json_put_object_end(&w);
+    }
+    json_put_object_end(&w);
+}
