@@ -256,18 +256,18 @@ static size_t print_varint(uint64_t v, uint8_t out[10]) {
     return n;
 }
 
-static void put_varint(struct buf *b, uint64_t v) {
+void pb_put_varint(struct buf *b, uint64_t v) {
     uint8_t text[10];
     buf_put(b, text, print_varint(v, text));
 }
 
 static void put_key(struct buf *b, uint32_t number, enum pb_wire wire) {
-    put_varint(b, (uint64_t)number << 3 | (uint64_t)wire);
+    pb_put_varint(b, (uint64_t)number << 3 | (uint64_t)wire);
 }
 
 void pb_put_u64(struct buf *b, uint32_t number, uint64_t v) {
     put_key(b, number, PB_VARINT);
-    put_varint(b, v);
+    pb_put_varint(b, v);
 }
 
 void pb_put_i64(struct buf *b, uint32_t number, int64_t v) { pb_put_u64(b, number, (uint64_t)v); }
@@ -282,9 +282,13 @@ void pb_put_f64(struct buf *b, uint32_t number, double v) {
     buf_put(b, &v, sizeof v);
 }
 
-void pb_put_bytes(struct buf *b, uint32_t number, const void *bytes, size_t n) {
+void pb_put_head(struct buf *b, uint32_t number, size_t n) {
     put_key(b, number, PB_LEN);
-    put_varint(b, n);
+    pb_put_varint(b, n);
+}
+
+void pb_put_bytes(struct buf *b, uint32_t number, const void *bytes, size_t n) {
+    pb_put_head(b, number, n);
     buf_put(b, bytes, n);
 }
 

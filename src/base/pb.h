@@ -54,6 +54,9 @@ void pb_put_i64(struct buf *b, uint32_t number, int64_t v);
 void pb_put_f32(struct buf *b, uint32_t number, float v);
 void pb_put_f64(struct buf *b, uint32_t number, double v);
 void pb_put_bytes(struct buf *b, uint32_t number, const void *bytes, size_t n);
+/* Key and length of bytes that the caller sends after b's; one element of a packed field. */
+void pb_put_head(struct buf *b, uint32_t number, size_t n);
+void pb_put_varint(struct buf *b, uint64_t v);
 void pb_put_str(struct buf *b, uint32_t number, struct str text);
 size_t pb_put_begin(struct buf *b, uint32_t number); /* returns a mark for pb_put_end */
 void pb_put_end(struct buf *b, size_t mark);

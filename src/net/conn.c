@@ -18,7 +18,7 @@
  * followed by a look at `closing`. Its memory lives until libuv's close callback.
  * 5. Closing while the client may still be sending would make the kernel reset the connection and
  * could destroy the answer before the client reads it: such connections linger (RFC 9112 §9.6).  */
-#include "net/conn.h"
+#include "net/http2.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -31,7 +31,8 @@ enum {
     LATER_SPANS = 4,         /* per uv_write: as many as it holds without allocating */
     DIRECT_BYTES = 16 << 10, /* bodies with more to come are read in place */
     DRAIN_BYTES = 64 << 10,  /* bodies of refused requests up to this are read and dropped */
-    KEEP_CONNS = 64
+    KEEP_CONNS = 64,
+    KEEP_OUT = 512 << 10
 };
 
 static struct exchange *receiving(const struct conn *c) {
@@ -49,7 +50,7 @@ void conn_release(struct http_listener *l, struct exchange *x) {
     http_listener_unref(l);
 }
 
-static struct exchange *push_exchange(struct conn *c) {
+struct exchange *conn_push_exchange(struct conn *c) {
     struct http_listener *l = c->listener;
     struct exchange *x = exchange_begin(&l->pool);
     if (!x)
@@ -59,6 +60,7 @@ static struct exchange *push_exchange(struct conn *c) {
     x->pub.loop = l->loop;
     x->pub.started_ns = clock_ns();
     memcpy(x->pub.peer, c->peer, sizeof c->peer);
+    x->prev = c->last;
     *(c->last ? &c->last->next : &c->first) = x;
     c->last = x;
     l->alive++;
@@ -69,27 +71,29 @@ static struct exchange *push_exchange(struct conn *c) {
     return x;
 }
 
-static struct exchange *pop_exchange(struct conn *c) {
-    struct exchange *x = c->first;
-    c->first = x->next;
-    if (!c->first)
-        c->last = NULL;
+void conn_unlink(struct conn *c, struct exchange *x) {
+    *(x->prev ? &x->prev->next : &c->first) = x->next;
+    *(x->next ? &x->next->prev : &c->last) = x->prev;
+    x->next = x->prev = NULL;
     if (--c->n_exchanges == 0)
         c->listener->busy--;
-    return x;
+}
+
+void conn_abandon(struct http_listener *l, struct exchange *x) {
+    x->conn = NULL;
+    x->pub.gone = true;
+    if (x->phase != EXCHANGE_WITH_HANDLER && x->phase != EXCHANGE_STREAMING)
+        conn_release(l, x);
+    else if (l->handler.on_gone)
+        l->handler.on_gone(l->handler.ctx, &x->pub);
 }
 
 /* Nobody will read these answers. */
 static void abandon_exchanges(struct conn *c) {
-    struct http_listener *l = c->listener;
     while (c->first) {
-        struct exchange *x = pop_exchange(c);
-        x->conn = NULL;
-        x->pub.gone = true;
-        if (x->phase != EXCHANGE_WITH_HANDLER && x->phase != EXCHANGE_STREAMING)
-            conn_release(l, x);
-        else if (l->handler.on_gone)
-            l->handler.on_gone(l->handler.ctx, &x->pub);
+        struct exchange *x = c->first;
+        conn_unlink(c, x);
+        conn_abandon(c->listener, x);
     }
 }
 
@@ -106,6 +110,10 @@ static enum reply_connection connection_after(struct exchange *x, bool close) {
 
 static void answer(struct exchange *x, const struct http_response *r) {
     struct http_listener *l = x->listener;
+    if (x->conn->h2) {
+        http2_answer(x, r);
+        return;
+    }
     enum reply_connection how = connection_after(x, r->close);
     static const char unclean[] =
         "{\"error\":\"internal error: a response header may not be sent\"}";
@@ -121,21 +129,22 @@ static void answer(struct exchange *x, const struct http_response *r) {
         x->close = true;
 }
 
-static void answer_error(struct exchange *x, int status, const struct err *e, bool close) {
+void conn_answer_error(struct exchange *x, int status, const struct err *e, bool close) {
     struct http_listener *l = x->listener;
     const struct http_header retry = {LIT("Retry-After"), LIT("1")};
     struct http_response r = {
-        .status = status, .content_type = LIT("application/json"), .close = close, .n_parts = 1};
-    struct str body = {0};
+        .status = status, .content_type = LIT("application/json"), .close = close};
+    char text[REPLY_ERROR_BYTES];
     x->pub.status = status;
-    if (l->handler.error_body) {
-        l->handler.error_body(l->handler.ctx, &x->pub, e, &r.content_type, &body);
+    if (l->handler.refuse) {
+        l->handler.refuse(l->handler.ctx, &x->pub, e, &r);
     } else {
-        char text[REPLY_ERROR_BYTES];
-        body = arena_str(&x->pub.arena, (struct str){text, reply_error_json(e->text, text)});
+        struct str body =
+            arena_str(&x->pub.arena, (struct str){text, reply_error_json(e->text, text)});
+        r.parts[0] = (struct span){(const uint8_t *)body.p, body.n};
+        r.n_parts = 1;
     }
-    r.parts[0] = (struct span){(const uint8_t *)body.p, body.n};
-    if (status == 503 || status == 429) {
+    if ((r.status == 503 || r.status == 429) && !r.n_headers) {
         r.headers = &retry;
         r.n_headers = 1;
     }
@@ -149,7 +158,7 @@ void conn_refuse_request(struct conn *c, int status, const struct err *e) {
         x->n_out = x->out_at = 0;
     c->ending = c->abrupt = true;
     c->in.n = 0;
-    answer_error(x, status, e, true);
+    conn_answer_error(x, status, e, true);
 }
 
 void conn_answer(struct exchange *x, const struct http_response *r) {
@@ -160,6 +169,8 @@ void conn_answer(struct exchange *x, const struct http_response *r) {
 /* ---- streamed answers ---- */
 
 bool conn_stream_begin(struct exchange *x, const struct http_response *r) {
+    if (x->conn->h2)
+        return http2_stream_begin(x, r);
     enum reply_connection how = connection_after(x, r->close || x->parser.http_1_0);
     if (!reply_is_clean(r) || !exchange_put_stream(x, r, how, &x->listener->date))
         return false;
@@ -168,6 +179,8 @@ bool conn_stream_begin(struct exchange *x, const struct http_response *r) {
 }
 
 enum http_window conn_stream_write(struct exchange *x, struct span bytes) {
+    if (x->conn->h2)
+        return http2_stream_write(x, bytes);
     if (!exchange_put_piece(x, bytes)) {
         conn_close(x->conn);
         return HTTP_GONE;
@@ -181,7 +194,9 @@ enum http_window conn_stream_write(struct exchange *x, struct span bytes) {
 
 void conn_stream_end(struct exchange *x, const struct http_header *trailers, int n_trailers) {
     struct conn *c = x->conn;
-    if (exchange_put_end(x, trailers, n_trailers))
+    if (c->h2)
+        http2_stream_end(x, trailers, n_trailers);
+    else if (exchange_put_end(x, trailers, n_trailers))
         conn_pump(c);
     else
         conn_close(c);
@@ -191,6 +206,10 @@ void conn_stream_end(struct exchange *x, const struct http_header *trailers, int
  * that ends with its connection is torn off. */
 void conn_stream_cut(struct exchange *x) {
     struct conn *c = x->conn;
+    if (c->h2) {
+        http2_stream_cut(x);
+        return;
+    }
     x->phase = EXCHANGE_ANSWERED;
     x->close = true;
     if (x->framing == REPLY_CHUNKED)
@@ -222,7 +241,7 @@ static void refuse_by_handler(struct conn *c, struct exchange *x, const struct e
         conn_refuse_request(c, status, e);
         return;
     }
-    answer_error(x, status, e, false);
+    conn_answer_error(x, status, e, false);
     x->phase = EXCHANGE_RECEIVING;
     x->drains = true;
 }
@@ -317,18 +336,62 @@ static void refuse_exchange(struct conn *c) {
     c->ending = c->abrupt = true;
 }
 
-static void receive(struct conn *c) {
+static void receive_http1(struct conn *c) {
     while (c->in.n && !c->ending && !c->closing) {
         struct exchange *x = receiving(c);
         if (!x && c->n_exchanges == HTTP_PIPELINE)
             return;
-        if (!x && !(x = push_exchange(c))) {
+        if (!x && !(x = conn_push_exchange(c))) {
             refuse_exchange(c);
             return;
         }
         while (take_event(c, x)) {
         }
     }
+    if (c->ending)
+        c->in.n = 0;
+}
+
+/* The first bytes of a connection tell the protocol. Those that could still begin HTTP/2's preface
+ * are only counted; when they do not, HTTP/1 gets them from the preface itself. */
+static void sniff(struct conn *c) {
+    size_t n = HTTP2_PREFACE - c->sniffed, same = 0;
+    const uint8_t *preface = (const uint8_t *)http2_preface;
+    n = n < c->in.n ? n : c->in.n;
+    while (same < n && c->in.p[same] == preface[c->sniffed + same])
+        same++;
+    if (same < n) {
+        struct span rest = c->in;
+        c->protocol = CONN_HTTP1;
+        c->in = (struct span){preface, c->sniffed};
+        receive_http1(c);
+        c->in = c->ending ? (struct span){0} : rest;
+        return;
+    }
+    c->sniffed += (uint8_t)n;
+    c->in = (struct span){c->in.p + n, c->in.n - n};
+    if (c->sniffed < HTTP2_PREFACE)
+        return;
+    c->protocol = CONN_HTTP2;
+    struct span rest = c->in;
+    if (!http2_begin(c)) {
+        conn_close(c);
+        return;
+    }
+    c->in = (struct span){preface, HTTP2_PREFACE}; /* nghttp2 wants to see it too */
+    http2_receive(c);
+    c->in = rest;
+}
+
+static void receive(struct conn *c) {
+    if (c->protocol == CONN_UNKNOWN && c->in.n && !c->ending)
+        sniff(c);
+    if (c->closing || c->protocol == CONN_UNKNOWN)
+        return;
+    if (!c->h2)
+        receive_http1(c);
+    else if (c->in.n && !c->ending)
+        http2_receive(c);
     if (c->ending)
         c->in.n = 0;
 }
@@ -355,8 +418,9 @@ static unsigned gather(const struct conn *c, uv_buf_t *bufs, unsigned room, size
 
 /* An answer is out. */
 static void finish_exchange(struct conn *c) {
-    struct exchange *x = pop_exchange(c);
+    struct exchange *x = c->first;
     bool close = x->close;
+    conn_unlink(c, x);
     if (close &&
         x->pub.request.keep_alive) /* our wish, not the client's: it may be sending the next one */
         c->abrupt = true;
@@ -392,6 +456,17 @@ static bool note_sent(struct conn *c, size_t n) {
     return ended;
 }
 
+/* n bytes of `out` are with the kernel. */
+static void note_out(struct conn *c, size_t n) {
+    c->listener->stats.bytes_out += n;
+    c->sent_bytes += n;
+    c->out_at += n;
+    if (c->out_at == c->out.n) {
+        c->out_at = 0;
+        buf_clear(&c->out);
+    }
+}
+
 static void on_written(uv_write_t *request, int status) {
     struct conn *c = request->data;
     if (c->closing)
@@ -403,14 +478,14 @@ static void on_written(uv_write_t *request, int status) {
         conn_close(c);
         return;
     }
-    note_sent(c, c->write_bytes);
+    if (c->out.n)
+        note_out(c, c->write_bytes);
+    else
+        note_sent(c, c->write_bytes);
     conn_pump(c);
 }
 
-/* The socket is full: libuv sends the next few spans when it can. */
-static void send_later(struct conn *c) {
-    uv_buf_t bufs[LATER_SPANS];
-    unsigned n = gather(c, bufs, LATER_SPANS, &c->write_bytes);
+static void write_later(struct conn *c, const uv_buf_t *bufs, unsigned n) {
     c->write.data = c;
     if (uv_write(&c->write, (uv_stream_t *)&c->tcp, bufs, n, on_written) < 0)
         conn_close(c);
@@ -418,9 +493,62 @@ static void send_later(struct conn *c) {
         c->writing = true;
 }
 
+/* The socket is full: libuv sends the next few spans when it can. */
+static void send_later(struct conn *c) {
+    uv_buf_t bufs[LATER_SPANS];
+    unsigned n = gather(c, bufs, LATER_SPANS, &c->write_bytes);
+    write_later(c, bufs, n);
+}
+
+static int try_write(struct conn *c, const uv_buf_t *bufs, unsigned n) {
+    int sent = FAULT(FAULT_SEND) ? UV_ECONNRESET : uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
+    return sent == UV_EAGAIN ? 0 : sent;
+}
+
+bool conn_emit(struct conn *c, const void *bytes, size_t n) {
+    if (!c->out.p && c->listener->spare_out.p) { /* one buf serves a loop that is not congested */
+        c->out = c->listener->spare_out;
+        c->listener->spare_out = (struct buf){.cap_bytes = SIZE_MAX};
+    }
+    buf_put(&c->out, bytes, n);
+    return c->out.code == OK;
+}
+
+/* Sends what waits in `out`; false when the socket does not take all of it. */
+static bool flush(struct conn *c) {
+    uv_buf_t buf = uv_buf_init(c->out.p + c->out_at, (unsigned)(c->out.n - c->out_at));
+    int sent = buf.len ? try_write(c, &buf, 1) : 0;
+    if (sent < 0) {
+        conn_close(c);
+        return false;
+    }
+    note_out(c, (size_t)sent);
+    if (c->out.n == 0)
+        return true;
+    buf = uv_buf_init(c->out.p + c->out_at, (unsigned)(c->out.n - c->out_at));
+    c->write_bytes = buf.len;
+    write_later(c, &buf, 1);
+    return false;
+}
+
+static void send_frames(struct conn *c) {
+    while (!c->writing && !c->closing && !c->ending) {
+        http2_writable(c);
+        if (c->closing)
+            return;
+        http2_fill(c);
+        if (c->closing || c->out.n == 0 || !flush(c))
+            return;
+    }
+}
+
 /* True when an exchange ended: there is room for another. */
 static bool send_answers(struct conn *c) {
     bool ended = false;
+    if (c->h2) {
+        send_frames(c);
+        return false;
+    }
     while (!c->writing && !c->closing) {
         uv_buf_t bufs[WRITE_SPANS];
         size_t total;
@@ -434,15 +562,13 @@ static bool send_answers(struct conn *c) {
             ended = true;
             continue;
         }
-        int sent =
-            FAULT(FAULT_SEND) ? UV_ECONNRESET : uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
-        if (sent < 0 && sent != UV_EAGAIN) {
+        int sent = try_write(c, bufs, n);
+        if (sent < 0) {
             conn_close(c);
             break;
         }
-        size_t n_sent = sent < 0 ? 0 : (size_t)sent;
-        ended |= note_sent(c, n_sent);
-        if (n_sent < total && !c->closing)
+        ended |= note_sent(c, (size_t)sent);
+        if ((size_t)sent < total && !c->closing)
             send_later(c);
     }
     return ended;
@@ -457,7 +583,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct conn *c = handle->data;
     struct exchange *x = receiving(c);
     *buf = uv_buf_init((char *)c->listener->read_buffer, READ_BYTES);
-    if (!x || x->drains || x->parser.chunked || http1_body_left(&x->parser) < DIRECT_BYTES)
+    if (!x || c->h2 || x->drains || x->parser.chunked || http1_body_left(&x->parser) < DIRECT_BYTES)
         return;
     size_t have = x->pub.request.body.n, room = x->body_room - have;
     uint64_t left = http1_body_left(&x->parser);
@@ -487,7 +613,7 @@ static void on_eof(struct conn *c) {
     struct exchange *x = receiving(c);
     c->eof = true;
     c->reading = false; /* libuv stopped */
-    if (c->lingers || !c->first || (x && x == c->first && !http1_started(&x->parser))) {
+    if (c->lingers || c->h2 || !c->first || (x && x == c->first && !http1_started(&x->parser))) {
         conn_close(c);
         return;
     }
@@ -524,7 +650,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 }
 
 static void set_reading(struct conn *c) {
-    bool room = c->in.n == 0 && (receiving(c) || c->n_exchanges < HTTP_PIPELINE);
+    bool room = c->in.n == 0 && (c->h2 || receiving(c) || c->n_exchanges < HTTP_PIPELINE);
     bool want = !c->eof && (c->ending || room);
     if (want == c->reading)
         return;
@@ -553,11 +679,28 @@ static void end(struct conn *c) {
     c->lingers = true;
 }
 
+/* An idle connection owns no buffer. */
+static void put_back_out(struct conn *c) {
+    struct http_listener *l = c->listener;
+    if (l->spare_out.p || c->out.room > KEEP_OUT)
+        buf_deinit(&c->out);
+    else
+        l->spare_out = c->out;
+    c->out = (struct buf){.cap_bytes = SIZE_MAX};
+}
+
 /* The connection comes to rest: what is it waiting for now? */
 static void settle(struct conn *c) {
     keep_unparsed(c);
-    if (!c->closing && !c->first && !c->writing && (c->ending || c->listener->draining))
+    if (!c->closing && c->h2 && !c->writing && !c->ending && http2_over(c)) {
+        c->ending = c->abrupt = true;
+        abandon_exchanges(c);
+    }
+    bool draining = c->listener->draining && !c->h2;
+    if (!c->closing && !c->first && !c->writing && (c->ending || draining))
         end(c);
+    if (!c->out.n && c->out.p)
+        put_back_out(c);
     if (!c->closing)
         set_reading(c);
     if (!c->closing)
@@ -599,22 +742,31 @@ static void refuse_late(struct conn *c, const char *what) {
 void conn_late(struct conn *c, enum patience what) {
     bool over = false;
     switch (what) {
-    case PATIENCE_HEAD:
-        over = c->first == c->last &&
-               !http1_started(&c->last->parser); /* empty lines only: nobody to answer */
+    case PATIENCE_HEAD: /* less than a preface, or empty lines only: nobody to answer */
+        over = !c->last || (c->first == c->last && !http1_started(&c->last->parser));
         if (!over)
             refuse_late(c, "head");
         break;
     case PATIENCE_BODY:
-        if (body_is_slow(c))
+        if (body_is_slow(c) && c->h2)
+            http2_refuse_late(c);
+        else if (body_is_slow(c))
             refuse_late(c, "body");
         break;
     case PATIENCE_SEND:
-        over = uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) >= c->unsent_bytes;
+        over = c->writing
+                   ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) >= c->unsent_bytes
+                   : c->sent_bytes == c->sent_mark;
         break;
     case PATIENCE_PROBE: over = probe_failed(c); break;
-    case PATIENCE_NONE:
     case PATIENCE_IDLE:
+        over = !c->h2;
+        if (!over) {
+            http2_idle(c);
+            conn_pump(c);
+        }
+        break;
+    case PATIENCE_NONE:
     case PATIENCE_LINGER:
     case PATIENCE_N: over = true; break;
     }
@@ -627,6 +779,8 @@ void conn_late(struct conn *c, enum patience what) {
 static void on_closed(uv_handle_t *handle) {
     struct conn *c = handle->data;
     struct http_listener *l = c->listener;
+    http2_end(c->h2);
+    buf_deinit(&c->out);
     c->prev->next = c->next;
     c->next->prev = c->prev;
     l->stats.open--;
@@ -662,7 +816,7 @@ struct conn *conn_open(struct http_listener *l) {
     } else if (!(c = mem_alloc(sizeof *c))) {
         return NULL;
     }
-    *c = (struct conn){.listener = l};
+    *c = (struct conn){.listener = l, .out.cap_bytes = SIZE_MAX};
     uv_tcp_init(l->tcp.loop, &c->tcp); /* cannot fail without a family */
     c->tcp.data = c;
     c->next = &l->conns;

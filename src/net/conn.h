@@ -31,21 +31,27 @@ struct conn {
     struct conn *next, *prev;       /* of the listener's; next also in its free list */
     struct exchange *first, *last;  /* in order of arrival; only `last` can be receiving */
     int n_exchanges;
+    struct http2 *h2; /* owned; NULL: HTTP/1 */
+    enum { CONN_UNKNOWN, CONN_HTTP1, CONN_HTTP2 } protocol;
+    struct buf out; /* frames for the socket, from out_at on; owned, lent when there are none */
+    size_t out_at;
     struct span
         in; /* read, not yet parsed: in the listener's read buffer, in a body, or in `kept` */
     uint8_t *kept; /* owned; unparsed bytes while the pipeline is full */
     struct deadline input, output;
     enum patience waits_in, waits_out;
-    size_t window_bytes; /* read since `input` was set; BODY */
-    size_t unsent_bytes; /* when `output` was set; SEND */
-    bool reading;        /* uv_read_start is on */
-    bool writing;        /* a uv_write is under way */
-    bool ending;         /* no further request is taken; what comes is dropped */
-    bool abrupt;         /* the client may still be sending: linger before closing */
-    bool lingers;        /* our side is shut down */
-    bool eof;            /* the client's side is shut down */
-    bool closing;        /* uv_close was called */
-    bool pumping;        /* inside conn_pump */
+    size_t window_bytes;            /* read since `input` was set; BODY */
+    size_t unsent_bytes;            /* when `output` was set; SEND */
+    uint64_t sent_bytes, sent_mark; /* of `out`; when `output` was set */
+    uint8_t sniffed;                /* bytes that are HTTP/2's preface so far */
+    bool reading;                   /* uv_read_start is on */
+    bool writing;                   /* a uv_write is under way */
+    bool ending;                    /* no further request is taken; what comes is dropped */
+    bool abrupt;                    /* the client may still be sending: linger before closing */
+    bool lingers;                   /* our side is shut down */
+    bool eof;                       /* the client's side is shut down */
+    bool closing;                   /* uv_close was called */
+    bool pumping;                   /* inside conn_pump */
     char peer[56];
 };
 
@@ -70,6 +76,7 @@ struct http_listener {
     bool listening, starved, draining, cut, closed;
     void (*drained)(void *ctx);
     void *drained_ctx;
+    struct buf spare_out; /* owned; of connections without frames to send */
     uint8_t read_buffer[READ_BYTES];
 };
 
@@ -80,7 +87,12 @@ void conn_start(struct conn *c); /* the handle has its socket */
 void conn_refuse(struct conn *c,
                  bool politely); /* 503 and an end, instead of conn_start; politely: lingers */
 void conn_close(struct conn *c); /* at once; tells the handler of requests it still has */
-void conn_pump(struct conn *c);  /* parse, hand over, send, until nothing more can be done */
+struct exchange *conn_push_exchange(struct conn *c); /* a new one, receiving; NULL: no memory */
+void conn_unlink(struct conn *c, struct exchange *x);
+void conn_abandon(struct http_listener *l, struct exchange *x); /* unlinked: its client left */
+void conn_answer_error(struct exchange *x, int status, const struct err *e, bool close);
+bool conn_emit(struct conn *c, const void *bytes, size_t n); /* frames: to `out` */
+void conn_pump(struct conn *c); /* parse, hand over, send, until nothing more can be done */
 void conn_answer(struct exchange *x, const struct http_response *r); /* its conn is not NULL */
 bool conn_stream_begin(struct exchange *x, const struct http_response *r); /* as http_stream_* */
 enum http_window conn_stream_write(struct exchange *x, struct span bytes);

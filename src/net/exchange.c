@@ -60,7 +60,12 @@ struct exchange *exchange_begin(struct exchange_pool *p) {
     x->pub.bytes_in = x->pub.bytes_out = 0;
     x->pub.status = 0;
     x->pub.gone = false;
-    x->next = NULL;
+    x->next = x->prev = NULL;
+    x->pub.duplex = x->pub.pieces = false;
+    x->stream = 0;
+    x->collects = x->whole = x->deferred = x->sent_all = x->head_over = false;
+    x->head_bytes = x->n_trailers = 0;
+    x->trailers = NULL;
     x->phase = EXCHANGE_RECEIVING;
     x->announced = x->drains = x->close = x->full = false;
     x->framing = REPLY_SIZED;

@@ -30,7 +30,7 @@ struct exchange {
     struct http1 parser;
     struct http_listener *listener; /* borrowed */
     struct conn *conn;              /* borrowed; NULL once the client is gone */
-    struct exchange *next;          /* behind it on the connection, or in the pool */
+    struct exchange *next, *prev;   /* of the connection, in order of arrival; next: of the pool */
     enum exchange_phase phase;
     bool announced; /* on_head was called */
     bool
@@ -46,6 +46,16 @@ struct exchange {
     struct buf sending, pieces; /* of a streamed answer: what `out` points at, what comes after */
     enum reply_framing framing;
     bool full; /* the handler was told so: on_writable follows */
+    /* HTTP/2 */
+    int32_t stream;
+    bool collects;     /* its body is being received into `body` */
+    bool whole;        /* all of the request has come */
+    bool deferred;     /* its answer had nothing to send when it was asked last */
+    bool sent_all;     /* the last frame of its answer is made */
+    bool head_over;    /* its fields are over the limit */
+    size_t head_bytes; /* of its fields, as RFC 9113 §6.5.2 counts them */
+    void *trailers;    /* (n_trailers) nghttp2_nv in the arena */
+    size_t n_trailers;
 };
 
 struct exchange_pool {

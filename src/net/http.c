@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "net/http2.h"
 #include "net/uri.h"
 
 #include <arpa/inet.h>
@@ -56,6 +57,12 @@ void http_respond(struct http_exchange *pub, const struct http_response *r) {
         conn_answer(x, r);
     else
         conn_release(x->listener, x);
+}
+
+void http_body_took(struct http_exchange *pub, size_t bytes) {
+    struct exchange *x = (struct exchange *)pub;
+    if (x->conn && x->conn->h2)
+        http2_body_took(x, bytes);
 }
 
 static struct exchange *streaming(struct http_exchange *pub) {
@@ -231,6 +238,7 @@ void http_accept_again(struct http_listener *l) {
 
 static void free_listener(struct http_listener *l) {
     exchange_pool_deinit(&l->pool);
+    buf_deinit(&l->spare_out);
     while (l->free_conns) {
         struct conn *c = l->free_conns;
         l->free_conns = c->next;
@@ -336,7 +344,9 @@ void http_listener_stats(const struct http_listener *l, struct http_stats *out) 
  * close callback. */
 static void close_conns(struct http_listener *l, bool idle_only) {
     for (struct conn *c = l->conns.next; c != &l->conns; c = c->next)
-        if (!idle_only || (!c->first && !c->lingers))
+        if (idle_only && c->h2)
+            http2_drain(c);
+        else if (!idle_only || (!c->first && !c->lingers))
             conn_close(c);
 }
 

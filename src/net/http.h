@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP server: what the floors above see. Protocol versions (http1.c now, http2.c later) meet them
- * only here.
+/* HTTP server: what the floors above see. Protocol versions (http1.c, http2.c) meet them only
+ * here.
  *
  * A listener accepts on its loop; each request becomes one `struct http_exchange` with a capped
  * arena of its own that lives from the first header byte until the response is written.
@@ -36,7 +36,7 @@
 #include "base/str.h"
 #include "net/loop.h"
 
-enum { HTTP_HEADERS = 64, HTTP_PIPELINE = 32, HTTP_PARTS = 4, HTTP_STREAM_WINDOW = 256 << 10 };
+enum { HTTP_HEADERS = 64, HTTP_PIPELINE = 32, HTTP_PARTS = 8, HTTP_STREAM_WINDOW = 256 << 10 };
 
 struct http_header {
     struct str name, value; /* name as sent; compare without case */
@@ -67,11 +67,14 @@ struct http_exchange {
     void *user;          /* the handler's; NULL at on_head */
     uint64_t started_ns; /* first byte */
     uint64_t bytes_in, bytes_out;
-    int status;    /* sent, or being sent; 0 when no answer was made */
-    bool gone;     /* the client left */
+    int status;  /* sent, or being sent; 0 when no answer was made */
+    bool gone;   /* the client left */
+    bool duplex; /* may be answered while its body still comes: HTTP/2 */
+    bool pieces; /* set by on_head, only when duplex: on_body gets the body, it is not collected */
     char peer[64]; /* "127.0.0.1:40000" */
 };
 
+struct http_response;
 struct http_handler {
     void *ctx;
     /* Head parsed. Sets *body_limit (bytes) from the default; return OK to read the body, or an
@@ -80,6 +83,11 @@ struct http_handler {
     enum code (*on_head)(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e);
     /* Whole request there. MUST; must lead to exactly one http_respond, now or later. */
     void (*on_request)(void *ctx, struct http_exchange *x);
+    /* A piece of the body of an exchange with `pieces`, borrowed for the call. Whoever takes it
+     * calls http_body_took when it needs no more room: the client sends no further than its window.
+     * The exchange may be answered from now on; on_request still comes at the body's end, unless
+     * the answer has ended before. MUST when on_head ever sets `pieces`. */
+    void (*on_body)(void *ctx, struct http_exchange *x, struct span piece);
     /* Client left after on_request and before http_respond or http_stream_end. MAY be NULL. */
     void (*on_gone)(void *ctx, struct http_exchange *x);
     /* Half of the window of a streamed answer is free again, after HTTP_FULL. MAY be NULL. */
@@ -87,12 +95,12 @@ struct http_handler {
     /* Response handed to the kernel or the exchange failed; last look at x (access log). MAY be
      * NULL. */
     void (*on_done)(void *ctx, struct http_exchange *x);
-    /* Writes the body of an error response that net itself makes (400, 408, 413, 431, ...) and of
-     * on_head's refusals; x->status holds the status, x->request is empty when the head could not
-     * be read. Borrowed, valid until on_done or the arena's end. MAY be NULL: plain JSON {"error":
+    /* Completes an error response that net itself makes (400, 408, 413, 431, ...) and of on_head's
+     * refusals: r->status is set, type, body, headers are the handler's, in the arena or static;
+     * x->request is empty when the head could not be read. MAY be NULL: plain JSON {"error":
      * text}. */
-    void (*error_body)(void *ctx, struct http_exchange *x, const struct err *e,
-                       struct str *content_type, struct str *body);
+    void (*refuse)(void *ctx, struct http_exchange *x, const struct err *e,
+                   struct http_response *r);
 };
 
 struct http_response {
@@ -104,10 +112,13 @@ struct http_response {
     struct span parts[HTTP_PARTS]; /* body, written in order without copying; must stay valid until
                                       on_done: live in x->arena */
     int n_parts;
+    const struct http_header *trailers; /* after the body; copied. HTTP/2 only, else left out */
+    int n_trailers;
     bool close; /* close the connection afterwards */
 };
 /* Loop thread only, once per exchange. Ends the exchange. HEAD requests get the headers only. */
 void http_respond(struct http_exchange *x, const struct http_response *r);
+void http_body_took(struct http_exchange *x, size_t bytes); /* loop thread; see on_body */
 
 /* A streamed answer, instead of http_respond; loop thread only. On HTTP/1.1 in chunks, on HTTP/1.0
  * until the connection's end.

@@ -288,24 +288,9 @@ static struct str head_text(const struct http1 *p, uint32_t at, uint32_t n) {
 }
 
 static bool set_target(struct http1 *p, struct err *e) {
-    struct http_request *r = p->request;
-    struct uri_target target;
-    const char *wrong = uri_split(r->method, r->target, &target);
-    if (wrong)
-        return refuse(p, 400, e, wrong);
-    r->path = target.path;
-    r->query = target.query;
-    size_t at;
-    if (!str_find(r->path, '%', &at))
-        return true;
-    char *decoded = arena_push_aligned(p->arena, r->path.n, 1);
-    if (!decoded)
-        return refuse(p, 503, e, "no memory for the request path");
-    r->path = (struct str){decoded, uri_decode(r->path, false, decoded)};
-    if (r->path.n == SIZE_MAX)
-        return refuse(p, 400, e,
-                      "request path: bad percent-encoding or an encoded control character");
-    return true;
+    int status;
+    const char *wrong = uri_take_target(p->request, p->arena, &status);
+    return wrong ? refuse(p, status, e, wrong) : true;
 }
 
 /* What the fields say about framing, gathered before judging: RFC 9112 §6.3 needs them all. */

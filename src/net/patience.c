@@ -6,7 +6,7 @@
  * comes to rest (patience_settle), so that no path can forget one. One libuv timer per listener,
  * armed for the earliest deadline ever set and re-armed only when it fires: a request that comes
  * and goes moves a few pointers and touches no timer. */
-#include "net/conn.h"
+#include "net/http2.h"
 
 #include <stddef.h>
 
@@ -19,14 +19,16 @@ static enum patience wanted_in(const struct conn *c) {
     if (c->eof)
         return PATIENCE_NONE;
     if (!x)
-        return PATIENCE_IDLE;
+        return c->protocol == CONN_UNKNOWN && c->sniffed ? PATIENCE_HEAD : PATIENCE_IDLE;
+    if (c->h2)
+        return http2_receives(c) ? PATIENCE_BODY : PATIENCE_NONE;
     if (x->phase != EXCHANGE_RECEIVING)
         return PATIENCE_NONE;
     return http1_in_head(&x->parser) ? PATIENCE_HEAD : PATIENCE_BODY;
 }
 
 static enum patience wanted_out(const struct conn *c) {
-    if (c->writing)
+    if (c->writing || (c->h2 && http2_blocked(c)))
         return PATIENCE_SEND;
     return c->eof && c->first && c->first->phase == EXCHANGE_WITH_HANDLER ? PATIENCE_PROBE
                                                                           : PATIENCE_NONE;
@@ -95,12 +97,13 @@ void patience_init(struct http_listener *l) {
 
 void patience_settle(struct conn *c) {
     enum patience in = wanted_in(c), out = wanted_out(c);
-    if (in != c->waits_in || in == PATIENCE_IDLE) {
+    if (in != c->waits_in || (in == PATIENCE_IDLE && !c->h2)) { /* pings are no use of HTTP/2 */
         set(c, &c->input, in);
         c->window_bytes = 0;
     }
     if (out != c->waits_out) {
         set(c, &c->output, out);
+        c->sent_mark = c->sent_bytes;
         c->unsent_bytes = uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
     }
     c->waits_in = in;

@@ -124,3 +124,24 @@ bool uri_query_find(struct str query, struct str name, struct str *value) {
     }
     return false;
 }
+
+const char *uri_take_target(struct http_request *r, struct arena *a, int *status) {
+    struct uri_target target;
+    const char *wrong = uri_split(r->method, r->target, &target);
+    *status = 400;
+    if (wrong)
+        return wrong;
+    r->path = target.path;
+    r->query = target.query;
+    size_t at;
+    if (!str_find(r->path, '%', &at))
+        return NULL;
+    char *decoded = arena_push_aligned(a, r->path.n, 1);
+    *status = decoded ? 400 : 503;
+    if (!decoded)
+        return "no memory for the request path";
+    r->path = (struct str){decoded, uri_decode(r->path, false, decoded)};
+    return r->path.n == SIZE_MAX
+               ? "request path: bad percent-encoding or an encoded control character"
+               : NULL;
+}

@@ -3,7 +3,7 @@
  * over text. */
 #pragma once
 
-#include "base/str.h"
+#include "net/http.h"
 
 struct uri_target {
     struct str authority; /* of the absolute form; .n == 0 otherwise */
@@ -28,3 +28,7 @@ bool uri_is_host(struct str host);
 /* The raw value of the first `name` of an x=1&y=2 query; false when it is not there. Names are
  * compared decoded. */
 bool uri_query_find(struct str query, struct str name, struct str *value);
+
+/* Path (decoded into the arena when it has to be) and query of r->target. NULL, or what is wrong
+ * with it and the status to answer. */
+const char *uri_take_target(struct http_request *r, struct arena *a, int *status);

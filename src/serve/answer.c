@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "serve/coding.h"
+#include "serve/grpc.h"
 #include "serve/protocol/protocol.h"
 
 enum { COMPRESS_MIN = 256, ERROR_BYTES = 16 << 10, KEPT_BUFS = 64, KEPT_BYTES = 64 << 10 };
@@ -123,6 +124,10 @@ static struct str retry_text(struct request *r) {
 /* The request's data is kept out of it: only headers of the answer so far go. */
 void answer_error(struct request *r, const struct err *e) {
     int status = err_http(e->code);
+    if (r->grpc) {
+        grpc_fail(r, e);
+        return;
+    }
     r->response.n_parts = 0;
     r->response.n_headers = 0;
     answer_type(r, status, ANSWER_JSON);

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Content codings on zlib: see coding.h. Output grows in steps, so a small body that inflates
- * without end is stopped at the cap and never holds more. */
+/* Content codings on zlib and libzstd: see coding.h. Output grows in steps, so a small body that
+ * inflates without end is stopped at the cap and never holds more. */
 #include "serve/coding.h"
 
 #include "base/mem.h"
 
+#define ZSTD_STATIC_LINKING_ONLY /* its memory by ours */
 #include <zlib.h>
+#include <zstd.h>
 
-enum { STEP_BYTES = 64 << 10, GZIP_WINDOW = 15 + 16, ZLIB_WINDOW = 15, RAW_WINDOW = -15 };
+enum {
+    STEP_BYTES = 64 << 10,
+    GZIP_WINDOW = 15 + 16,
+    ZLIB_WINDOW = 15,
+    RAW_WINDOW = -15,
+    ZSTD_WINDOW_LOG = 23
+};
 
 static struct str trim(struct str s) {
     while (s.n && (*s.p == ' ' || *s.p == '\t')) {
@@ -25,6 +33,8 @@ static enum coding one(struct str name) {
         return CODING_NONE;
     if (str_eq_nocase(name, LIT("gzip")) || str_eq_nocase(name, LIT("x-gzip")))
         return CODING_GZIP;
+    if (str_eq_nocase(name, LIT("zstd")))
+        return CODING_ZSTD;
     return str_eq_nocase(name, LIT("deflate")) ? CODING_DEFLATE : CODING_UNKNOWN;
 }
 
@@ -66,6 +76,7 @@ const char *coding_name(enum coding c) {
     switch (c) {
     case CODING_GZIP: return "gzip";
     case CODING_DEFLATE: return "deflate";
+    case CODING_ZSTD: return "zstd";
     case CODING_NONE:
     case CODING_UNKNOWN: break;
     }
@@ -126,7 +137,49 @@ static enum code inflate_all(z_stream *z, struct span in, struct buf *out, struc
     return OK;
 }
 
+/* Frames one after the other are one body (RFC 8878 §3). The window a frame asks for is bounded: it
+ * is memory beside the output. */
+static enum code unzstd_all(ZSTD_DStream *z, struct span in, struct buf *out, struct err *e) {
+    ZSTD_inBuffer from = {in.p, in.n, 0};
+    for (size_t left = 1; left || from.pos < from.size;) {
+        if (out->n == out->cap_bytes && left)
+            return fail(e, TOO_LARGE,
+                        "the body inflates beyond the limit of %zu bytes (--max-body)",
+                        out->cap_bytes);
+        size_t room = out->cap_bytes - out->n < STEP_BYTES ? out->cap_bytes - out->n : STEP_BYTES;
+        if (!buf_reserve(out, room))
+            return buf_check(out, "inflated body", e);
+        ZSTD_outBuffer to = {out->p + out->n, room, 0};
+        size_t taken = from.pos;
+        left = ZSTD_decompressStream(z, &to, &from);
+        if (ZSTD_isError(left))
+            return fail(e, INVALID, "the compressed body is damaged: %s", ZSTD_getErrorName(left));
+        out->n += to.pos;
+        if (left && from.pos == from.size && to.pos < room && taken == from.pos)
+            return fail(e, INVALID, "the compressed body ends too early");
+    }
+    return OK;
+}
+
+static void *zstd_alloc(void *opaque, size_t bytes) {
+    (void)opaque;
+    return mem_alloc(bytes);
+}
+
+static enum code undo_zstd(struct span in, struct buf *out, struct err *e) {
+    ZSTD_DStream *z = ZSTD_createDStream_advanced((ZSTD_customMem){zstd_alloc, zlib_free, NULL});
+    if (!z || ZSTD_isError(ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG))) {
+        ZSTD_freeDStream(z);
+        return fail(e, NOMEM, "compressed body: out of memory");
+    }
+    enum code code = unzstd_all(z, in, out, e);
+    ZSTD_freeDStream(z);
+    return code;
+}
+
 enum code coding_undo(enum coding c, struct span in, struct buf *out, struct err *e) {
+    if (c == CODING_ZSTD)
+        return undo_zstd(in, out, e);
     z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
     if (inflateInit2(&z, window_of(c, in)) != Z_OK)
         return fail(e, NOMEM, "compressed body: out of memory");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Content codings (RFC 9110 §8.4): gzip (RFC 1952) and deflate (RFC 1950; the raw form some clients
- * send is taken too). */
+ * send is taken too); zstd (RFC 8878) of requests only. */
 #pragma once
 
 #include "base/buf.h"
 #include "base/str.h"
 
-enum coding { CODING_NONE, CODING_GZIP, CODING_DEFLATE, CODING_UNKNOWN };
+enum coding { CODING_NONE, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD, CODING_UNKNOWN };
 
 enum coding coding_of(
     struct str header); /* of Content-Encoding: one coding; several or others: UNKNOWN */

@@ -5,6 +5,7 @@
 
 #include "base/thread.h"
 #include "serve/auth.h"
+#include "serve/bidi.h"
 #include "serve/limit.h"
 #include "serve/meter.h"
 #include "serve/router.h"
@@ -36,7 +37,8 @@ struct loop_thread { /* owned by its loop's thread */
     int64_t open;      /* connections, as last published */
     uint64_t accepted, refused;
     struct loop_job drain_job;
-    pthread_t thread; /* of loops after the first */
+    struct bidi polled; /* ring of the streams that speak by themselves */
+    pthread_t thread;   /* of loops after the first */
     bool started;
 };
 

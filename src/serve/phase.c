@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "serve/answer.h"
+#include "serve/bidi.h"
 #include "serve/coding.h"
 #include "serve/in.h"
 #include "serve/stream.h"
@@ -118,13 +119,20 @@ static enum step route(struct request *r) {
     r->model = m.model;
     r->version = m.version;
     r->label = m.label;
-    if (!m.route || ((m.route->flags & ROUTE_ADMIN) && !r->admin)) {
+    if (grpc_begin(r, &r->err) != OK)
+        return STEP_NEXT;
+    if (!m.route && r->grpc) {
+        (void)fail(&r->err, UNSUPPORTED, "unknown service or method '%.*s'",
+                   STR(str_sub(r->x->request.path, 0, 200)));
+    } else if (!m.route || ((m.route->flags & ROUTE_ADMIN) && !r->admin)) {
         r->protocol = NULL;
         r->route = NULL;
         (void)fail(&r->err, NOT_FOUND, "Not Found: no path '%.*s' here; /docs lists what is served",
                    STR(str_sub(r->x->request.path, 0, 200)));
     } else if (!m.method_ok) {
         refuse_method(r, m.methods);
+    } else if ((m.route->flags & ROUTE_GRPC) && !r->grpc && !r->allow) {
+        (void)fail(&r->err, MEDIA_TYPE, "a gRPC method: want Content-Type application/grpc");
     }
     return STEP_NEXT;
 }
@@ -185,7 +193,7 @@ static enum code undo_coding(struct request *r, struct err *e) {
     enum coding c = coding_of(header);
     if (c == CODING_UNKNOWN)
         return fail(e, MEDIA_TYPE,
-                    "Content-Encoding '%.*s' is not supported: send gzip, deflate or none",
+                    "Content-Encoding '%.*s' is not supported: send gzip, deflate, zstd or none",
                     STR(header));
     if (c == CODING_NONE)
         return OK;
@@ -198,7 +206,8 @@ static enum code undo_coding(struct request *r, struct err *e) {
     return OK;
 }
 
-static enum code parse_version(struct request *r, struct err *e) {
+enum code request_version(struct request *r, struct str text, struct err *e) {
+    r->version = text;
     if (r->version.n && (!str_to_u64(r->version, &r->ask.version) || r->ask.version == 0))
         return fail(e, INVALID, "'%.*s' is not a version: versions are numbers from 1",
                     STR(r->version));
@@ -208,14 +217,20 @@ static enum code parse_version(struct request *r, struct err *e) {
 static void ask_done(struct ask *a);
 
 static void limit_deadline(struct request *r) {
-    uint64_t most = r->x->started_ns + r->options->timeout_ms * 1000000;
+    uint64_t from = r->parent ? r->parent->began_ns : r->x->started_ns;
+    uint64_t most = from + r->options->timeout_ms * 1000000;
+    if (r->grpc && r->grpc->deadline_ns && r->grpc->deadline_ns < most)
+        most = r->grpc->deadline_ns;
     if (r->ask.deadline_ns == 0 || r->ask.deadline_ns > most)
         r->ask.deadline_ns = most;
 }
 
+static enum code unwrap(struct request *r, struct err *e) { return r->grpc ? grpc_open(r, e) : OK; }
+
 static void decode_now(struct request *r) {
     struct err *e = &r->err;
-    if (undo_coding(r, e) != OK || parse_version(r, e) != OK)
+    if (!r->parent &&
+        (undo_coding(r, e) != OK || request_version(r, r->version, e) != OK || unwrap(r, e) != OK))
         return;
     r->ask.model = r->model;
     r->ask.alias = r->label;
@@ -296,6 +311,8 @@ static bool long_decode(const struct request *r) {
     const struct http_request *q = &r->x->request;
     if (r->route->page)
         return false;
+    if (r->parent)
+        return r->body.n > ASIDE_BYTES;
     return q->body.n > ASIDE_BYTES || ((r->route->flags & ROUTE_IMAGE) && is_image(q->body)) ||
            (q->body.n > ASIDE_BYTES / 16 && http_header_get(q, "content-encoding").n);
 }
@@ -370,14 +387,26 @@ static enum step run(struct request *r) {
 
 /* --- ENCODE, SEND --- */
 
+static void fault(struct request *r) {
+    struct err cause = r->err;
+    r->err.code = OK;
+    r->response.n_parts = 0;
+    (void)r->protocol->fault(r, &cause, &r->err);
+}
+
 static void encode_now(struct request *r) {
     if (r->err.code == OK && !r->route->page)
         (void)r->protocol->encode(r, &r->err);
     if (r->ask.retry_ns)
         r->retry_ns = r->ask.retry_ns;
-    if (r->err.code != OK)
+    if (r->err.code != OK && r->parent && r->protocol->fault)
+        fault(r);
+    if (r->err.code == OK && r->grpc)
+        (void)(r->parent ? grpc_frame(r, &r->err) : grpc_close(r, &r->err));
+    if (r->err.code != OK && !r->parent)
         answer_error(r, &r->err);
-    answer_compress(r);
+    if (!r->grpc)
+        answer_compress(r);
 }
 
 static enum step encode(struct request *r) {
@@ -391,6 +420,10 @@ static struct str version_text(struct request *r) {
 }
 
 static enum step send(struct request *r) {
+    if (r->parent) {
+        bidi_answer(r);
+        return STEP_WAIT;
+    }
     if (r->id.n)
         answer_header(r, "X-Request-Id", r->id);
     if (r->trace.n)
@@ -410,6 +443,8 @@ static enum step record(struct request *r) {
     uint64_t now = clock_ns(), version = 0;
     struct str model = {0};
     int status = x->status ? x->status : err_http(ERR_CANCELLED);
+    if (r->grpc && r->err.code != OK) /* HTTP's own is always 200 */
+        status = err_http(r->err.code);
     const char *protocol = r->protocol ? r->protocol->name : "";
     if (r->ask.live) {
         model = live_model(r->ask.live);
@@ -477,6 +512,8 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
     r->admin = in->admin;
     x->user = r;
     advance(r, PHASE_LIMIT);
+    if (r->err.code == OK && !r->allow && (r->route->flags & ROUTE_BIDI))
+        (void)bidi_begin(r, &r->err);
     if (r->err.code == OK && !r->allow) {
         *body_limit = r->route->page ? PAGE_BODY : r->options->http.body_bytes;
         return OK;
@@ -492,19 +529,36 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
 }
 
 static void on_request(void *ctx, struct http_exchange *x) {
+    struct request *r = x->user;
     (void)ctx;
-    advance(x->user, PHASE_SEND);
+    if (r->bidi)
+        bidi_half_close(r);
+    else
+        advance(r, PHASE_SEND);
 }
+
+static void on_body(void *ctx, struct http_exchange *x, struct span piece) {
+    (void)ctx;
+    bidi_body(x->user, piece);
+}
+
+void phase_begin_sub(struct request *sub) { advance(sub, PHASE_SEND); }
 
 static void on_gone(void *ctx, struct http_exchange *x) {
     struct request *r = x->user;
     (void)ctx;
     __atomic_store_n(&r->ask.cancel, true, __ATOMIC_RELAXED); /* a worker may be reading it */
+    if (r->bidi)
+        bidi_gone(r);
 }
 
 static void on_writable(void *ctx, struct http_exchange *x) {
+    struct request *r = x->user;
     (void)ctx;
-    stream_note_room(x->user);
+    if (r->bidi)
+        bidi_writable(r);
+    else
+        stream_note_room(r);
 }
 
 static void on_done(void *ctx, struct http_exchange *x) {
@@ -513,21 +567,31 @@ static void on_done(void *ctx, struct http_exchange *x) {
         (void)phase_rows[PHASE_RECORD].run(x->user);
 }
 
-static void error_body(void *ctx, struct http_exchange *x, const struct err *e, struct str *type,
-                       struct str *body) {
+/* What net refuses by itself; there is no request when its head could not be read. */
+static void refuse(void *ctx, struct http_exchange *x, const struct err *e,
+                   struct http_response *out) {
+    struct request *r = x->user;
     (void)ctx;
-    *type = ANSWER_JSON;
-    *body = answer_error_body(x->user, &x->arena, e);
+    if (r && r->grpc) {
+        grpc_fail(r, e);
+        *out = r->response;
+        return;
+    }
+    struct str body = answer_error_body(r, &x->arena, e);
+    out->content_type = ANSWER_JSON;
+    out->parts[0] = (struct span){(const uint8_t *)body.p, body.n};
+    out->n_parts = 1;
 }
 
 void phase_handler(struct entrance *in, struct http_handler *out) {
     *out = (struct http_handler){.ctx = in,
                                  .on_head = on_head,
                                  .on_request = on_request,
+                                 .on_body = on_body,
                                  .on_gone = on_gone,
                                  .on_writable = on_writable,
                                  .on_done = on_done,
-                                 .error_body = error_body};
+                                 .refuse = refuse};
 }
 
 const struct phase_row phase_rows[PHASE_N] = {

@@ -20,3 +20,5 @@ struct phase_row {
     enum step (*run)(struct request *r);
 };
 extern const struct phase_row phase_rows[PHASE_N];
+
+void phase_begin_sub(struct request *sub); /* a message of a stream, from DECODE on (bidi.c) */

@@ -13,6 +13,8 @@
 struct auth_key;
 struct protocol;
 struct route;
+struct grpc;
+struct bidi;
 struct server;
 struct loop_thread;
 struct server_options;
@@ -47,6 +49,9 @@ struct request {
     struct str id;                    /* X-Request-Id, the client's or ours */
     struct str trace;                 /* traceparent of our own span, when the client sent one */
     const char *allow;                /* of a 405 or an OPTIONS answer */
+    struct grpc *grpc;                /* NULL: not a gRPC request; in the arena */
+    struct bidi *bidi;                /* a stream of messages; in the arena */
+    struct bidi *parent;              /* this is one message of that stream */
 
     /* AUTH */
     struct auth_key *key; /* reference; NULL: no keys are asked for */
@@ -88,6 +93,8 @@ struct request {
 /* Resolves the path's model into r->ask.live (or a name given by the protocol in r->ask.model). */
 MUST_USE enum code request_route(struct request *r, struct err *e);
 
+/* text: of a version; empty: none is asked for. */
+MUST_USE enum code request_version(struct request *r, struct str text, struct err *e);
 /* The server takes traffic: everything asked for is loaded, and it is not draining. */
 bool request_ready(const struct request *r);
 

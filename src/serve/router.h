@@ -5,7 +5,7 @@
 
 #include "serve/protocol/protocol.h"
 
-enum { ROUTER_MAX = 128, ROUTER_ALLOW = 48 };
+enum { ROUTER_MAX = 256, ROUTER_ALLOW = 48 };
 
 struct router_row {
     const struct protocol *protocol;

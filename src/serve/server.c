@@ -85,6 +85,7 @@ static void publish(struct loop_thread *t) {
     t->accepted = s.accepted;
     t->refused = s.refused;
     trail_flush(&t->trail);
+    bidi_tick(&t->polled);
 }
 
 /* --- draining --- */
@@ -174,6 +175,7 @@ static enum code open_loop(struct server *s, int index, struct err *e) {
     struct loop_thread *t = &s->loops[index];
     struct http_handler handler;
     t->server = s;
+    t->polled.next_polled = t->polled.prev_polled = &t->polled;
     int fd = s->options.access_fd ? s->options.access_fd : STDERR_FILENO;
     trail_init(&t->trail, fd, s->options.access_log, s->options.slow_ms);
     if (getrandom(&t->id_state, sizeof t->id_state, GRND_NONBLOCK) != sizeof t->id_state)

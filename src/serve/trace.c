@@ -156,7 +156,8 @@ void trace_cors(struct request *r) {
     answer_header(r, "Vary", LIT("Origin"));
     if (!r->allow || http_header_get(q, "access-control-request-method").n == 0) {
         answer_header(r, "Access-Control-Expose-Headers",
-                      LIT("X-Request-Id, traceparent, X-Model-Version, Retry-After"));
+                      LIT("X-Request-Id, traceparent, X-Model-Version, Retry-After, "
+                          "grpc-status, grpc-message, grpc-status-details-bin"));
         return;
     }
     struct str headers = http_header_get(q, "access-control-request-headers");

@@ -31,6 +31,16 @@ const char *datatype_config(enum dtype t) {
     return "TYPE_INVALID";
 }
 
+int datatype_number(enum dtype t) {
+    static const char *const order[] = {"",       "BOOL", "UINT8", "UINT16", "UINT32",
+                                        "UINT64", "INT8", "INT16", "INT32",  "INT64",
+                                        "FP16",   "FP32", "FP64",  "BYTES",  "BF16"};
+    for (int i = 1; i < (int)(sizeof order / sizeof *order); i++)
+        if (strcmp(order[i], datatype_name(t)) == 0)
+            return i;
+    return 0;
+}
+
 bool datatype_from(struct str name, enum dtype *out) {
     for (size_t i = 0; i < MAP_N; i++)
         if (str_is(name, map[i].name)) {

@@ -6,6 +6,8 @@ PROTOCOL(oip)        /* /v2/models/M/infer: Open Inference Protocol, binary tens
 PROTOCOL(repository) /* /v2/repository, config, stats, trace, logging: Triton's extensions */
 PROTOCOL(catalog) /* /v2, /v2/health, /v2/models: what is there; after repository: /v2/models/stats
                      is no model */
+PROTOCOL(oip_grpc) /* /inference.GRPCInferenceService/ModelInfer, ModelStreamInfer */
+PROTOCOL(catalog_grpc) /* /inference.GRPCInferenceService: all others */
 PROTOCOL(predict) /* /predict/M: JSON as people write it, .npy, images */
 PROTOCOL(admin)   /* /admin, on its own listener: splits, policies, aliases, keys, history */
 PROTOCOL(health)  /* /healthz /livez /readyz /ping */

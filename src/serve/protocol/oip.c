@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "serve/answer.h"
 #include "serve/protocol/datatype.h"
-#include "serve/rank.h"
+#include "serve/protocol/rawtensor.h"
 #include "serve/records.h"
 #include "serve/typed.h"
 
@@ -140,79 +140,6 @@ static enum code take_input_key(struct request *r, struct json *j, struct str ke
     return json_skip(j, NULL, e);
 }
 
-/* Against the signature, in Triton's words. */
-static enum code check_input(const struct request *r, const struct input *in, struct err *e) {
-    const struct live_io *io;
-    char names[NAME_ROOM];
-    size_t n = live_inputs(r->ask.live, &io), at = 0;
-    while (at < n && !str_eq(io[at].name, in->name))
-        at++;
-    if (at == n)
-        return fail(e, INVALID, "unexpected inference input '%.*s' for model '%.*s'; it takes %s",
-                    STR(in->name), STR(r->model), records_names(io, n, names, sizeof names));
-    if (io[at].dtype != in->dtype)
-        return fail(
-            e, INVALID, "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
-            STR(in->name), datatype_name(in->dtype), STR(r->model), datatype_name(io[at].dtype));
-    return OK;
-}
-
-static enum code read_bytes(struct request *r, struct span raw, size_t count, struct str name,
-                            struct tensor *out, struct err *e) {
-    struct str *text = ARENA_ARRAY(r->arena, count + 1, struct str);
-    size_t at = 0;
-    if (!text)
-        return arena_fail(r->arena, count * sizeof *text, "BYTES input", e);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t n;
-        if (raw.n - at < sizeof n)
-            return fail(e, INVALID, "input '%.*s': the binary data ends inside element %zu of %zu",
-                        STR(name), i, count);
-        memcpy(&n, raw.p + at, sizeof n);
-        at += sizeof n;
-        if (n > raw.n - at)
-            return fail(e, INVALID, "input '%.*s': element %zu says %u bytes, %zu are left",
-                        STR(name), i, n, raw.n - at);
-        text[i] = (struct str){(const char *)raw.p + at, n};
-        at += n;
-    }
-    if (at != raw.n)
-        return fail(e, INVALID, "input '%.*s': %zu bytes follow its %zu elements", STR(name),
-                    raw.n - at, count);
-    out->data = text;
-    return OK;
-}
-
-static void make_truths(uint8_t *p, size_t n) { /* a bool is 0 or 1 for every kernel */
-    for (size_t i = 0; i < n; i++)
-        p[i] = p[i] != 0;
-}
-
-/* raw: the tensor's bytes, in the body. */
-static enum code read_raw(struct request *r, struct span raw, struct str name, struct tensor *out,
-                          struct err *e) {
-    size_t count, size = dtype_size(out->dtype);
-    if (!shape_count(&out->shape, &count))
-        return fail(e, INVALID, "input '%.*s': its shape is too large", STR(name));
-    if (out->dtype == DT_STRING) {
-        if (count > raw.n / sizeof(uint32_t))
-            return fail(e, INVALID, "input '%.*s': %zu elements do not fit in %zu bytes", STR(name),
-                        count, raw.n);
-        return read_bytes(r, raw, count, name, out, e);
-    }
-    if (count != raw.n / size || raw.n % size)
-        return fail(e, INVALID, "input '%.*s': got %zu bytes, expected %zu for %zu elements of %s",
-                    STR(name), raw.n, count * size, count, datatype_name(out->dtype));
-    out->data = (void *)(uintptr_t)raw.p;
-    if (out->dtype == DT_BOOL)
-        make_truths(out->data, count);
-    if ((uintptr_t)raw.p % size == 0)
-        return OK;
-    TRY(tensor_new(r->arena, out->dtype, &out->shape, out, e));
-    memcpy(out->data, raw.p, raw.n);
-    return OK;
-}
-
 static enum code end_json(struct request *r, struct input *in, struct tensor *out, struct err *e) {
     size_t count;
     if (!in->taken)
@@ -235,7 +162,7 @@ static enum code end_input(struct request *r, struct input *in, struct ask_tenso
     if (in->name.n == 0 || !in->shaped || in->dtype == DT_NONE)
         return fail(e, INVALID, "input '%.*s': \"name\", \"shape\" and \"datatype\" must be given",
                     STR(in->name));
-    TRY(check_input(r, in, e));
+    TRY(rawtensor_check(r, in->name, in->dtype, e));
     *out =
         (struct ask_tensor){.name = in->name, .tensor = {.dtype = in->dtype, .shape = in->shape}};
     if (!in->sized)
@@ -254,7 +181,7 @@ static enum code end_input(struct request *r, struct input *in, struct ask_tenso
     struct span raw = {notes->raw.p, (size_t)in->raw_bytes};
     notes->raw.p += raw.n;
     notes->raw.n -= raw.n;
-    return read_raw(r, raw, in->name, &out->tensor, e);
+    return rawtensor_read(r->arena, raw, in->name, &out->tensor, e);
 }
 
 static enum code take_input(struct request *r, struct json *j, struct err *e) {
@@ -455,7 +382,7 @@ static enum code decode_raw(struct request *r, struct notes *notes, struct err *
     r->ask.inputs[0] =
         (struct ask_tensor){.name = io->name, .tensor = {.dtype = io->dtype, .shape = s}};
     r->ask.n_inputs = 1;
-    return read_raw(r, r->body, io->name, &r->ask.inputs[0].tensor, e);
+    return rawtensor_read(r->arena, r->body, io->name, &r->ask.inputs[0].tensor, e);
 }
 
 static enum code decode(struct request *r, struct err *e) {
@@ -497,22 +424,6 @@ static enum code add_blob(struct request *r, struct blobs *b, struct span bytes,
     return buf_check(b->joined, "answer", e);
 }
 
-static enum code bytes_blob(struct request *r, const struct tensor *t, struct span *out,
-                            struct err *e) {
-    const struct str *text = t->data;
-    size_t n = tensor_count(t);
-    struct buf *b = answer_buf(r, n * 16, e);
-    if (!b)
-        return e->code;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t length = (uint32_t)text[i].n;
-        buf_put(b, &length, sizeof length);
-        buf_put(b, text[i].p, length);
-    }
-    *out = (struct span){(const uint8_t *)b->p, b->n};
-    return buf_check(b, "answer", e);
-}
-
 static void put_head(struct json_out *w, struct str name, const struct tensor *t) {
     json_put_object(w);
     json_put_member_str(w, "name", name);
@@ -528,7 +439,7 @@ static enum code put_binary(struct request *r, struct json_out *w, struct str na
                             struct tensor *t, struct blobs *blobs, struct err *e) {
     struct span bytes = {t->data, tensor_bytes(t)};
     if (t->dtype == DT_STRING)
-        TRY(bytes_blob(r, t, &bytes, e));
+        TRY(rawtensor_strings(r, t, &bytes, e));
     put_head(w, name, t);
     json_put_key(w, "parameters");
     json_put_object(w);
@@ -548,34 +459,6 @@ static enum code put_json(struct request *r, struct json_out *w, struct str name
     return OK;
 }
 
-/* Classification extension: the k largest along the last dim as "score:index", largest first. */
-static enum code classify(struct request *r, struct tensor *t, int64_t most, struct err *e) {
-    if (t->dtype == DT_STRING || t->shape.rank == 0)
-        return fail(e, INVALID, "classification needs a numeric output with at least one dim");
-    struct shape shape = t->shape;
-    size_t classes = (size_t)shape.dims[shape.rank - 1],
-           k = (size_t)most < classes ? (size_t)most : classes;
-    struct tensor out;
-    shape.dims[shape.rank - 1] = (int64_t)k;
-    TRY(tensor_new(r->arena, DT_STRING, &shape, &out, e));
-    struct ranked *best = ARENA_ARRAY(r->arena, k + 1, struct ranked);
-    struct str *text = out.data;
-    size_t rows = classes ? tensor_count(t) / classes : 0;
-    if (!best)
-        return arena_fail(r->arena, k * sizeof *best, "classification", e);
-    for (size_t row = 0; row < rows; row++) {
-        rank_top(t, row * classes, classes, best, k);
-        for (size_t i = 0; i < k; i++) {
-            char *p = arena_printf(r->arena, "%f:%zu", best[i].score, best[i].index);
-            if (!p)
-                return arena_fail(r->arena, 32, "classification", e);
-            *text++ = str_of(p);
-        }
-    }
-    *t = out;
-    return OK;
-}
-
 static enum code put_output(struct request *r, struct json_out *w, const struct wanted *want,
                             struct ask_tensor *out, struct blobs *blobs, struct err *e) {
     const struct notes *notes = r->notes;
@@ -585,7 +468,7 @@ static enum code put_output(struct request *r, struct json_out *w, const struct 
                     "output '%.*s' has type %s, which this protocol has no name for",
                     STR(out->name), dtype_name(out->tensor.dtype));
     if (want && want->classes)
-        TRY(classify(r, &out->tensor, want->classes, e));
+        TRY(rawtensor_classify(r->arena, &out->tensor, want->classes, e));
     return binary ? put_binary(r, w, out->name, &out->tensor, blobs, e)
                   : put_json(r, w, out->name, &out->tensor, e);
 }

@@ -25,6 +25,8 @@ enum {                      /* facts */
        ROUTE_IMAGE = 1 << 3,  /* the body may be an image: decoded aside whatever its length */
        ROUTE_ADMIN = 1 << 4,  /* on the admin listener only; needs the scope admin */
        ROUTE_INSIDE = 1 << 5, /* about the server's inside: a key needs the scope read */
+       ROUTE_GRPC = 1 << 8,   /* a gRPC method: r->body is its message, the answer becomes one */
+       ROUTE_BIDI = 1 << 9,   /* one that streams: each message is a request (bidi.h) */
 };
 
 struct route {
@@ -46,6 +48,8 @@ struct protocol {
     enum code (*decode)(struct request *r, struct err *e);
     /* r->ask.outputs -> r->response. */
     enum code (*encode)(struct request *r, struct err *e);
+    /* ROUTE_BIDI: an error as an ordinary message, the stream goes on; NULL: it ends the stream. */
+    enum code (*fault)(struct request *r, const struct err *cause, struct err *e);
     /* The body of an error; NULL: {"error": text}. */
     void (*error)(const struct request *r, const struct err *e, struct json_out *w);
 };

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open Inference Protocol over gRPC: the server, health, what models take and give, Triton's
+ * repository, configuration, statistics and settings (docs/protocols/oip_grpc.md). The same facts
+ * as catalog.c and repository.c give over REST. */
+#include "serve/protocol/protocol.h"
+
+#include "base/pb.h"
+#include "serve/answer.h"
+#include "serve/protocol/datatype.h"
+#include "serve/server.h"
+
+/* --- requests: {1 name, 2 version} and alike --- */
+
+struct named {
+    struct str first, second;
+    bool flag;      /* field 2, as a bool */
+    size_t entries; /* field 1 or 3 holds a map */
+};
+
+static enum code take_named(struct request *r, struct named *out, struct err *e) {
+    struct pb_field f;
+    struct pb p;
+    bool more;
+    *out = (struct named){0};
+    pb_init(&p, r->body);
+    for (;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            return OK;
+        if (f.number == 1 && f.wire == PB_LEN)
+            TRY(pb_str(&f, &out->first, e));
+        else if (f.number == 2 && f.wire == PB_LEN)
+            TRY(pb_str(&f, &out->second, e));
+        else if (f.number == 2)
+            out->flag = f.value != 0;
+        out->entries += f.number == 3;
+    }
+}
+
+/* {1 name, 2 version} as r->model, r->ask. */
+static enum code take_model(struct request *r, struct err *e) {
+    struct named n;
+    TRY(take_named(r, &n, e));
+    r->model = r->ask.model = n.first;
+    return request_version(r, n.second, e);
+}
+
+static enum code begin(struct request *r, struct buf **b, struct err *e) {
+    *b = answer_buf(r, 256, e);
+    return *b ? OK : e->code;
+}
+
+/* --- server, health --- */
+
+static enum code say(struct request *r, bool truth, struct err *e) {
+    struct buf *b;
+    TRY(begin(r, &b, e));
+    if (truth)
+        pb_put_u64(b, 1, 1);
+    return answer_part(r, b, e);
+}
+
+static enum code server_live(struct request *r, struct err *e) { return say(r, true, e); }
+static enum code server_ready(struct request *r, struct err *e) {
+    return say(r, request_ready(r), e);
+}
+
+static enum code model_ready(struct request *r, struct err *e) {
+    struct live_info v;
+    TRY(take_model(r, e));
+    TRY(host_find(r->host, r->model, r->ask.version, (struct str){0}, r->arena, &v, e));
+    return say(r, v.state == LIVE_READY, e);
+}
+
+static enum code server_metadata(struct request *r, struct err *e) {
+    static const char *const extensions[] = {"classification",
+                                             "model_repository",
+                                             "model_configuration",
+                                             "binary_tensor_data",
+                                             "parameters",
+                                             "statistics",
+                                             "trace",
+                                             "logging"};
+    struct buf *b;
+    TRY(begin(r, &b, e));
+    pb_put_str(b, 1, LIT("slipway"));
+    pb_put_str(b, 2, LIT(SLIPWAY_VERSION));
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
+        pb_put_str(b, 3, str_of(extensions[i]));
+    return answer_part(r, b, e);
+}
+
+/* --- models --- */
+
+static void put_version(struct buf *b, uint32_t field, uint64_t version) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)version);
+    pb_put_str(b, field, str_of(text));
+}
+
+static void put_dims(struct buf *b, uint32_t field, const struct shape *s, int from) {
+    size_t at = pb_put_begin(b, field);
+    for (int d = from; d < s->rank; d++)
+        pb_put_varint(b, (uint64_t)s->dims[d]);
+    pb_put_end(b, at);
+}
+
+static void put_tensors(struct buf *b, uint32_t field, const struct live_io *io, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        size_t at = pb_put_begin(b, field);
+        pb_put_str(b, 1, io[i].name);
+        pb_put_str(b, 2, str_of(datatype_name(io[i].dtype)));
+        put_dims(b, 3, &io[i].shape, 0);
+        pb_put_end(b, at);
+    }
+}
+
+static enum code model_metadata(struct request *r, struct err *e) {
+    const struct live_io *io;
+    struct live_info v, *all;
+    struct buf *b;
+    size_t n;
+    TRY(take_model(r, e));
+    TRY(request_route(r, e));
+    TRY(host_find(r->host, r->model, live_version(r->ask.live), (struct str){0}, r->arena, &v, e));
+    TRY(host_list(r->host, r->arena, &all, &n, e));
+    TRY(begin(r, &b, e));
+    pb_put_str(b, 1, r->model);
+    for (size_t i = n; i-- > 0;)
+        if (str_eq(all[i].model, r->model) && all[i].state == LIVE_READY)
+            put_version(b, 2, all[i].version);
+    char *platform = arena_printf(r->arena, "slipway_%.*s", STR(v.format));
+    pb_put_str(b, 3, platform ? str_of(platform) : LIT("slipway"));
+    n = live_inputs(r->ask.live, &io);
+    put_tensors(b, 4, io, n);
+    n = live_outputs(r->ask.live, &io);
+    put_tensors(b, 5, io, n);
+    return answer_part(r, b, e);
+}
+
+/* ModelConfig; Triton's dims leave the batch out exactly when max_batch_size is above 0. */
+static void put_config_io(struct buf *b, uint32_t field, const struct live_io *io, size_t n,
+                          bool batches) {
+    for (size_t i = 0; i < n; i++) {
+        size_t at = pb_put_begin(b, field);
+        pb_put_str(b, 1, io[i].name);
+        pb_put_u64(b, 2, (uint64_t)datatype_number(io[i].dtype));
+        put_dims(b, field == 5 ? 4 : 3, &io[i].shape, batches ? 1 : 0);
+        if (field == 5 && io[i].optional)
+            pb_put_u64(b, 8, 1);
+        pb_put_end(b, at);
+    }
+}
+
+static enum code model_config(struct request *r, struct err *e) {
+    enum { KIND_CPU = 2 };
+    const struct live_io *io;
+    struct buf *b;
+    TRY(take_model(r, e));
+    TRY(request_route(r, e));
+    const struct live *l = r->ask.live;
+    bool batches = live_batches(l);
+    TRY(begin(r, &b, e));
+    size_t config = pb_put_begin(b, 1);
+    pb_put_str(b, 1, live_model(l));
+    if (batches)
+        pb_put_u64(b, 4, r->options->batch);
+    size_t n = live_inputs(l, &io);
+    put_config_io(b, 5, io, n, batches);
+    n = live_outputs(l, &io);
+    put_config_io(b, 6, io, n, batches);
+    size_t group = pb_put_begin(b, 7);
+    pb_put_str(b, 1, LIT("cpu"));
+    pb_put_u64(b, 2, 1);
+    pb_put_u64(b, 4, KIND_CPU);
+    pb_put_end(b, group);
+    if (batches)
+        pb_put_end(b, pb_put_begin(b, 11)); /* dynamic_batching */
+    pb_put_str(b, 17, LIT("slipway"));
+    pb_put_end(b, config);
+    return answer_part(r, b, e);
+}
+
+/* --- statistics --- */
+
+static void put_duration(struct buf *b, uint32_t field, uint64_t count, uint64_t ns) {
+    size_t at = pb_put_begin(b, field);
+    pb_put_u64(b, 1, count);
+    pb_put_u64(b, 2, ns);
+    pb_put_end(b, at);
+}
+
+static void put_stats(struct buf *b, const struct live *l) {
+    struct live_stats s;
+    live_stats(l, &s);
+    size_t at = pb_put_begin(b, 1);
+    pb_put_str(b, 1, live_model(l));
+    put_version(b, 2, live_version(l));
+    pb_put_u64(b, 3, s.last_us / 1000);
+    pb_put_u64(b, 4, s.rows);
+    pb_put_u64(b, 5, s.runs);
+    size_t inner = pb_put_begin(b, 6);
+    put_duration(b, 1, s.success, s.success_ns);
+    put_duration(b, 2, s.failed + s.rejected + s.cancelled, 0);
+    put_duration(b, 3, s.success, s.queue_ns);
+    put_duration(b, 4, s.success, 0);
+    put_duration(b, 5, s.success, s.compute_ns);
+    put_duration(b, 6, s.success, 0);
+    put_duration(b, 7, 0, 0);
+    put_duration(b, 8, 0, 0);
+    pb_put_end(b, inner);
+    size_t memory = pb_put_begin(b, 8);
+    pb_put_str(b, 1, LIT("CPU"));
+    pb_put_u64(b, 3, s.mapped_bytes + s.packed_bytes);
+    pb_put_end(b, memory);
+    pb_put_end(b, at);
+}
+
+static enum code statistics(struct request *r, struct err *e) {
+    struct live_info *all;
+    struct buf *b;
+    size_t n;
+    TRY(take_model(r, e));
+    if (r->model.n)
+        TRY(request_route(r, e));
+    TRY(host_list(r->host, r->arena, &all, &n, e));
+    TRY(begin(r, &b, e));
+    for (size_t i = 0; i < n; i++)
+        if (all[i].live && (!r->model.n || (str_eq(all[i].model, r->model) &&
+                                            (!r->ask.version || all[i].version == r->ask.version))))
+            put_stats(b, all[i].live);
+    return answer_part(r, b, e);
+}
+
+/* --- repository --- */
+
+static const char *state_text(enum live_state s) {
+    switch (s) {
+    case LIVE_READY: return "READY";
+    case LIVE_LOADING: return "LOADING";
+    case LIVE_DRAINING: return "UNLOADING";
+    case LIVE_UNLOADED:
+    case LIVE_FAILED: return "UNAVAILABLE";
+    }
+    return "UNAVAILABLE";
+}
+
+static enum code repository_index(struct request *r, struct err *e) {
+    struct live_info *all;
+    struct named wanted;
+    struct buf *b;
+    size_t n;
+    TRY(take_named(r, &wanted, e));
+    if (wanted.first.n)
+        return fail(e, UNSUPPORTED, "'repository_name' specification is not supported");
+    TRY(host_list(r->host, r->arena, &all, &n, e));
+    TRY(begin(r, &b, e));
+    for (size_t i = 0; i < n; i++) {
+        if (wanted.flag && all[i].state != LIVE_READY)
+            continue;
+        size_t at = pb_put_begin(b, 1);
+        pb_put_str(b, 1, all[i].model);
+        put_version(b, 2, all[i].version);
+        pb_put_str(b, 3, str_of(state_text(all[i].state)));
+        if (all[i].state == LIVE_FAILED)
+            pb_put_str(b, 4, all[i].error);
+        else if (all[i].state == LIVE_UNLOADED)
+            pb_put_str(b, 4, LIT("unloaded"));
+        pb_put_end(b, at);
+    }
+    return answer_part(r, b, e);
+}
+
+/* On the loading thread. */
+static void changed(void *ctx, enum code code, const struct err *e) {
+    struct request *r = ctx;
+    if (code == ERR_NOT_FOUND || code == ERR_UNAVAILABLE) {
+        r->err = *e;
+        r->err.code = code;
+    } else if (code != OK) {
+        (void)fail(&r->err, INVALID, "load failed for model '%.*s': %.400s", STR(r->model),
+                   e->text);
+    }
+    request_resume(r);
+}
+
+static enum code take_change(struct request *r, struct err *e) {
+    struct named n;
+    TRY(take_named(r, &n, e));
+    if (n.first.n)
+        return fail(e, UNSUPPORTED, "'repository_name' specification is not supported");
+    r->model = r->ask.model = n.second;
+    return OK;
+}
+
+static enum code load(struct request *r, struct err *e) {
+    struct named n;
+    TRY(take_change(r, e));
+    TRY(take_named(r, &n, e));
+    if (n.entries)
+        return fail(e, UNSUPPORTED,
+                    "a load with parameters is not supported over gRPC: a model comes from the "
+                    "store; add a version with `slipway add` and load it");
+    request_wait(r);
+    host_load(r->host, r->model, 0, changed, r);
+    return OK;
+}
+
+static enum code unload(struct request *r, struct err *e) {
+    TRY(take_change(r, e)); /* its parameter, unload_dependents, has nothing to do here */
+    request_wait(r);
+    host_unload(r->host, r->model, changed, r);
+    return OK;
+}
+
+/* --- settings: shown as they are; they cannot be changed --- */
+
+static void put_setting(struct buf *b, const char *key, const char *value) {
+    size_t at = pb_put_begin(b, 1);
+    pb_put_str(b, 1, str_of(key));
+    size_t inner = pb_put_begin(b, 2);
+    pb_put_str(b, 1, str_of(value));
+    pb_put_end(b, inner);
+    pb_put_end(b, at);
+}
+
+static enum code trace(struct request *r, struct err *e) {
+    struct buf *b;
+    TRY(begin(r, &b, e));
+    put_setting(b, "trace_level", "OFF");
+    put_setting(b, "trace_rate", "1000");
+    put_setting(b, "trace_count", "-1");
+    put_setting(b, "log_frequency", "0");
+    put_setting(b, "trace_file", "");
+    put_setting(b, "trace_mode", "triton");
+    return answer_part(r, b, e);
+}
+
+static void put_log(struct buf *b, const char *key, uint32_t field, uint64_t number,
+                    const char *text) {
+    size_t at = pb_put_begin(b, 1);
+    pb_put_str(b, 1, str_of(key));
+    size_t inner = pb_put_begin(b, 2);
+    if (text)
+        pb_put_str(b, field, str_of(text));
+    else
+        pb_put_u64(b, field, number);
+    pb_put_end(b, inner);
+    pb_put_end(b, at);
+}
+
+static enum code logging(struct request *r, struct err *e) {
+    struct buf *b;
+    TRY(begin(r, &b, e));
+    put_log(b, "log_file", 3, 0, "");
+    put_log(b, "log_info", 1, 1, NULL);
+    put_log(b, "log_warning", 1, 1, NULL);
+    put_log(b, "log_error", 1, 1, NULL);
+    put_log(b, "log_verbose_level", 2, 0, NULL);
+    put_log(b, "log_format", 3, 0, "default");
+    return answer_part(r, b, e);
+}
+
+/* --- shared memory: there are no regions --- */
+
+static enum code nothing(struct request *r, struct err *e) {
+    struct buf *b;
+    TRY(begin(r, &b, e));
+    return answer_part(r, b, e);
+}
+
+static enum code no_shared_memory(struct request *r, struct err *e) {
+    (void)r;
+    return fail(e, UNSUPPORTED, "shared memory is not supported; send tensors in the message");
+}
+
+#define METHOD(name, flags, page)                                                                  \
+    { ROUTE_POST, "/inference.GRPCInferenceService/" name, ROUTE_GRPC | (flags), page }
+
+static const struct route routes[] = {
+    METHOD("ServerLive", ROUTE_OPEN | ROUTE_QUIET, server_live),
+    METHOD("ServerReady", ROUTE_OPEN | ROUTE_QUIET, server_ready),
+    METHOD("ModelReady", ROUTE_OPEN | ROUTE_QUIET, model_ready),
+    METHOD("ServerMetadata", 0, server_metadata),
+    METHOD("ModelMetadata", 0, model_metadata),
+    METHOD("ModelConfig", 0, model_config),
+    METHOD("ModelStatistics", 0, statistics),
+    METHOD("RepositoryIndex", 0, repository_index),
+    METHOD("RepositoryModelLoad", ROUTE_CONTROL, load),
+    METHOD("RepositoryModelUnload", ROUTE_CONTROL, unload),
+    METHOD("TraceSetting", 0, trace),
+    METHOD("LogSettings", 0, logging),
+    METHOD("SystemSharedMemoryStatus", 0, nothing),
+    METHOD("SystemSharedMemoryRegister", 0, no_shared_memory),
+    METHOD("SystemSharedMemoryUnregister", 0, nothing),
+    METHOD("CudaSharedMemoryStatus", 0, nothing),
+    METHOD("CudaSharedMemoryRegister", 0, no_shared_memory),
+    METHOD("CudaSharedMemoryUnregister", 0, nothing),
+};
+
+const struct protocol protocol_catalog_grpc = {
+    .name = "oip_grpc",
+    .routes = routes,
+    .n_routes = sizeof routes / sizeof *routes,
+};
