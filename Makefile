@@ -1,7 +1,7 @@
 # For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
 #   make          release build: build/slipway        make test   everything that proves it works
 #   make demo     real model, served, asked, answered  make bench  side by side with the peers
-.PHONY: all demo test quick asan tsan fuzz bench bench-graph bench-serve install clean format tidy deps
+.PHONY: all demo test quick asan tsan fuzz random-graphs bench bench-graph bench-serve install clean format tidy deps
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -46,6 +46,11 @@ fuzz:
 	@tools/deps fuzz
 	@CC=clang-14 meson setup build/fuzz --buildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null 2>&1 || true
 	@tools/fuzz build/fuzz
+
+random-graphs: all
+	@tools/deps test
+	@$(NINJA) -C build tests/golden/run_cases
+	@.venv/bin/python tests/golden/random_graphs.py --graphs 5000 --seed 1000000 --coverage
 
 bench: bench-graph bench-serve
 

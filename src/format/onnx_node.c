@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ONNX NodeProto: one node becomes one node of ours, a constant, or the body of a function. */
-#include "format/onnx_read.h"
+#include "format/onnx_compose.h"
 
 #include "op/op_list.h"
 
@@ -265,6 +265,26 @@ enum code onnx_node_identity(struct onnx_reader *r, struct onnx_scope *s, value_
     return OK;
 }
 
+/* A foreign operator written out as nodes of ours. */
+static enum code compose_node(struct onnx_reader *r, struct onnx_scope *s,
+                              const struct onnx_node *n, compose_fn *f, struct err *e) {
+    char text[160];
+    value_id *in = ARENA_ARRAY(r->a, (size_t)n->n_in, value_id);
+    value_id *out = ARENA_ARRAY(r->a, (size_t)n->n_out, value_id);
+    if (!in || !out)
+        return full(r, s->g, e);
+    TRY(resolve_names(r, s, n, INPUT, in, e));
+    TRY(resolve_names(r, s, n, OUTPUT, out, e));
+    if (compose_write_out(r, s, n, f, in, out, e) != OK)
+        return err_prefix(e, "%.*s", STR(label(n, text)));
+    return OK;
+}
+
+/* ONNX Runtime's optimiser writes this one into the default domain. */
+static bool is_simplified_norm(const struct onnx_node *n) {
+    return str_is(n->domain, "ai.onnx") && str_is(n->op_type, "SimplifiedLayerNormalization");
+}
+
 enum code onnx_node_read(struct onnx_reader *r, struct onnx_scope *s, struct span message,
                          struct err *e) {
     struct onnx_node n;
@@ -276,6 +296,10 @@ enum code onnx_node_read(struct onnx_reader *r, struct onnx_scope *s, struct spa
         return onnx_function_write_out(r, s, &n, f, e);
     if (str_is(n.op_type, "Constant") && str_is(n.domain, "ai.onnx"))
         return add_constant(r, s, &n, e);
+    if (str_is(n.domain, "com.microsoft") && onnx_ms_find(n.op_type))
+        return compose_node(r, s, &n, onnx_ms_find(n.op_type), e);
+    if (is_simplified_norm(&n))
+        return compose_node(r, s, &n, onnx_ms_find(n.op_type), e);
     TRY(find_op(r, &n, &op, e));
     return add_node(r, s, &n, str_of(op->name), e);
 }

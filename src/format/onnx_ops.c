@@ -270,13 +270,17 @@ static const struct onnx_op ai_onnx_preview_training[] = {
 
 /* Operators of ONNX Runtime's own domain that mean exactly what one of ours means. */
 static const struct onnx_op com_microsoft[] = {
+    {"DequantizeLinear", 1, 0, "dequantize_linear"},
     {"Gelu", 1, 0, "gelu"},
+    {"MatMulNBits", 1, 0, "mat_mul_n_bits"},
     {"QGemm", 1, 0, "q_gemm"},
     {"QLinearAdd", 1, 0, "q_linear_add"},
     {"QLinearGlobalAveragePool", 1, 0, "q_linear_global_average_pool"},
     {"QLinearLeakyRelu", 1, 0, "q_linear_leaky_relu"},
     {"QLinearMul", 1, 0, "q_linear_mul"},
     {"QLinearSigmoid", 1, 0, "q_linear_sigmoid"},
+    {"QuantizeLinear", 1, 0, "quantize_linear"},
+    {"Trilu", 1, 0, "trilu"},
 };
 
 struct section {

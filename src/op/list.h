@@ -262,6 +262,8 @@ OP(q_linear_mul)
 OP(q_linear_sigmoid)
 OP(q_linear_leaky_relu)
 OP(q_linear_global_average_pool)
+/* nbits.c */
+OP(mat_mul_n_bits)
 /* state.c */
 OP(linear_attention)
 OP(causal_conv_with_state)

@@ -49,6 +49,8 @@ static enum code axes_of(const struct op_infer *c, unsigned *axes, bool *known, 
             return OK;
         TRY(operand_ints(OPERAND_AT(c), data, "axes", &list, e));
     }
+    if (rank == 0) /* numpy and ONNX Runtime let a scalar have axis 0 */
+        list.n = list.n == 1 && (list.v[0] == 0 || list.v[0] == -1) ? 0 : list.n;
     TRY(operand_axes(OPERAND_AT(c), &list, rank, e));
     *axes = 0;
     for (int k = 0; k < list.n; k++)

@@ -7,8 +7,9 @@
  * 2. Sizes made from scales are floor(dim * scale) in f32, as exporters compute them.
  * 3. Tables are made by run, for roi may be known only then; prepare asks for room by the shapes
  * alone, which bound the number of taps.
- * 4. Linear and cubic compute in f32, for f64 and wide integers in f64; integers are rounded to
- * nearest even and saturate. */
+ * 4. Linear and cubic compute in f32, for f64 and wide integers in f64; integers saturate and
+ * are cut, as the standard's reference and ONNX Runtime do, or with antialias rounded to nearest
+ * even, as ONNX Runtime does. */
 #include "op/resample.h"
 
 #include "op/operand.h"
@@ -469,7 +470,8 @@ static enum code weighted(const struct op_call *c, const struct resample *r,
         wide_store(x->dtype, y->data, 0, n_out, to);
     if (!own || wide_half(x->dtype))
         return OK;
-    for (size_t k = 0; k < n_out; k++)
+    const bool rounds = attr_int(c->node, "antialias", 0) != 0;
+    for (size_t k = 0; k < n_out && rounds; k++)
         if (wide)
             ((double *)to)[k] = rint(((double *)to)[k]);
         else

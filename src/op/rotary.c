@@ -3,8 +3,9 @@
  * with the position.
  *
  * 1. x is (B, H, S, D), or (B, S, H * D) with num_heads as an attribute.
- * 2. Pair k of the first rotary_embedding_dim elements (0: all D) is (k, k + half), or interleaved
- * (2k, 2k + 1); the rest is copied.
+ * 2. Pair k of the first rotary_embedding_dim elements (0: two per column of the tables) is
+ * (k, k + half), or interleaved (2k, 2k + 1); the rest is copied. Without num_heads a head is as
+ * wide as what is turned.
  * 3. Cosines and sines are (positions, half) with position_ids (B, S) choosing rows, or without
  * them (B, S, half). A position outside the table is INVALID. */
 #include "op/operand.h"
@@ -18,10 +19,14 @@ struct sizes {
     bool flat;
 };
 
-static enum code sizes_of(const struct operand_at *at, const struct shape *x, struct sizes *z,
-                          struct err *e) {
-    const int64_t heads = attr_int(at->node, "num_heads", 0);
+static enum code sizes_of(const struct operand_at *at, const struct shape *x,
+                          const struct shape *table, struct sizes *z, struct err *e) {
+    int64_t heads = attr_int(at->node, "num_heads", 0),
+            turned = attr_int(at->node, "rotary_embedding_dim", 0);
+    const int64_t columns = table->rank > 0 ? table->dims[table->rank - 1] : 0;
     z->flat = x->rank == 3;
+    if (z->flat && heads == 0 && turned == 0 && columns > 0 && columns < INT32_MAX)
+        heads = x->dims[2] / (2 * columns);
     if ((x->rank != 4 && x->rank != 3) || (z->flat && (heads < 1 || x->dims[2] % heads)))
         return operand_fail(at, e, INVALID, "an input of rank %d does not split into %lld heads",
                             x->rank, (long long)heads);
@@ -29,8 +34,8 @@ static enum code sizes_of(const struct operand_at *at, const struct shape *x, st
     z->h = z->flat ? heads : x->dims[1];
     z->s = x->dims[z->flat ? 1 : 2];
     z->d = z->flat ? x->dims[2] / heads : x->dims[3];
-    int64_t turned = attr_int(at->node, "rotary_embedding_dim", 0);
-    turned = turned ? turned : z->d;
+    if (turned == 0)
+        turned = columns < HALF_MOST ? 2 * columns : z->d;
     z->half = turned / 2;
     if (turned < 0 || turned % 2 || turned > z->d || z->half > HALF_MOST)
         return operand_fail(at, e, INVALID, "%lld of %lld elements of a head cannot be turned",
@@ -48,9 +53,9 @@ static enum code infer(struct op_infer *c, struct err *e) {
                             dtype_name(c->in[IN_COS].dtype), dtype_name(c->in[IN_SIN].dtype));
     if (!operand_known(c))
         return OK;
-    TRY(sizes_of(OPERAND_AT(c), &c->in[IN_X].shape, &z, e));
-    const bool chosen = operand_given(c, IN_POSITIONS);
     const struct shape *table = &c->in[IN_COS].shape;
+    TRY(sizes_of(OPERAND_AT(c), &c->in[IN_X].shape, table, &z, e));
+    const bool chosen = operand_given(c, IN_POSITIONS);
     bool fits = shape_eq(table, &c->in[IN_SIN].shape) && table->rank == (chosen ? 2 : 3) &&
                 table->dims[table->rank - 1] == z.half;
     if (chosen)
@@ -127,7 +132,7 @@ static void turn(const struct job *j, size_t begin, size_t end) {
 static enum code run(const struct op_call *c, struct err *e) {
     const struct tensor *x = c->in[IN_X], *positions = operand_in(c, IN_POSITIONS);
     struct job j = {.call = c, .interleaved = attr_int(c->node, "interleaved", 0) != 0};
-    TRY(sizes_of(OPERAND_AT(c), &x->shape, &j.z, e));
+    TRY(sizes_of(OPERAND_AT(c), &x->shape, &c->in[IN_COS]->shape, &j.z, e));
     const int64_t most = c->in[IN_COS]->shape.dims[0];
     for (size_t k = 0; positions && k < tensor_count(positions); k++) {
         int64_t at = tensor_i64(positions, k);

@@ -46,7 +46,8 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high) {
     return v < low ? low : v > high ? high : v;
 }
 
-/* Start and number of positions of an axis of `dim`, as numpy counts them. */
+/* Start and number of positions of an axis of `dim`, as numpy counts them, but for a start left of
+ * everything on the way back: ONNX moves it to the first element, where numpy has none. */
 static struct slice_range range_of(int64_t dim, int64_t start, int64_t end, int64_t step) {
     struct slice_range r = {.step = step};
     start = start < 0 ? (start < -dim ? -1 : start + dim) : start; /* INT64_MIN stays far left */
@@ -55,8 +56,8 @@ static struct slice_range range_of(int64_t dim, int64_t start, int64_t end, int6
         r.start = clamp(start, 0, dim);
         int64_t length = clamp(end, 0, dim) - r.start;
         r.count = length > 0 ? (length - 1) / step + 1 : 0;
-    } else {
-        r.start = clamp(start, -1, dim - 1);
+    } else if (dim > 0) {
+        r.start = clamp(start, 0, dim - 1);
         int64_t length = r.start - clamp(end, -1, dim - 1);
         r.count = length > 0 ? (int64_t)(((uint64_t)length - 1) / (0 - (uint64_t)step)) + 1 : 0;
     }

@@ -45,8 +45,7 @@ static bool same_type(const struct graph *g, value_id a, value_id b) {
 
 /* Operators that are the identity as soon as the shape stays: no element is changed or moved. */
 static bool moves_nothing(const struct node *n) {
-    static const char *const names[] = {"reshape",   "flatten", "squeeze",
-                                        "unsqueeze", "expand",  "pad"};
+    static const char *const names[] = {"reshape", "flatten", "squeeze", "unsqueeze", "expand"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_is(n->op_name, names[i]))
             return true;
@@ -66,6 +65,24 @@ static bool slice_whole(struct rewire *w, const struct node *n) {
         if (tensor_i64(steps, i) != 1)
             return false;
     return steps != NULL;
+}
+
+/* Pads of one sign leave the shape only when they are all zero; -1 before and 1 after shift. */
+static bool pads_nothing(struct rewire *w, const struct node *n) {
+    const int64_t *ints;
+    size_t count = 0;
+    const struct tensor *pads = rewire_constant_of(w, rewire_in(w, n, 1));
+    if (!str_is(n->op_name, "pad"))
+        return false;
+    if (attr_ints(n, "pads", &ints, &count)) {
+        while (count && ints[count - 1] == 0)
+            count--;
+        return count == 0;
+    }
+    count = pads ? tensor_count(pads) : 1;
+    while (pads && count && tensor_i64(pads, count - 1) == 0)
+        count--;
+    return count == 0;
 }
 
 /* x + 0, x - 0, x * 1, x / 1, x ^ 1 */
@@ -99,7 +116,7 @@ static bool hands_on(struct rewire *w, const struct node *n) {
         return same_type(g, n->in[0], n->out[0]);
     if (!same_shape(g, n->in[0], n->out[0]) || !same_type(g, n->in[0], n->out[0]))
         return false;
-    return moves_nothing(n) || slice_whole(w, n) || neutral(w, n);
+    return moves_nothing(n) || slice_whole(w, n) || pads_nothing(w, n) || neutral(w, n);
 }
 
 /* --- it is the second of two equal ones --- */

@@ -125,6 +125,15 @@ static bool is_picture(const struct weaving *x, value_id v) {
     return rank >= 3 && rank <= 5;
 }
 
+/* Constants stay plain, so an operator that takes its layout from one cannot give another. */
+static bool constant_picture(const struct weaving *x, const struct node *n) {
+    for (int i = 0; i < n->n_in && !(n->op->flags & OP_ELEMENTWISE); i++)
+        if ((i == 0 || n->op->flags & OP_NHWC_ALL) && n->in[i] != VALUE_NONE &&
+            x->g->values[n->in[i]].constant && is_picture(x, n->in[i]))
+            return true;
+    return false;
+}
+
 /* v is in the chain's layout, or has been brought to it for another reader. */
 static bool ready_nhwc(const struct weaving *x, value_id v) {
     return layout_at(x, v) == LAYOUT_NHWC || (v < x->n_twins && x->twin[v] != VALUE_NONE);
@@ -135,7 +144,7 @@ static bool wants_nhwc(const struct weaving *x, const struct node *n) {
     if (!(flags & (OP_NHWC | OP_NHWC_ALL | OP_NHWC_WINS | OP_ELEMENTWISE)) || flags & OP_DYNAMIC ||
         n->n_in < 1)
         return false;
-    if (!is_picture(x, n->out[0]))
+    if (!is_picture(x, n->out[0]) || constant_picture(x, n))
         return false;
     if (!(flags & OP_ELEMENTWISE) && !is_picture(x, n->in[0]))
         return false;

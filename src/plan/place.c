@@ -91,6 +91,10 @@ static size_t value_bytes(const struct value *v) {
     return shape_bytes(&v->shape, dtype_size(v->dtype), &bytes) ? bytes : 0;
 }
 
+/* The same value twice: only an operator that reads position k of all its operands before it writes
+ * position k of the result may then write over it (Add(x, x), not ScatterElements(x, i, x)). */
+static bool reads_elsewhere(const struct node *n) { return !(n->op->flags & OP_ELEMENTWISE); }
+
 /* A post reads its operand after the result has been written. */
 static bool posts_read(const struct node *n, int input) {
     for (int k = 0; k < n->n_post; k++)
@@ -115,7 +119,7 @@ static bool may_overwrite(const struct placing *x, const struct node *n, int ste
         return false;
     for (int i = 1; i < n->n_in; i++)
         if (n->in[i] != VALUE_NONE && places[n->in[i]].root == root &&
-            (n->in[i] != in || posts_read(n, i)))
+            (n->in[i] != in || posts_read(n, i) || reads_elsewhere(n)))
             return false;
     return true;
 }

@@ -28,6 +28,7 @@ static void as_numpy_counts(void **state) {
     one_axis(INT64_MAX, INT64_MIN, INT64_MIN, 1, (float[]){4});
     one_axis(0, INT64_MAX, INT64_MAX, 1, (float[]){0});
     one_axis(2, -2, -1, 0, NULL);
+    one_axis(-99, INT64_MIN, -1, 1, (float[]){0});
 }
 
 static void several_axes(void **state) {

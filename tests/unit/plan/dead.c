@@ -53,6 +53,17 @@ static void reversed_slice_stays(void **unused) {
     expect(&t, v, "slice ");
 }
 
+/* So may a pad that takes in front what it gives behind. */
+static void shifting_pad_stays(void **unused) {
+    (void)unused;
+    struct toy t;
+    value_id x = begin(&t);
+    expect(&t, toy_node(&t, "pad", IDS(x, INTS(&t, 0, -1, 0, 0, 1, 0))), "pad ");
+    x = begin(&t);
+    x = toy_node(&t, "pad", IDS(x, INTS(&t, 0, 0, 0, 0, 0, 0)));
+    expect(&t, toy_node(&t, "abs", IDS(x)), "abs ");
+}
+
 /* 0 - x and 1 / x are not x; neither is 0 + x when it broadcasts. */
 static void not_neutral(void **unused) {
     (void)unused;
@@ -101,6 +112,7 @@ int main(void) {
         cmocka_unit_test(unread),
         cmocka_unit_test(handed_on),
         cmocka_unit_test(reversed_slice_stays),
+        cmocka_unit_test(shifting_pad_stays),
         cmocka_unit_test(not_neutral),
         cmocka_unit_test(equal_twice),
         cmocka_unit_test(equal_but_for_an_attribute),

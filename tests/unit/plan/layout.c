@@ -63,6 +63,17 @@ static void gate(void **unused) {
            "reorder conv global_average_pool conv+sigmoid mul reorder ");
 }
 
+/* A constant picture cannot be brought to another layout: its convolution stays plain. */
+static void constant_picture_stays(void **unused) {
+    (void)unused;
+    struct toy t;
+    value_id x = begin(&t),
+             w = toy_node(&t, "slice", IDS(x, INTS(&t, 0), INTS(&t, 1), INTS(&t, 0)));
+    w = toy_node(&t, "reshape", IDS(w, INTS(&t, 3, 4, 2, 8)));
+    value_id c = toy_node(&t, "conv", IDS(toy_weights(&t, SHAPE(1, 4, 6, 8), 1), w));
+    expect(&t, c, "slice conv ");
+}
+
 /* What needs plain tensors ends a chain: a view of the elements in their order. */
 static void views_are_plain(void **unused) {
     (void)unused;
@@ -122,10 +133,15 @@ static void other_ranks(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chain),           cmocka_unit_test(plain_chain),
-        cmocka_unit_test(shared_reorder),  cmocka_unit_test(gate),
-        cmocka_unit_test(views_are_plain), cmocka_unit_test(residual_from_outside),
-        cmocka_unit_test(transposes),      cmocka_unit_test(other_ranks),
+        cmocka_unit_test(constant_picture_stays),
+        cmocka_unit_test(chain),
+        cmocka_unit_test(plain_chain),
+        cmocka_unit_test(shared_reorder),
+        cmocka_unit_test(gate),
+        cmocka_unit_test(views_are_plain),
+        cmocka_unit_test(residual_from_outside),
+        cmocka_unit_test(transposes),
+        cmocka_unit_test(other_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,22 @@ static void answers(void **unused) {
     toy_deinit(&t);
 }
 
+/* What is read again after writing began must not lie under the result: -x, some of it replaced by
+ * itself elsewhere. */
+static void read_after_written(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(4)), n = toy_node(&t, "neg", IDS(x));
+    toy_output(&t, toy_node(&t, "scatter_elements", IDS(n, INTS(&t, 3, 2, 1, 0), n)));
+    struct session *s = toy_open(&t, 0);
+    struct tensor in = toy_tensor(&t, SHAPE(4), 5), y = toy_answer(&t, s, &in);
+    for (size_t k = 0; k < 4; k++)
+        assert_true(((const float *)y.data)[3 - k] == -((const float *)in.data)[k]);
+    session_close(s);
+    toy_deinit(&t);
+}
+
 static void ends(void **unused) {
     (void)unused;
     struct toy t;
@@ -407,6 +423,7 @@ static void pass_names(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers),
+        cmocka_unit_test(read_after_written),
         cmocka_unit_test(ends),
         cmocka_unit_test(plans_are_bounded),
         cmocka_unit_test(steady_runs_allocate_nothing),
