@@ -10,6 +10,15 @@ const struct attr *attr_find(const struct node *n, const char *name) {
     return NULL;
 }
 
+const struct attr *model_fact(const struct model *m, const char *name) {
+    for (int i = 0; i < m->n_facts; i++)
+        if (str_is(m->facts[i].name, name))
+            return &m->facts[i];
+    return NULL;
+}
+
+bool model_is_language(const struct model *m) { return model_fact(m, "arch") != NULL; }
+
 static const struct attr *find_kind(const struct node *n, const char *name, enum attr_kind kind) {
     const struct attr *a = attr_find(n, name);
     return a && a->kind == kind ? a : NULL;

@@ -167,5 +167,11 @@ struct model *graph_copy(const struct model *m, struct arena *a) {
     to->files = copied(a, m->files, (size_t)m->n_files, sizeof *m->files);
     to->meta = copied(a, m->meta, (size_t)m->n_meta, sizeof *m->meta);
     to->main = copy_graph(to, NULL, m->main);
-    return to->files && to->meta && to->main ? to : NULL;
+    to->facts = copied(a, m->facts, (size_t)m->n_facts, sizeof *m->facts);
+    if (!to->files || !to->meta || !to->main || !to->facts)
+        return NULL;
+    for (int i = 0; i < m->n_facts; i++)
+        if (!copy_attr(to->main, &to->facts[i], &m->facts[i]))
+            return NULL;
+    return to;
 }

@@ -149,6 +149,9 @@ struct model {
     int n_files;
     struct model_meta *meta;
     int n_meta;
+    struct attr *facts; /* of a language model: sizes, tokenizer, template (llm/facts.h names them);
+                           numbers, text, and lists of them */
+    int n_facts;
 };
 
 /* --- build (graph.c): NULL/-1 results mean the arena is full: the caller reports with arena_fail
@@ -173,6 +176,10 @@ struct str attr_str(const struct node *n, const char *name, const char *otherwis
 bool attr_ints(const struct node *n, const char *name, const int64_t **out,
                size_t *count); /* false: absent */
 struct graph *attr_graph(const struct node *n, const char *name);
+/* NULL when absent. A language model is one with the fact "arch": its graph has constants by name
+ * and no nodes. */
+const struct attr *model_fact(const struct model *m, const char *name);
+bool model_is_language(const struct model *m);
 /* "node 'conv1' (Conv)" for messages. */
 struct str node_label(const struct graph *g, const struct node *n, char text[160]);
 /* Number of nodes in the graph and all its subgraphs. */

@@ -45,9 +45,9 @@ static bool shape_sound(const struct shape *s) {
 static enum code check_tensor(const struct model *m, const struct tensor *t,
                               const struct origin *from, struct str what, struct err *e) {
     size_t bytes;
-    if (t->dtype <= DT_NONE || t->dtype >= DT_SEQUENCE)
+    if (t->dtype <= DT_NONE || t->dtype >= DT_N || t->dtype == DT_SEQUENCE)
         return fail(e, FORMAT, "constant '%.*s' has no usable type", STR(what));
-    if (!shape_sound(&t->shape) || !shape_bytes(&t->shape, dtype_size(t->dtype), &bytes))
+    if (!shape_sound(&t->shape) || !tensor_size(t->dtype, &t->shape, &bytes))
         return fail(e, FORMAT, "constant '%.*s' has an impossible shape", STR(what));
     if (bytes && !t->data)
         return fail(e, FORMAT, "constant '%.*s' has no data", STR(what));
@@ -239,8 +239,22 @@ static enum code check_graph(const struct graph *g, const struct frame *up, stru
     return code;
 }
 
+static enum code check_facts(const struct model *m, struct err *e) {
+    if (m->n_facts < 0)
+        return fail(e, FORMAT, "the model has a negative count of facts");
+    for (int i = 0; i < m->n_facts; i++) {
+        const struct attr *a = &m->facts[i];
+        bool list = a->kind == ATTR_INTS || a->kind == ATTR_FLOATS || a->kind == ATTR_STRS;
+        bool one = a->kind == ATTR_INT || a->kind == ATTR_FLOAT || a->kind == ATTR_STR;
+        if ((!list && !one) || (list && a->n && !a->ints))
+            return fail(e, FORMAT, "fact '%.*s' of the model is broken", STR(a->name));
+    }
+    return OK;
+}
+
 enum code graph_verify(const struct model *m, struct err *e) {
     if (!m->main || m->main->model != m)
         return fail(e, FORMAT, "the model has no graph");
+    TRY(check_facts(m, e));
     return check_graph(m->main, NULL, e);
 }

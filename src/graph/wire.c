@@ -165,6 +165,10 @@ enum code wire_put(const struct model *m, struct buf *out, struct err *e) {
         put_str(out, m->meta[i].value);
     }
     put_graph(out, m->main);
+    if (m->n_facts)
+        put_u64(out, (uint64_t)m->n_facts);
+    for (int i = 0; i < m->n_facts; i++)
+        put_attr(out, &m->facts[i]);
     return buf_check(out, "the model in wire form", e);
 }
 
@@ -298,6 +302,8 @@ static bool odd_bools(const uint8_t *p, size_t n) {
 
 static size_t natural_alignment(enum dtype t) {
     size_t n = dtype_size(t);
+    if (n == 0) /* blocks: read byte by byte */
+        return 1;
     return t == DT_C64 || t == DT_C128 ? n / 2 : n;
 }
 
@@ -305,7 +311,7 @@ static size_t natural_alignment(enum dtype t) {
  */
 static enum code place(struct wire *w, struct tensor *t, struct span bytes, bool is_inline,
                        struct err *e) {
-    size_t count = tensor_count(t), n = count * dtype_size(t->dtype);
+    size_t count = tensor_count(t), n = tensor_bytes(t);
     bool packed = nibble_bits(t->dtype), bools = t->dtype == DT_BOOL && odd_bools(bytes.p, bytes.n);
     bool aligned = (uintptr_t)bytes.p % natural_alignment(t->dtype) == 0;
     if (!is_inline && !packed && !bools && aligned) {
@@ -373,10 +379,10 @@ static enum code take_range(struct wire *w, struct tensor *t, struct origin *o, 
 static enum code take_tensor(struct wire *w, struct tensor *t, struct origin *o, struct err *e) {
     int type, file;
     size_t bytes;
-    TRY(take_upto(w, DT_SEQUENCE - 1, &type, e));
+    TRY(take_upto(w, DT_N - 1, &type, e));
     t->dtype = (enum dtype)type;
     TRY(take_shape(w, &t->shape, e));
-    if (type == DT_NONE || !shape_bytes(&t->shape, dtype_size(t->dtype), &bytes))
+    if (type == DT_NONE || type == DT_SEQUENCE || !tensor_size(t->dtype, &t->shape, &bytes))
         return broken(w, e);
     TRY(take_upto(w, (uint64_t)w->m->n_files, &file, e));
     o->file = file - 1;
@@ -557,6 +563,19 @@ static enum code take_files(struct wire *w, struct model_file **files, int *n_fi
     return OK;
 }
 
+/* They come last, and not at all in a model that has none. */
+static enum code take_facts(struct wire *w, struct model *m, struct err *e) {
+    if (w->p == w->end)
+        return OK;
+    TRY(take_count(w, &m->n_facts, e));
+    m->facts = push(w, (size_t)m->n_facts, sizeof *m->facts);
+    if (!m->facts)
+        return full(w, (size_t)m->n_facts * sizeof *m->facts, e);
+    for (int i = 0; i < m->n_facts; i++)
+        TRY(take_attr(w, &m->facts[i], &(struct take_at){m->main, 0}, e));
+    return OK;
+}
+
 static enum code take_model(struct wire *w, struct err *e) {
     struct model *m = w->m;
     TRY(take_str(w, &m->format, e));
@@ -572,6 +591,7 @@ static enum code take_model(struct wire *w, struct err *e) {
         TRY(take_str(w, &m->meta[i].value, e));
     }
     TRY(take_graph(w, NULL, 0, &m->main, e));
+    TRY(take_facts(w, m, e));
     return w->p == w->end ? OK : broken(w, e);
 }
 

@@ -6,7 +6,7 @@
 
 struct fact {
     const char *name;
-    size_t bytes;
+    size_t bytes, block; /* of an element, or of a block of so many */
 };
 
 static const struct fact facts[DT_N] = {
@@ -38,11 +38,28 @@ static const struct fact facts[DT_N] = {
     [DT_U2] = {"u2", 1},
     [DT_F4E2M1] = {"f4e2m1", 1},
     [DT_SEQUENCE] = {"sequence", sizeof(struct sequence)},
+    [DT_Q4_0] = {"q4_0", 18, 32},
+    [DT_Q4_1] = {"q4_1", 20, 32},
+    [DT_Q5_0] = {"q5_0", 22, 32},
+    [DT_Q5_1] = {"q5_1", 24, 32},
+    [DT_Q8_0] = {"q8_0", 34, 32},
+    [DT_Q2_K] = {"q2_k", 84, 256},
+    [DT_Q3_K] = {"q3_k", 110, 256},
+    [DT_Q4_K] = {"q4_k", 144, 256},
+    [DT_Q5_K] = {"q5_k", 176, 256},
+    [DT_Q6_K] = {"q6_k", 210, 256},
+    [DT_IQ4_NL] = {"iq4_nl", 18, 32},
+    [DT_IQ4_XS] = {"iq4_xs", 136, 256},
+    [DT_MXFP4] = {"mxfp4", 17, 32},
 };
 
 static bool in_range(enum dtype t) { return (unsigned)t < DT_N; }
 
-size_t dtype_size(enum dtype t) { return in_range(t) ? facts[t].bytes : 0; }
+size_t dtype_size(enum dtype t) { return in_range(t) && !facts[t].block ? facts[t].bytes : 0; }
+
+size_t dtype_block(enum dtype t) { return in_range(t) && facts[t].block ? facts[t].block : 1; }
+
+size_t dtype_block_bytes(enum dtype t) { return in_range(t) ? facts[t].bytes : 0; }
 
 const char *dtype_name(enum dtype t) { return in_range(t) ? facts[t].name : "unknown"; }
 

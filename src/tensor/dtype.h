@@ -36,11 +36,28 @@ enum dtype {
     DT_F4E2M1,
     DT_SEQUENCE, /* rank 0; data is a struct sequence: values of the sequence and optional operators
                   */
+    /* Blocks of quantised weights as GGUF files hold them (llm/ computes with them, no operator
+       does): consecutive elements of a row share scales. */
+    DT_Q4_0,
+    DT_Q4_1,
+    DT_Q5_0,
+    DT_Q5_1,
+    DT_Q8_0,
+    DT_Q2_K,
+    DT_Q3_K,
+    DT_Q4_K,
+    DT_Q5_K,
+    DT_Q6_K,
+    DT_IQ4_NL,
+    DT_IQ4_XS,
+    DT_MXFP4,
     DT_N
 };
 
-size_t dtype_size(enum dtype t);      /* bytes of one element; 0 for DT_NONE */
-const char *dtype_name(enum dtype t); /* "f32", "i64", "bool", "string", ... */
+size_t dtype_size(enum dtype t);        /* bytes of one element; 0 for DT_NONE and blocks */
+size_t dtype_block(enum dtype t);       /* elements of a block; 1 for all other types */
+size_t dtype_block_bytes(enum dtype t); /* bytes of a block; dtype_size for all other types */
+const char *dtype_name(enum dtype t);   /* "f32", "i64", "bool", "string", ... */
 bool dtype_from_name(struct str name, enum dtype *out);
 bool dtype_is_float(enum dtype t);   /* f16, bf16, f32, f64 */
 bool dtype_is_signed(enum dtype t);  /* signed integers */

@@ -21,7 +21,8 @@ bool nibble_bytes(enum dtype t, size_t count, size_t *out) {
         *out = count / per_byte + (count % per_byte != 0);
         return true;
     }
-    return mul_size(count, dtype_size(t), out);
+    return count % dtype_block(t) == 0 &&
+           mul_size(count / dtype_block(t), dtype_block_bytes(t), out);
 }
 
 void nibble_open(enum dtype t, void *out, const uint8_t *in, size_t count) {

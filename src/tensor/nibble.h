@@ -6,7 +6,8 @@
 #include "tensor/dtype.h"
 
 int nibble_bits(enum dtype t); /* 4 or 2 for packed types; 0 for all others */
-/* Bytes of count elements in a file: packed, or count * dtype_size; false on overflow. */
+/* Bytes of count elements in a file: packed, or as in memory; false on overflow or where the last
+ * block is not whole. */
 bool nibble_bytes(enum dtype t, size_t count, size_t *out);
 /* One element per byte from here on: signed types sign-extended, the others zero-extended. t must
  * be a packed type. */

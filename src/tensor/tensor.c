@@ -9,9 +9,18 @@ size_t tensor_count(const struct tensor *t) {
     return shape_count(&t->shape, &n) ? n : 0;
 }
 
+bool tensor_size(enum dtype dtype, const struct shape *shape, size_t *bytes) {
+    size_t count, block = dtype_block(dtype);
+    if (!shape_count(shape, &count))
+        return false;
+    if (block > 1 && (shape->rank == 0 || shape->dims[shape->rank - 1] % (int64_t)block != 0))
+        return false;
+    return mul_size(count / block, dtype_block_bytes(dtype), bytes);
+}
+
 size_t tensor_bytes(const struct tensor *t) {
     size_t n;
-    return shape_bytes(&t->shape, dtype_size(t->dtype), &n) ? n : 0;
+    return tensor_size(t->dtype, &t->shape, &n) ? n : 0;
 }
 
 int tensor_physical_axis(const struct tensor *t, int axis) {

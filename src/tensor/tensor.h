@@ -28,6 +28,9 @@ struct sequence { /* data of a DT_SEQUENCE tensor */
     bool absent;          /* an optional without a value */
 };
 
+/* Bytes that elements of a type and shape take in memory; false when there is no such tensor: a
+ * free dim, an overflow, or rows that are not whole blocks. */
+bool tensor_size(enum dtype dtype, const struct shape *shape, size_t *bytes);
 size_t tensor_count(const struct tensor *t); /* elements */
 size_t tensor_bytes(const struct tensor *t);
 /* Shape in the order the elements lie: N, spatial..., C for NHWC. */

@@ -82,15 +82,16 @@ static inline enum code import_bytes_take(struct span wire, struct span bytes, s
     return OK;
 }
 
-static inline enum code import_bytes(struct span bytes, struct err *e) {
+static inline enum code import_bytes_as(const struct format *format, struct span bytes,
+                                        struct err *e) {
     struct arena a, b;
     struct buf wire;
     struct model *m;
     arena_init(&a, IMPORT_CAP);
     arena_init(&b, IMPORT_CAP);
     buf_init(&wire, IMPORT_CAP);
-    struct format_input in = {.name = LIT("fuzz.onnx"), .bytes = bytes, .arena = &a};
-    enum code code = format_onnx.read(&in, &m, e);
+    struct format_input in = {.name = LIT("fuzz.bin"), .bytes = bytes, .arena = &a};
+    enum code code = format->read(&in, &m, e);
     if (code == OK)
         code = wire_put(m, &wire, e);
     if (code == OK) {
@@ -102,4 +103,8 @@ static inline enum code import_bytes(struct span bytes, struct err *e) {
     arena_deinit(&a);
     arena_deinit(&b);
     return code;
+}
+
+static inline enum code import_bytes(struct span bytes, struct err *e) {
+    return import_bytes_as(&format_onnx, bytes, e);
 }

@@ -11,8 +11,11 @@ static void every_type_has_a_name_and_a_size(void **state) {
         enum dtype back = DT_NONE;
         assert_true(dtype_from_name(str_of(dtype_name((enum dtype)t)), &back));
         assert_int_equal(back, t);
-        assert_true(dtype_size((enum dtype)t) > 0);
+        assert_true(dtype_block_bytes((enum dtype)t) > 0);
+        assert_int_equal(dtype_size((enum dtype)t) == 0, dtype_block((enum dtype)t) > 1);
     }
+    assert_int_equal(dtype_block(DT_Q4_K), 256);
+    assert_int_equal(dtype_block_bytes(DT_Q4_K), 144);
     enum dtype unused;
     assert_int_equal(dtype_size(DT_NONE), 0);
     assert_int_equal(dtype_size((enum dtype)99), 0);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GGUF's metadata keys in our words (llm/facts.h): `llama.attention.head_count` is `heads`. Keys of
+ * an architecture begin with its name; what is not listed is not needed to run a model and stays in
+ * the file. */
+#include "format/gguf.h"
+
+#include <stdio.h>
+
+enum { FACTS_MAX = 128 };
+
+const struct attr *gguf_pair(const struct gguf_pairs *p, const char *key) {
+    for (size_t i = 0; i < p->n; i++)
+        if (str_is(p->pairs[i].name, key))
+            return &p->pairs[i];
+    return NULL;
+}
+
+struct word {
+    const char *theirs, *ours;
+    enum attr_kind kind; /* INT, FLOAT, STR: a list of equal numbers counts as the number (a value
+                            per layer); INTS, FLOATS, STRS: exactly that */
+};
+
+static const struct word of_architecture[] = {
+    {"context_length", "context", ATTR_INT},
+    {"embedding_length", "width", ATTR_INT},
+    {"block_count", "layers", ATTR_INT},
+    {"feed_forward_length", "ffn", ATTR_INT},
+    {"vocab_size", "vocab", ATTR_INT},
+    {"attention.head_count", "heads", ATTR_INT},
+    {"attention.head_count_kv", "kv_heads", ATTR_INT},
+    {"attention.key_length", "head_dim", ATTR_INT},
+    {"attention.value_length", "value_dim", ATTR_INT},
+    {"attention.layer_norm_rms_epsilon", "norm_epsilon", ATTR_FLOAT},
+    {"attention.layer_norm_epsilon", "norm_epsilon", ATTR_FLOAT},
+    {"attention.sliding_window", "window", ATTR_INT},
+    {"attention.scale", "query_scale", ATTR_FLOAT},
+    {"attn_logit_softcapping", "attn_softcap", ATTR_FLOAT},
+    {"final_logit_softcapping", "logit_softcap", ATTR_FLOAT},
+    {"rope.dimension_count", "rope_dims", ATTR_INT},
+    {"rope.freq_base", "rope_theta", ATTR_FLOAT},
+    {"rope.freq_base_swa", "rope_theta_local", ATTR_FLOAT},
+    {"rope.scaling.type", "rope_scaling", ATTR_STR},
+    {"rope.scaling.factor", "rope_factor", ATTR_FLOAT},
+    {"rope.scaling.original_context_length", "rope_original", ATTR_INT},
+    {"rope.scaling.attn_factor", "rope_attn_factor", ATTR_FLOAT},
+    {"rope.scaling.yarn_ext_factor", "rope_yarn_ext", ATTR_FLOAT},
+    {"rope.scaling.yarn_attn_factor", "rope_yarn_attn", ATTR_FLOAT},
+    {"rope.scaling.yarn_beta_fast", "rope_yarn_fast", ATTR_FLOAT},
+    {"rope.scaling.yarn_beta_slow", "rope_yarn_slow", ATTR_FLOAT},
+    {"expert_count", "experts", ATTR_INT},
+    {"expert_used_count", "experts_used", ATTR_INT},
+    {"expert_feed_forward_length", "expert_ffn", ATTR_INT},
+    {"expert_shared_feed_forward_length", "expert_shared_ffn", ATTR_INT},
+    {"expert_weights_norm", "norm_experts", ATTR_INT},
+    {"embedding_scale", "embed_scale", ATTR_FLOAT},
+};
+
+static const struct word of_file[] = {
+    {"general.name", "name", ATTR_STR},
+    {"tokenizer.ggml.pre", "tok.pre", ATTR_STR},
+    {"tokenizer.ggml.tokens", "tok.tokens", ATTR_STRS},
+    {"tokenizer.ggml.token_type", "tok.types", ATTR_INTS},
+    {"tokenizer.ggml.scores", "tok.scores", ATTR_FLOATS},
+    {"tokenizer.ggml.merges", "tok.merges", ATTR_STRS},
+    {"tokenizer.ggml.bos_token_id", "tok.bos", ATTR_INT},
+    {"tokenizer.ggml.eos_token_id", "tok.eos", ATTR_INT},
+    {"tokenizer.ggml.eot_token_id", "tok.eot", ATTR_INT},
+    {"tokenizer.ggml.eom_token_id", "tok.eom", ATTR_INT},
+    {"tokenizer.ggml.unknown_token_id", "tok.unk", ATTR_INT},
+    {"tokenizer.ggml.seperator_token_id", "tok.sep", ATTR_INT}, /* spelt so in files */
+    {"tokenizer.ggml.padding_token_id", "tok.pad", ATTR_INT},
+    {"tokenizer.ggml.cls_token_id", "tok.cls", ATTR_INT},
+    {"tokenizer.ggml.mask_token_id", "tok.mask", ATTR_INT},
+    {"tokenizer.ggml.add_bos_token", "tok.add_bos", ATTR_INT},
+    {"tokenizer.ggml.add_eos_token", "tok.add_eos", ATTR_INT},
+    {"tokenizer.ggml.add_space_prefix", "tok.add_prefix_space", ATTR_INT},
+    {"tokenizer.ggml.remove_extra_whitespaces", "tok.squeeze_spaces", ATTR_INT},
+    {"tokenizer.ggml.precompiled_charsmap", "tok.charsmap", ATTR_INTS},
+    {"tokenizer.chat_template", "chat.template", ATTR_STR},
+};
+
+static const struct {
+    const char *theirs, *ours;
+    bool rope_pairs; /* converters turn the rows of q and k so that neighbours rotate together */
+} architectures[] = {
+    {"llama", "llama", true},        {"qwen2", "qwen2", false}, {"qwen3", "qwen3", false},
+    {"gemma3", "gemma3", false},     {"phi3", "phi3", false},   {"qwen2moe", "qwen2moe", false},
+    {"qwen3moe", "qwen3moe", false}, {"bert", "bert", false},
+};
+
+struct facts {
+    struct model *m;
+    struct attr *list;
+};
+
+static struct attr *add(struct facts *f, const char *name, enum attr_kind kind) {
+    struct attr *a = &f->list[f->m->n_facts++];
+    *a = (struct attr){.name = str_of(name), .kind = kind, .origin = {.file = -1}};
+    return a;
+}
+
+/* A value per layer, the same for all: one value. */
+static bool one_of_all(const struct attr *from, enum attr_kind kind, struct attr *to) {
+    for (size_t i = 0; i < from->n; i++)
+        if (kind == ATTR_INT ? from->ints[i] != from->ints[0] : from->floats[i] != from->floats[0])
+            return false;
+    if (from->n == 0)
+        return false;
+    if (kind == ATTR_INT)
+        to->i = from->ints[0];
+    else
+        to->f = from->floats[0];
+    return true;
+}
+
+static enum code translate(struct facts *f, const struct attr *from, const struct word *word,
+                           struct err *e) {
+    struct attr to = *from;
+    bool fits = from->kind == word->kind;
+    if (word->kind == ATTR_FLOAT && from->kind == ATTR_INT) {
+        to.f = (float)from->i;
+        fits = true;
+    }
+    if ((word->kind == ATTR_INT && from->kind == ATTR_INTS) ||
+        (word->kind == ATTR_FLOAT && from->kind == ATTR_FLOATS)) {
+        if (!one_of_all(from, word->kind, &to))
+            return fail(e, UNSUPPORTED, "'%.*s' differs from layer to layer", STR(from->name));
+        fits = true;
+    }
+    if (!fits)
+        return fail(e, FORMAT, "metadata '%.*s' has the wrong type",
+                    STR(str_sub(from->name, 0, 64)));
+    to.kind = word->kind;
+    to.name = str_of(word->ours);
+    f->list[f->m->n_facts++] = to;
+    return OK;
+}
+
+static enum code translate_all(struct facts *f, const struct gguf_pairs *p, struct str prefix,
+                               const struct word *words, size_t n, struct err *e) {
+    for (size_t i = 0; i < p->n; i++) {
+        struct str key = p->pairs[i].name;
+        if (prefix.n) {
+            if (key.n <= prefix.n + 1 || key.p[prefix.n] != '.' ||
+                !str_eq(str_sub(key, 0, prefix.n), prefix))
+                continue;
+            key = str_sub(key, prefix.n + 1, key.n);
+        }
+        for (size_t w = 0; w < n; w++)
+            if (str_is(key, words[w].theirs) && !model_fact(f->m, words[w].ours))
+                TRY(translate(f, &p->pairs[i], &words[w], e));
+    }
+    return OK;
+}
+
+static enum code add_architecture(struct facts *f, const struct gguf_pairs *p, struct str *prefix,
+                                  struct err *e) {
+    const struct attr *a = gguf_pair(p, "general.architecture");
+    if (!a || a->kind != ATTR_STR)
+        return fail(e, FORMAT, "general.architecture is missing: what kind of model is this?");
+    *prefix = a->s;
+    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
+        if (str_is(a->s, architectures[i].theirs)) {
+            add(f, "arch", ATTR_STR)->s = str_of(architectures[i].ours);
+            add(f, "rope_pairs", ATTR_INT)->i = architectures[i].rope_pairs;
+            return OK;
+        }
+    return fail(e, UNSUPPORTED, "architecture '%.*s' is not one this build runs",
+                STR(str_sub(a->s, 0, 64)));
+}
+
+static enum code add_tokenizer(struct facts *f, const struct gguf_pairs *p, struct err *e) {
+    static const struct {
+        const char *theirs, *ours;
+    } tokenizers[] = {{"gpt2", "bpe"}, {"llama", "spm"}, {"bert", "wordpiece"}, {"t5", "unigram"}};
+    const struct attr *a = gguf_pair(p, "tokenizer.ggml.model");
+    if (!a || a->kind != ATTR_STR || str_is(a->s, "none"))
+        return OK; /* whoever needs one says so */
+    for (size_t i = 0; i < sizeof tokenizers / sizeof tokenizers[0]; i++)
+        if (str_is(a->s, tokenizers[i].theirs)) {
+            add(f, "tok.kind", ATTR_STR)->s = str_of(tokenizers[i].ours);
+            return OK;
+        }
+    return fail(e, UNSUPPORTED, "tokenizer '%.*s' is not one this build knows",
+                STR(str_sub(a->s, 0, 64)));
+}
+
+static enum code add_pooling(struct facts *f, const struct gguf_pairs *p, struct str prefix,
+                             struct err *e) {
+    static const char *const poolings[] = {"none", "mean", "cls", "last"};
+    char key[96];
+    snprintf(key, sizeof key, "%.*s.pooling_type", STR(str_sub(prefix, 0, 64)));
+    const struct attr *a = gguf_pair(p, key);
+    if (!a)
+        return OK;
+    if (a->kind != ATTR_INT || a->i < 0 || a->i >= (int64_t)(sizeof poolings / sizeof poolings[0]))
+        return fail(e, UNSUPPORTED, "'%s' is not none, mean, cls or last", key);
+    add(f, "pooling", ATTR_STR)->s = str_of(poolings[a->i]);
+    return OK;
+}
+
+enum code gguf_facts(const struct gguf_pairs *p, struct model *m, struct err *e) {
+    struct facts f = {.m = m, .list = ARENA_ARRAY(m->arena, FACTS_MAX, struct attr)};
+    struct str prefix = {0};
+    if (!f.list)
+        return arena_fail(m->arena, FACTS_MAX * sizeof *f.list, "metadata", e);
+    m->facts = f.list;
+    TRY(add_architecture(&f, p, &prefix, e));
+    TRY(translate_all(&f, p, prefix, of_architecture,
+                      sizeof of_architecture / sizeof of_architecture[0], e));
+    TRY(add_pooling(&f, p, prefix, e));
+    TRY(add_tokenizer(&f, p, e));
+    return translate_all(&f, p, (struct str){0}, of_file, sizeof of_file / sizeof of_file[0], e);
+}
+
+_Static_assert(sizeof of_architecture / sizeof of_architecture[0] +
+                       sizeof of_file / sizeof of_file[0] + 4 <=
+                   FACTS_MAX,
+               "every word may become a fact");

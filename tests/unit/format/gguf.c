@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GGUF: facts and tensors of small files written here, and one clear line for each kind of damage.
+ */
+#include "../../../src/format/gguf.c"
+
+#include "base/buf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+struct file { /* a file being written, little-endian */
+    struct buf b;
+};
+
+static void put(struct file *f, uint64_t v, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        buf_put_byte(&f->b, (char)(v >> 8 * i));
+}
+
+static void put_name(struct file *f, const char *s) {
+    put(f, strlen(s), 8);
+    buf_put(&f->b, s, strlen(s));
+}
+
+static void begin(struct file *f, uint64_t tensors, uint64_t pairs) {
+    buf_init(&f->b, 1 << 20);
+    buf_put(&f->b, "GGUF", 4);
+    put(f, 3, 4);
+    put(f, tensors, 8);
+    put(f, pairs, 8);
+}
+
+static void put_pair_text(struct file *f, const char *key, const char *value) {
+    put_name(f, key);
+    put(f, TEXT, 4);
+    put_name(f, value);
+}
+
+static void put_pair_u32(struct file *f, const char *key, uint32_t value) {
+    put_name(f, key);
+    put(f, U32, 4);
+    put(f, value, 4);
+}
+
+static void put_tensor_row(struct file *f, const char *name, uint64_t dim0, uint64_t dim1,
+                           uint32_t type, uint64_t offset) {
+    put_name(f, name);
+    put(f, 2, 4);
+    put(f, dim0, 8);
+    put(f, dim1, 8);
+    put(f, type, 4);
+    put(f, offset, 8);
+}
+
+static void put_data(struct file *f, size_t n) {
+    while (f->b.n % ALIGNMENT)
+        put(f, 0, 1);
+    for (size_t i = 0; i < n; i++)
+        put(f, i & 0xff, 1);
+}
+
+static enum code parse(struct file *f, struct arena *a, struct model **m, struct err *e) {
+    struct format_input in = {
+        .name = LIT("x.gguf"), .bytes = {(const uint8_t *)f->b.p, f->b.n}, .arena = a};
+    arena_init(a, 1 << 24);
+    return format_gguf.read(&in, m, e);
+}
+
+static void facts_and_tensors(void **state) {
+    (void)state;
+    struct file f;
+    struct arena a;
+    struct model *m = NULL;
+    struct err e = {0};
+    begin(&f, 2, 4);
+    put_pair_text(&f, "general.architecture", "llama");
+    put_pair_u32(&f, "llama.block_count", 7);
+    put_pair_u32(&f, "qwen2.block_count", 9); /* of another architecture */
+    put_pair_text(&f, "tokenizer.ggml.model", "gpt2");
+    put_tensor_row(&f, "a.weight", 64, 3, 2, 0);
+    put_tensor_row(&f, "b.weight", 5, 2, 0, 128);
+    put_data(&f, 128 + 40);
+    assert_int_equal(parse(&f, &a, &m, &e), OK);
+    assert_true(model_is_language(m));
+    assert_true(str_is(model_fact(m, "arch")->s, "llama"));
+    assert_int_equal(model_fact(m, "rope_pairs")->i, 1);
+    assert_int_equal(model_fact(m, "layers")->i, 7);
+    assert_true(str_is(model_fact(m, "tok.kind")->s, "bpe"));
+    const struct value *v = &m->main->values[graph_find(m->main, LIT("a.weight"))];
+    assert_int_equal(v->dtype, DT_Q4_0);
+    assert_int_equal(v->shape.dims[0], 3);
+    assert_int_equal(v->shape.dims[1], 64);
+    assert_int_equal(v->origin.length, 3 * 2 * 18);
+    v = &m->main->values[graph_find(m->main, LIT("b.weight"))];
+    assert_int_equal(*(const uint8_t *)v->constant->data, 128);
+    assert_int_equal(v->origin.length, 40);
+    assert_int_equal(graph_verify(m, &e), OK);
+    arena_deinit(&a);
+    buf_deinit(&f.b);
+}
+
+static void refuse(struct file *f, enum code code, const char *text) {
+    struct arena a;
+    struct model *m = NULL;
+    struct err e = {0};
+    assert_int_equal(parse(f, &a, &m, &e), code);
+    if (!strstr(e.text, text))
+        fail_msg("'%s' does not speak of '%s'", e.text, text);
+    arena_deinit(&a);
+    buf_deinit(&f->b);
+}
+
+static void damage(void **state) {
+    (void)state;
+    struct file f;
+    begin(&f, 0, 1);
+    put_pair_text(&f, "general.architecture", "plan9");
+    refuse(&f, ERR_UNSUPPORTED, "plan9");
+    begin(&f, 0, 0);
+    refuse(&f, ERR_FORMAT, "general.architecture");
+    begin(&f, 0, 1ull << 60);
+    refuse(&f, ERR_FORMAT, "metadata pairs");
+    begin(&f, 1ull << 60, 0);
+    refuse(&f, ERR_FORMAT, "tensors");
+    begin(&f, 1, 1);
+    put_pair_text(&f, "general.architecture", "llama");
+    put_tensor_row(&f, "wrap", 1ull << 33, 1ull << 33, 0, 0);
+    put_data(&f, 64);
+    refuse(&f, ERR_FORMAT, "wrap");
+    begin(&f, 1, 1);
+    put_pair_text(&f, "general.architecture", "llama");
+    put_tensor_row(&f, "ragged", 33, 1, 2, 0);
+    put_data(&f, 64);
+    refuse(&f, ERR_FORMAT, "ragged");
+    begin(&f, 1, 1);
+    put_pair_text(&f, "general.architecture", "llama");
+    put_tensor_row(&f, "far", 32, 1, 0, 1ull << 40);
+    put_data(&f, 64);
+    refuse(&f, ERR_FORMAT, "far");
+    begin(&f, 0, 2);
+    put_pair_text(&f, "general.name", "x");
+    put_pair_text(&f, "general.name", "x");
+    refuse(&f, ERR_FORMAT, "twice");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(facts_and_tensors),
+                                       cmocka_unit_test(damage)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
