@@ -8,6 +8,7 @@ PROTOCOL(catalog) /* /v2, /v2/health, /v2/models: what is there; after repositor
                      is no model */
 PROTOCOL(oip_grpc) /* /inference.GRPCInferenceService/ModelInfer, ModelStreamInfer */
 PROTOCOL(catalog_grpc) /* /inference.GRPCInferenceService: all others */
+PROTOCOL(tfserving_grpc) /* /tensorflow.serving.PredictionService, ModelService */
 PROTOCOL(predict) /* /predict/M: JSON as people write it, .npy, images */
 PROTOCOL(admin)   /* /admin, on its own listener: splits, policies, aliases, keys, history */
 PROTOCOL(health)  /* /healthz /livez /readyz /ping */
