@@ -5,12 +5,13 @@
 #include "base/file.h"
 #include "job/import.h"
 #include "serve/recipe.h"
+#include "serve/spec.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct options {
-    const char *alias, *preprocess;
+    const char *alias, *preprocess, *input, *output, *labels;
     int64_t parent, seconds;
     uint64_t memory;
 };
@@ -70,10 +71,19 @@ static enum code model_name(struct cli *c, struct str *out, struct err *e) {
 static enum code read_preprocess(struct cli *c, const struct options *o, struct job_import *j,
                                  struct err *e) {
     enum { CAP = 4 << 20 };
+    struct recipe checked;
+    if (o->input || o->output || o->labels) {
+        struct spec s = {.input = str_of(o->input), .output = str_of(o->output)};
+        if (o->preprocess)
+            return fail(e, USAGE,
+                        "--preprocess says it all: leave --input, --output, --labels out");
+        if (o->labels)
+            TRY(file_read(o->labels, CAP, &c->arena, &s.labels, e));
+        return spec_write(&s, &c->arena, &j->preprocess, e);
+    }
     if (!o->preprocess)
         return OK;
     TRY(file_read(o->preprocess, CAP, &c->arena, &j->preprocess, e));
-    struct recipe checked;
     enum code code = recipe_read(j->preprocess, &c->arena, &checked, e);
     return code == OK ? OK : err_prefix(e, "%s", o->preprocess);
 }
@@ -109,6 +119,12 @@ static enum code run(struct cli *c, struct err *e) {
 static const struct option options[] = {
     {"alias", 'a', OPTION_TEXT, offsetof(struct options, alias), "NAME",
      "point this alias at the new version", NULL},
+    {"input", 'i', OPTION_TEXT, offsetof(struct options, input), "SPEC",
+     "what is sent: image:224x224,imagenet", NULL},
+    {"output", 'o', OPTION_TEXT, offsetof(struct options, output), "SPEC",
+     "what is answered: classes:5,softmax; boxes:yolov8; text", NULL},
+    {"labels", 'L', OPTION_TEXT, offsetof(struct options, labels), "FILE",
+     "names of the classes, one a line or JSON", NULL},
     {"preprocess", 'p', OPTION_TEXT, offsetof(struct options, preprocess), "FILE.json",
      "how images and texts become inputs, and outputs answers", NULL},
     {"parent", 0, OPTION_INT, offsetof(struct options, parent), "N", "version it was made from",
@@ -130,7 +146,16 @@ const struct command command_add = {
             "shared.\n\n"
             "  slipway add resnet50.onnx\n"
             "  slipway add rec.onnx ocr --alias prod\n"
-            "  slipway add rec.onnx ocr --preprocess rec.json   images in, text out",
+            "  slipway add resnet50.onnx --input image:224x224,imagenet --output softmax --labels "
+            "names.txt\n"
+            "  slipway add yolov8n.onnx --input image,pad --output boxes:yolov8 --labels coco.txt\n"
+            "  slipway add rec.onnx ocr --preprocess rec.json   images in, text out\n\n"
+            "Words of --input: WxH, imagenet, inception, unit, bytes; crop, pad, stretch, height, "
+            "sides, centre;\n"
+            "rgb, bgr, nchw, nhwc, linear, antialias; short=N, multiple=N, min=N, max=N, fill=N.\n"
+            "Words of --output: classes:K, softmax; boxes:yolov8|yolov5, score=, iou=, most=, "
+            "agnostic; text,\n"
+            "blank=N, space. NAME= before either names the tensor.",
     .flags = COMMAND_STORE_CREATE,
     .min_args = 1,
     .max_args = 2,

@@ -193,9 +193,10 @@ static enum code fit(const struct session_io *io, struct arena *a, struct tensor
 static enum code from_image(const struct session_io *io, const struct recipe *recipe,
                             struct span bytes, struct arena *a, struct tensor *out, struct err *e) {
     struct live_io as = {.name = io->name, .dtype = io->dtype, .shape = io->shape};
+    struct recipe_view view;
     struct image image;
     TRY(image_decode(bytes, PIXELS_MAX, &image, e));
-    enum code code = recipe_image(recipe, &as, &image, a, out, e);
+    enum code code = recipe_image(recipe, &as, &image, a, out, &view, e);
     image_free(&image);
     return code;
 }

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 struct options {
-    const char *listen, *log, *key_file, *admin, *cors;
+    const char *listen, *log, *key_file, *admin, *cors, *predict_path, *health_path, *port,
+        *model_store;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels;
     uint64_t body, header, run_memory, memory;
@@ -62,6 +63,13 @@ static void on_ready(void *ctx, const char *address, const char *admin) {
 static void fill(struct server_options *s, const struct options *o, struct cli *c) {
     server_options_default(s);
     s->listen = o->listen ? o->listen : "127.0.0.1:8080";
+    if (!o->listen && o->port) { /* Vertex AI: the container is told its port, and is alone there */
+        char *address = arena_printf(&c->arena, "0.0.0.0:%s", o->port);
+        s->listen = address ? address : s->listen;
+    }
+    s->predict_path = o->predict_path;
+    s->health_path = o->health_path;
+    s->model_store = o->model_store;
     s->loops = (int)o->loops;
     if (o->body)
         s->http.body_bytes = o->body;
@@ -162,6 +170,14 @@ static const struct option options[] = {
      "API keys, one a line, for everything (better: slipway key)", NULL},
     {"cors", 0, OPTION_TEXT, AT(cors), "ORIGINS",
      "origins browsers may ask from, with ',' between; * for all", NULL},
+    {"port", 0, OPTION_TEXT, AT(port), "PORT", "on all addresses, where --listen is not given",
+     "AIP_HTTP_PORT"},
+    {"predict-path", 0, OPTION_TEXT, AT(predict_path), "PATH", "answered as /invocations is",
+     "AIP_PREDICT_ROUTE"},
+    {"health-path", 0, OPTION_TEXT, AT(health_path), "PATH", "answered as /ping is",
+     "AIP_HEALTH_ROUTE"},
+    {"model-store", 0, OPTION_TEXT, AT(model_store), "DIR",
+     "files that clients may register, by TorchServe's calls", NULL},
     {"poll-ms", 0, OPTION_INT, AT(poll_ms), "N", "how often the store is looked at (500)", NULL},
     {"access-log", 0, OPTION_FLAG, AT(access_log), NULL,
      "one JSON line per request on standard error", NULL},

@@ -10,6 +10,7 @@
 #include "serve/bidi.h"
 #include "serve/coding.h"
 #include "serve/in.h"
+#include "serve/media.h"
 #include "serve/stream.h"
 #include "serve/trace.h"
 
@@ -247,6 +248,12 @@ static void decode_now(struct request *r) {
         (void)r->protocol->decode(r, e);
 }
 
+/* What the version declares about its inputs; images are decoded on a side thread only. */
+static void prepare_now(struct request *r) {
+    if (r->err.code == OK)
+        (void)media_inputs(r, &r->err);
+}
+
 static enum step run(struct request *r);
 
 /* --- waiting for a version --- */
@@ -276,6 +283,7 @@ static void forget_try(struct request *r) {
     r->ask = (struct ask){.cancel = cancel};
     r->err = (struct err){.code = OK};
     r->notes = NULL;
+    r->media = NULL;
 }
 
 void phase_unpark(struct loop_thread *t) {
@@ -288,15 +296,20 @@ void phase_unpark(struct loop_thread *t) {
     }
 }
 
-static void decode_aside(struct side_job *job) {
+static void prepare_aside(struct side_job *job) {
     struct request *r = of_side(job);
-    decode_now(r);
+    prepare_now(r);
     if (r->err.code == OK)
         (void)run(r);
     else if (may_park(r))
         park_later(r);
     else
         to_loop(r, PHASE_ENCODE);
+}
+
+static void decode_aside(struct side_job *job) {
+    decode_now(of_side(job));
+    prepare_aside(job);
 }
 
 static bool is_image(struct span body) {
@@ -335,6 +348,13 @@ static enum step decode(struct request *r) {
         park_later(r);
         return STEP_WAIT;
     }
+    if (r->route->page || r->err.code != OK)
+        return STEP_NEXT;
+    if (media_images(r)) {
+        to_side(r, prepare_aside);
+        return STEP_WAIT;
+    }
+    prepare_now(r);
     return STEP_NEXT;
 }
 
@@ -395,7 +415,7 @@ static void fault(struct request *r) {
 }
 
 static void encode_now(struct request *r) {
-    if (r->err.code == OK && !r->route->page)
+    if (r->err.code == OK && !r->route->page && media_outputs(r, &r->err) == OK)
         (void)r->protocol->encode(r, &r->err);
     if (r->ask.retry_ns)
         r->retry_ns = r->ask.retry_ns;

@@ -196,7 +196,7 @@ static enum code fill_tensor(const struct recipe *r, const struct live_io *io,
 
 enum code recipe_image(const struct recipe *declared, const struct live_io *io,
                        const struct image *image, struct arena *a, struct tensor *out,
-                       struct err *e) {
+                       struct recipe_view *view, struct err *e) {
     struct recipe r = *declared;
     struct target t;
     struct plan p;
@@ -211,6 +211,12 @@ enum code recipe_image(const struct recipe *declared, const struct live_io *io,
         io->dtype == DT_I32) /* pixels as they are, unless the recipe says otherwise */
         for (int c = 0; c < CHANNELS; c++)
             r.scale[c] = r.scale[c] == 1.0f / 255.0f ? 1 : r.scale[c];
+    *view = (struct recipe_view){.scale_x = (float)p.resized_width / (float)image->width,
+                                 .scale_y = (float)p.resized_height / (float)image->height,
+                                 .left = (float)p.left,
+                                 .top = (float)p.top,
+                                 .width = image->width,
+                                 .height = image->height};
     TRY(resample(image, p.resized_width, p.resized_height, r.filter, &resized, e));
     enum code code = fill_tensor(&r, io, &t, &p, &resized, a, out, e);
     image_free(&resized);

@@ -92,7 +92,51 @@ static enum code split_lines(struct str text, struct arena *a, struct str **out,
     return OK;
 }
 
-/* ["a", "b"] or "a\nb" */
+/* {"0": "cat", "1": ["n02084071", "dog"]}, TorchServe's index_to_name.json: the last text names the
+ * class. */
+static enum code take_label_map(struct json *j, struct arena *a, struct str **out, size_t *n,
+                                struct err *e) {
+    struct str key, label = {0};
+    uint64_t at;
+    bool more, inner;
+    struct json ahead = *j;
+    size_t classes = 0;
+    TRY(json_enter_object(&ahead, e));
+    for (;; classes++) {
+        TRY(json_next_key(&ahead, &key, &more, e));
+        if (!more)
+            break;
+        TRY(json_skip(&ahead, NULL, e));
+    }
+    struct str *list = ARENA_ARRAY(a, classes + 1, struct str);
+    if (!list)
+        return arena_fail(a, classes * sizeof *list, "labels", e);
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            break;
+        if (!str_to_u64(key, &at) || at >= classes)
+            return json_fail(j, e, "\"%.*s\" is no class of 0 to %zu", STR(key), classes - 1);
+        if (json_peek(j) == JSON_ARRAY) {
+            TRY(json_enter_array(j, e));
+            for (;;) {
+                TRY(json_next_item(j, &inner, e));
+                if (!inner)
+                    break;
+                TRY(json_string(j, &label, e));
+            }
+        } else {
+            TRY(json_string(j, &label, e));
+        }
+        list[at] = label;
+    }
+    *out = list;
+    *n = classes;
+    return OK;
+}
+
+/* ["a", "b"], "a\nb", or an object of them */
 static enum code take_lines(struct json *j, struct arena *a, struct str **out, size_t *n,
                             struct err *e) {
     struct json_tensor shape;
@@ -102,6 +146,8 @@ static enum code take_lines(struct json *j, struct arena *a, struct str **out, s
         TRY(json_string(j, &text, e));
         return split_lines(text, a, out, n, e);
     }
+    if (json_peek(j) == JSON_OBJECT)
+        return take_label_map(j, a, out, n, e);
     buf_init(&b, LABELS_MAX * sizeof(struct str));
     enum code code = json_strings(j, &b, &shape, e);
     if (code == OK && shape.rank != 1)
@@ -217,6 +263,44 @@ static enum code take_ctc(struct json *j, struct arena *a, struct recipe *r, str
     }
 }
 
+static enum code take_share(struct json *j, float *out, struct err *e) {
+    double v;
+    TRY(json_f64(j, &v, e));
+    if (!(v >= 0 && v <= 1))
+        return json_fail(j, e, "expected 0 to 1, got %g", v);
+    *out = (float)v;
+    return OK;
+}
+
+static enum code take_boxes(struct json *j, struct recipe *r, struct err *e) {
+    static const char *const forms[] = {"yolov8", "yolov5"};
+    struct str key;
+    bool more;
+    int word = 0;
+    r->boxed = true;
+    r->boxes = (struct boxes_rule){.score = 0.25f, .iou = 0.45f, .most = 300};
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            return OK;
+        if (str_is(key, "form")) {
+            TRY(take_word(j, forms, 2, &word, e));
+            r->boxes.form = (enum boxes_form)word;
+        } else if (str_is(key, "score")) {
+            TRY(take_share(j, &r->boxes.score, e));
+        } else if (str_is(key, "iou")) {
+            TRY(take_share(j, &r->boxes.iou, e));
+        } else if (str_is(key, "agnostic")) {
+            TRY(json_bool(j, &r->boxes.agnostic, e));
+        } else if (str_is(key, "most")) {
+            TRY(take_side(j, &r->boxes.most, e));
+        } else {
+            return json_fail(j, e, "\"boxes\" has no member \"%.*s\"", STR(key));
+        }
+    }
+}
+
 static enum code take_postprocess(struct json *j, struct arena *a, struct recipe *r,
                                   struct err *e) {
     struct str key;
@@ -229,11 +313,18 @@ static enum code take_postprocess(struct json *j, struct arena *a, struct recipe
             return OK;
         if (str_is(key, "ctc")) {
             TRY(take_ctc(j, a, r, e));
+        } else if (str_is(key, "boxes")) {
+            TRY(take_boxes(j, r, e));
+        } else if (str_is(key, "output")) {
+            TRY(json_string(j, &r->output, e));
+        } else if (str_is(key, "softmax")) {
+            TRY(json_bool(j, &r->softmax, e));
         } else if (str_is(key, "top")) {
             TRY(json_i64(j, &v, e));
             if (v < 1 || v > 1000)
                 return json_fail(j, e, "\"top\" is 1 to 1000");
             r->top = (int)v;
+            r->topped = true;
         } else {
             return json_fail(j, e, "\"postprocess\" has no member \"%.*s\"", STR(key));
         }

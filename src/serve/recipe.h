@@ -5,13 +5,17 @@
  *   {"input": "x",
  *    "image": {"width": 224, "height": 224, "resize": "crop", "filter": "antialias", "short_side":
  * 256, "mean": [123.675, 116.28, 103.53], "scale": [0.0171, 0.0175, 0.0174], "order": "RGB",
- * "layout": "NCHW"}, "labels": ["cat", "dog"], "postprocess": {"top": 5, "ctc": {"charset":
- * "a\nb\nc", "blank": 0, "space": true}}}
+ * "layout": "NCHW"}, "labels": ["cat", "dog"], "postprocess": {"output": "y", "softmax": true,
+ * "top": 5}}
+ *
+ * or, of "postprocess": {"ctc": {"charset": "a\nb\nc", "blank": 0, "space": true}}, {"boxes":
+ * {"form": "yolov8", "score": 0.25, "iou": 0.45, "agnostic": false, "most": 300}}.
  *
  * value = (pixel - mean) * scale, pixel 0..255, per channel in the order of `order`. */
 #pragma once
 
 #include "host/host.h"
+#include "serve/boxes.h"
 #include "serve/resample.h"
 
 enum recipe_fit {
@@ -36,7 +40,12 @@ struct recipe {
     float mean[3], scale[3];
     struct str *labels; /* (n_labels); borrowed from the arena or the part */
     size_t n_labels;
-    int top; /* classes to name; 0: 5 */
+    struct str output; /* what the postprocessing reads; .n == 0: the first that fits */
+    int top;           /* classes to name; 0: 5 */
+    bool topped;       /* "top" is given */
+    bool softmax;      /* scores are logits */
+    bool boxed;        /* "boxes" is given */
+    struct boxes_rule boxes;
     bool ctc, ctc_space;
     int ctc_blank;
     struct str *charset; /* (n_charset) in the order of the classes, blank left out */
@@ -48,10 +57,16 @@ struct recipe {
 MUST_USE enum code recipe_read(struct span part, struct arena *a, struct recipe *out,
                                struct err *e);
 
+/* How an image lies in its tensor: pixel x of the image is column x * scale_x + left. */
+struct recipe_view {
+    float scale_x, scale_y, left, top;
+    int width, height; /* of the image; 0: the tensor was sent as it is */
+};
+
 /* The image as the tensor of input io: resized, normalised, in the arena. */
 MUST_USE enum code recipe_image(const struct recipe *r, const struct live_io *io,
                                 const struct image *image, struct arena *a, struct tensor *out,
-                                struct err *e);
+                                struct recipe_view *view, struct err *e);
 
 /* Greedy CTC (Graves 2006): the best class of each step, repeats joined, blanks dropped. t: f32 [T,
  * C] or [1, T, C]. *confidence: mean score of the characters kept; *text in the arena. */

@@ -3,6 +3,7 @@
  * ("instances" and "inputs"), which everybody else copied. */
 #include "serve/records.h"
 
+#include "serve/media.h"
 #include "serve/typed.h"
 
 const char *records_names(const struct live_io *io, size_t n, char *text, size_t room) {
@@ -61,6 +62,19 @@ static bool is_b64(struct json ahead) {
            json_next_key(&ahead, &key, &more, &ignored) == OK && more && str_is(key, "b64");
 }
 
+/* What to read the value at j as: an input of numbers may be sent as images, which are strings. */
+static enum dtype kind_of(const struct live_io *io, struct json ahead) {
+    bool more = true;
+    struct err ignored;
+    if (!media_takes(io))
+        return io->dtype;
+    while (json_peek(&ahead) == JSON_ARRAY && more)
+        if (json_enter_array(&ahead, &ignored) != OK ||
+            json_next_item(&ahead, &more, &ignored) != OK)
+            return io->dtype;
+    return json_peek(&ahead) == JSON_STRING || is_b64(ahead) ? DT_STRING : io->dtype;
+}
+
 static bool first_is_object(struct json ahead) {
     bool more;
     struct err ignored;
@@ -94,7 +108,7 @@ static enum code take_cell(struct request *r, struct json *j, struct str key, si
     if (columns[at].values < row)
         return json_fail(j, e, "'%.*s' is not in the rows before this one", STR(key));
     if (!columns[at].bytes)
-        TRY(typed_begin(&columns[at], r, io[at].dtype, likely(&io[at], j), e));
+        TRY(typed_begin(&columns[at], r, kind_of(&io[at], *j), likely(&io[at], j), e));
     enum code code = typed_take(&columns[at], j, e);
     return code == OK ? OK : err_prefix(e, "input '%.*s'", STR(key));
 }
@@ -156,7 +170,7 @@ static enum code sole_value(struct request *r, struct json *j, const struct live
                             struct err *e) {
     struct typed t;
     TRY(records_room(r, 1, e));
-    TRY(typed_begin(&t, r, io->dtype, likely(io, j), e));
+    TRY(typed_begin(&t, r, kind_of(io, *j), likely(io, j), e));
     enum code code = typed_take(&t, j, e);
     if (code != OK)
         return err_prefix(e, "input '%.*s'", STR(io->name));

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 struct auth_key;
+struct media;
 struct protocol;
 struct route;
 struct grpc;
@@ -63,7 +64,8 @@ struct request {
 
     /* DECODE, RUN */
     struct ask ask;
-    void *notes; /* the protocol's own, from decode to encode */
+    void *notes;         /* the protocol's own, from decode to encode */
+    struct media *media; /* media.h: what the version declares; NULL until something reads it */
 
     /* ENCODE, SEND */
     struct http_response response; /* headers point at `headers` */

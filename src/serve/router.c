@@ -79,12 +79,27 @@ enum code router_init(struct router *t, const struct protocol *const *protocols,
     return OK;
 }
 
+enum code router_alias(struct router *t, const char *path, const char *to, struct err *e) {
+    if (*path != '/')
+        return fail(e, USAGE, "'%s' is no path: it must begin with '/'", path);
+    for (int i = 0; i < ROUTER_ALIASES; i++)
+        if (t->aliases[i].path.n == 0) {
+            t->aliases[i].path = str_of(path);
+            t->aliases[i].to = str_of(to);
+            return OK;
+        }
+    return fail(e, USAGE, "'%s': more than %d paths of one's own", path, ROUTER_ALIASES);
+}
+
 void router_find(const struct router *t, struct str method, struct str path,
                  struct router_match *out) {
     unsigned bit = method_bit(method);
     *out = (struct router_match){0};
     if (path.n > 1 && path.p[path.n - 1] == '/')
         path.n--;
+    for (int i = 0; i < ROUTER_ALIASES && t->aliases[i].path.n; i++)
+        if (str_eq(path, t->aliases[i].path))
+            path = t->aliases[i].to;
     for (size_t i = 0; i < t->n; i++) {
         const struct router_row *row = &t->rows[i];
         struct router_match m = {.protocol = row->protocol, .route = row->route};

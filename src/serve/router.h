@@ -5,7 +5,7 @@
 
 #include "serve/protocol/protocol.h"
 
-enum { ROUTER_MAX = 256, ROUTER_ALLOW = 48 };
+enum { ROUTER_MAX = 256, ROUTER_ALLOW = 48, ROUTER_ALIASES = 4 };
 
 struct router_row {
     const struct protocol *protocol;
@@ -16,6 +16,9 @@ struct router_row {
 struct router {
     struct router_row rows[ROUTER_MAX];
     size_t n;
+    struct router_alias {    /* another path for what a route answers */
+        struct str path, to; /* borrowed; .n == 0: free */
+    } aliases[ROUTER_ALIASES];
 };
 
 struct router_match {
@@ -28,6 +31,8 @@ struct router_match {
 
 MUST_USE enum code router_init(struct router *t, const struct protocol *const *protocols, size_t n,
                                struct err *e);
+/* Path `path` (borrowed) is answered as `to` is, a path of the table without captures. */
+MUST_USE enum code router_alias(struct router *t, const char *path, const char *to, struct err *e);
 /* path is percent-decoded, without query; one '/' at its end is ignored. */
 void router_find(const struct router *t, struct str method, struct str path,
                  struct router_match *out);

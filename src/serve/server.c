@@ -250,6 +250,10 @@ static enum code open_parts(struct server *s, struct err *e) {
     size_t n;
     const struct protocol *const *protocols = protocol_list(&n);
     TRY(router_init(&s->router, protocols, n, e));
+    if (s->options.predict_path)
+        TRY(router_alias(&s->router, s->options.predict_path, "/invocations", e));
+    if (s->options.health_path)
+        TRY(router_alias(&s->router, s->options.health_path, "/ping", e));
     TRY(auth_open(&s->auth, s->options.key_file, e));
     if (s->store)
         TRY(auth_follow(&s->auth, s->store, e));

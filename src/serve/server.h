@@ -35,6 +35,9 @@ struct server_options {
     const char *cors;     /* origins that browsers may ask from, with ',' between; "*": all */
     const char *key_file; /* API keys, one a line; NULL: no key is asked for */
     bool allow_control;   /* loading and unloading over HTTP */
+    const char *predict_path, *health_path; /* of Vertex AI's choosing: answered as /invocations and
+                                               /ping are; NULL: none */
+    const char *model_store; /* folder of files that may be registered by name; NULL: none */
     size_t
         batch; /* most rows joined in a run, as the host was told: shown by /v2/models/M/config */
     void (*on_ready)(void *ctx, const char *address,

@@ -3,6 +3,7 @@
  * encode. The first byte chooses the protocol (low bits), whether the body has a binary part (0x40,
  * 0x20) or is a form (0x80). */
 #include "../unit/serve/stand.h"
+#include "serve/media.h"
 #include "serve/protocol/protocol.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,7 +31,8 @@ static void answer(const struct protocol *p) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char *const names[] = {"tfserving", "oip", "predict"};
+    static const char *const names[] = {"tfserving", "oip", "predict", "mlflow"};
+    enum { N = sizeof names / sizeof *names };
     static char length[24];
     size_t n;
     const struct protocol *const *all = protocol_list(&n), *p = NULL;
@@ -39,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!s.models[0])
         begin();
     for (size_t i = 0; i < n && !p; i++)
-        if (strcmp(all[i]->name, names[(data[0] & 0x1f) % 3]) == 0 && all[i]->decode)
+        if (strcmp(all[i]->name, names[(data[0] & 0x1f) % N]) == 0 && all[i]->decode)
             p = all[i];
     uint8_t *body =
         malloc(size); /* a block of its own: reading past it is seen; decode may write to it */
@@ -53,8 +55,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         stand_header(&s, "Inference-Header-Content-Length", length);
     }
     if (data[0] & 0x80)
-        stand_header(&s, "Content-Type", "multipart/form-data; boundary=b");
-    if (p && p->decode(&s.r, &s.e) == OK)
+        stand_header(&s, "Content-Type",
+                     data[0] & 0x40 ? "text/csv" : "multipart/form-data; boundary=b");
+    else
+        stand_header(&s, "Content-Type", "application/json");
+    s.r.protocol = p;
+    if (p && p->decode(&s.r, &s.e) == OK && media_inputs(&s.r, &s.e) == OK)
         answer(p);
     ask_end(&s.r.ask);
     arena_deinit(&s.x.arena);

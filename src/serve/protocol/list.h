@@ -4,14 +4,17 @@
 PROTOCOL(tfserving)  /* /v1/models/...: TensorFlow Serving REST, KServe V1 */
 PROTOCOL(oip)        /* /v2/models/M/infer: Open Inference Protocol, binary tensors */
 PROTOCOL(repository) /* /v2/repository, config, stats, trace, logging: Triton's extensions */
-PROTOCOL(catalog) /* /v2, /v2/health, /v2/models: what is there; after repository: /v2/models/stats
-                     is no model */
+PROTOCOL(catalog)  /* /v2, /v2/health, /v2/models: what is there; after repository: /v2/models/stats
+                      is no model */
 PROTOCOL(oip_grpc) /* /inference.GRPCInferenceService/ModelInfer, ModelStreamInfer */
-PROTOCOL(catalog_grpc) /* /inference.GRPCInferenceService: all others */
+PROTOCOL(catalog_grpc)   /* /inference.GRPCInferenceService: all others */
 PROTOCOL(tfserving_grpc) /* /tensorflow.serving.PredictionService, ModelService */
-PROTOCOL(predict) /* /predict/M: JSON as people write it, .npy, images */
-PROTOCOL(admin)   /* /admin, on its own listener: splits, policies, aliases, keys, history */
-PROTOCOL(health)  /* /healthz /livez /readyz /ping */
-PROTOCOL(metrics) /* /metrics */
-PROTOCOL(openapi) /* /openapi.json */
-PROTOCOL(docs)    /* /docs */
+PROTOCOL(predict)        /* /predict/M: JSON as people write it, .npy, images */
+PROTOCOL(torchserve)     /* /predictions/M: TorchServe's inference API */
+PROTOCOL(torchmodels)    /* /models: TorchServe's management API */
+PROTOCOL(mlflow)         /* /invocations /version /health: MLflow scoring, SageMaker, Vertex */
+PROTOCOL(admin)          /* /admin, on its own listener: splits, policies, aliases, keys, history */
+PROTOCOL(health)         /* /healthz /livez /readyz /ping */
+PROTOCOL(metrics)        /* /metrics */
+PROTOCOL(openapi)        /* /openapi.json */
+PROTOCOL(docs)           /* /docs */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/pb.h"
 #include "serve/answer.h"
+#include "serve/media.h"
 #include "serve/grpc.h"
 #include "serve/protocol/datatype.h"
 #include "serve/protocol/rawtensor.h"
@@ -360,7 +361,7 @@ static enum code take_output(struct span bytes, struct wanted *out, struct err *
 static enum code decode_outputs(struct request *r, const struct walk *w, struct err *e) {
     struct notes *notes = r->notes;
     const struct live_io *io;
-    size_t most = live_outputs(r->ask.live, &io);
+    size_t most = live_outputs(r->ask.live, &io) + OUTCOME_MAX;
     if (w->n_outputs > most)
         return fail(e, INVALID, "more outputs asked for than the %zu model '%.*s' has", most,
                     STR(r->model));

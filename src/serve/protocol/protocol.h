@@ -52,6 +52,7 @@ struct protocol {
     enum code (*fault)(struct request *r, const struct err *cause, struct err *e);
     /* The body of an error; NULL: {"error": text}. */
     void (*error)(const struct request *r, const struct err *e, struct json_out *w);
+    bool raw; /* encode wants the model's own outputs, whatever the version declares (media.h) */
 };
 
 /* In the order of list.h; *n of them. */

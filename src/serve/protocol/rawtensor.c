@@ -3,6 +3,7 @@
 #include "serve/protocol/rawtensor.h"
 
 #include "serve/answer.h"
+#include "serve/media.h"
 #include "serve/protocol/datatype.h"
 #include "serve/rank.h"
 #include "serve/records.h"
@@ -19,7 +20,8 @@ enum code rawtensor_check(const struct request *r, struct str name, enum dtype d
     if (at == n)
         return fail(e, INVALID, "unexpected inference input '%.*s' for model '%.*s'; it takes %s",
                     STR(name), STR(r->model), records_names(io, n, names, sizeof names));
-    if (io[at].dtype != dtype)
+    bool image = dtype == DT_STRING && media_takes(&io[at]); /* its bytes: media.h */
+    if (io[at].dtype != dtype && !image)
         return fail(e, INVALID,
                     "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
                     STR(name), datatype_name(dtype), STR(r->model), datatype_name(io[at].dtype));

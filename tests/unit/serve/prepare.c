@@ -13,7 +13,7 @@ static enum code prepare(const char *recipe, struct live_io io, struct tensor *o
     arena_deinit(&arena);
     arena_init(&arena, 64 << 20);
     TRY(recipe_read((struct span){(const uint8_t *)recipe, strlen(recipe)}, &arena, &r, e));
-    return recipe_image(&r, &io, &image, &arena, out, e);
+    return recipe_image(&r, &io, &image, &arena, out, &(struct recipe_view){0}, e);
 }
 
 static float at(const struct tensor *t, size_t i) { return ((const float *)t->data)[i]; }

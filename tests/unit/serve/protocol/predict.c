@@ -14,7 +14,9 @@ static enum code take(const void *body, size_t n, const char *type) {
     stand_ask(&s, body, n);
     if (type)
         stand_header(&s, "Content-Type", type);
-    return decode(&s.r, &s.e);
+    s.r.protocol = &protocol_predict;
+    enum code code = decode(&s.r, &s.e);
+    return code == OK ? media_inputs(&s.r, &s.e) : code;
 }
 static enum code text(const char *body) { return take(body, strlen(body), NULL); }
 

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arrivals: see arrival.h. */
+#include "serve/arrival.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/zip.h"
+#include "job/import.h"
+#include "serve/spec.h"
+
+#include <unistd.h>
+
+enum {
+    MANIFEST_BYTES = 1 << 20,
+    LABEL_BYTES = 4 << 20,
+    MODEL_BYTES = 2000 << 20, /* of one model inside an archive, inflated */
+};
+
+struct archive {
+    struct zip zip;
+    struct str name, version, file, handler; /* of the manifest */
+    struct span labels;                      /* index_to_name.json */
+};
+
+/* --- manifest --- */
+
+static enum code find_entry(const struct archive *a, struct str name, struct zip_entry *out,
+                            bool *found, struct err *e) {
+    struct zip z = a->zip;
+    bool more;
+    *found = false;
+    for (;;) {
+        TRY(zip_next(&z, out, &more, e));
+        if (!more || str_eq(out->name, name)) {
+            *found = more;
+            return OK;
+        }
+    }
+}
+
+static enum code read_entry(const struct archive *a, struct str name, size_t cap_bytes,
+                            struct arena *arena, struct span *out, struct err *e) {
+    struct zip_entry entry;
+    bool found;
+    TRY(find_entry(a, name, &entry, &found, e));
+    if (!found)
+        return fail(e, FORMAT, "the archive has no '%.*s'", STR(str_sub(name, 0, 100)));
+    return zip_read(&a->zip, &entry, cap_bytes, arena, out, e);
+}
+
+static enum code take_model(struct json *j, struct archive *a, struct err *e) {
+    const struct {
+        const char *name;
+        struct str *text;
+    } members[] = {{"modelName", &a->name},
+                   {"modelVersion", &a->version},
+                   {"serializedFile", &a->file},
+                   {"handler", &a->handler}};
+    struct str key;
+    bool more;
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            return OK;
+        size_t i = 0;
+        while (i < 4 && !str_is(key, members[i].name))
+            i++;
+        if (i < 4 && json_peek(j) == JSON_STRING)
+            TRY(json_string(j, members[i].text, e));
+        else
+            TRY(json_skip(j, NULL, e));
+    }
+}
+
+static enum code read_manifest(struct archive *a, struct arena *arena, struct err *e) {
+    struct span text;
+    struct json j;
+    struct str key;
+    bool more;
+    TRY(read_entry(a, LIT("MAR-INF/MANIFEST.json"), MANIFEST_BYTES, arena, &text, e));
+    json_init(&j, (struct str){(const char *)text.p, text.n}, arena);
+    TRY(json_enter_object(&j, e));
+    for (;;) {
+        TRY(json_next_key(&j, &key, &more, e));
+        if (!more)
+            break;
+        if (str_is(key, "model"))
+            TRY(take_model(&j, a, e));
+        else
+            TRY(json_skip(&j, NULL, e));
+    }
+    return a->file.n ? OK
+                     : fail(e, UNSUPPORTED,
+                            "the archive has no \"serializedFile\": a model that "
+                            "is Python code cannot be run");
+}
+
+/* --- what the handler did --- */
+
+/* TorchServe's own handlers, as recipes. image_classifier: Resize(256), CenterCrop(224), ImageNet's
+ * mean and deviation, softmax, top 5. */
+static enum code handler_spec(const struct archive *a, struct spec *out, struct err *e) {
+    struct str handler = a->handler;
+    if (str_ends(handler, ".py"))
+        return fail(e, UNSUPPORTED,
+                    "handler '%.*s' is Python and cannot be run; archive the model with "
+                    "image_classifier, object_detector or base_handler, or add it with `slipway "
+                    "add`",
+                    STR(str_sub(handler, 0, 100)));
+    *out = (struct spec){.labels = a->labels};
+    if (str_is(handler, "image_classifier")) {
+        out->input = LIT("image:224x224,imagenet");
+        out->output = LIT("classes:5,softmax");
+    } else if (str_is(handler, "object_detector")) {
+        out->input = LIT("image,unit");
+        out->output = LIT("boxes:yolov8,score=0.5");
+    } else if (handler.n && !str_is(handler, "base_handler")) {
+        return fail(e, UNSUPPORTED,
+                    "handler '%.*s' is not supported; image_classifier, object_detector and "
+                    "base_handler are",
+                    STR(str_sub(handler, 0, 100)));
+    }
+    return OK;
+}
+
+static enum code handler_recipe(struct archive *a, struct arrival *in, struct arena *arena,
+                                struct err *e) {
+    struct zip_entry entry;
+    struct spec spec;
+    bool found;
+    if (in->preprocess.n)
+        return OK;
+    TRY(find_entry(a, LIT("index_to_name.json"), &entry, &found, e));
+    if (found)
+        TRY(zip_read(&a->zip, &entry, LABEL_BYTES, arena, &a->labels, e));
+    TRY(handler_spec(a, &spec, e));
+    return spec.input.n || spec.labels.n ? spec_write(&spec, arena, &in->preprocess, e) : OK;
+}
+
+/* --- adding --- */
+
+/* Import reads files: bytes get one in the store's folder for as long as it takes. */
+static enum code import_bytes(struct store *s, struct arrival *a, struct job_import *j,
+                              struct span bytes, struct job_imported *out, struct err *e) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/.arrival-%d-%p", store_folder(s), (int)getpid(), (void *)a);
+    enum code code = file_publish(path, bytes, 0600, e);
+    if (code != OK)
+        return code;
+    j->path = path;
+    code = job_import(s, j, out, e);
+    if (code != OK) { /* the file's name says nothing to whoever sent the bytes */
+        struct err inner = *e;
+        size_t n = strlen(path);
+        char *at = strstr(inner.text, path);
+        if (at)
+            memmove(at, at + n, strlen(at + n) + 1);
+        struct str text = str_of(inner.text);
+        while (text.n && (text.p[0] == ':' || text.p[0] == ' '))
+            text = str_sub(text, 1, text.n);
+        snprintf(e->text, sizeof e->text, "%.*s", STR(text));
+    }
+    struct err ignored;
+    (void)!file_unlink(path, &ignored);
+    return code;
+}
+
+static enum code add_archive(struct store *s, struct arrival *a, struct span bytes,
+                             struct arena *arena, struct job_imported *out, struct err *e) {
+    struct archive archive = {0};
+    struct span model;
+    TRY(zip_open(bytes, &archive.zip, e));
+    TRY(read_manifest(&archive, arena, e));
+    TRY(handler_recipe(&archive, a, arena, e));
+    if (a->model.n == 0)
+        a->model = archive.name;
+    struct job_import j = {.model = a->model, .origin = a->origin, .preprocess = a->preprocess};
+    struct arena room; /* larger than a request's */
+    arena_init(&room, MODEL_BYTES + 64);
+    enum code code = read_entry(&archive, archive.file, MODEL_BYTES, &room, &model, e);
+    if (code == OK)
+        code = import_bytes(s, a, &j, model, out, e);
+    arena_deinit(&room);
+    return code;
+}
+
+static enum code add_bytes(struct store *s, struct arrival *a, struct span bytes,
+                           struct arena *arena, struct job_imported *out, struct err *e) {
+    if (zip_is(bytes))
+        return add_archive(s, a, bytes, arena, out, e);
+    struct job_import j = {.model = a->model, .origin = a->origin, .preprocess = a->preprocess};
+    return import_bytes(s, a, &j, bytes, out, e);
+}
+
+static enum code add_path(struct store *s, struct arrival *a, struct arena *arena,
+                          struct job_imported *out, struct err *e) {
+    char name[STORE_NAME_MAX + 1];
+    struct map_file map = {0};
+    bool archive = false;
+    TRY(map_file_open(&map, a->path, e));
+    enum code code = OK;
+    if (zip_is(map.bytes)) {
+        archive = true;
+        code = add_archive(s, a, map.bytes, arena, out, e);
+    }
+    map_file_close(&map);
+    if (archive)
+        return code;
+    if (a->model.n == 0 && job_import_name(a->path, name))
+        a->model = arena_str(arena, str_of(name));
+    struct job_import j = {
+        .path = a->path, .model = a->model, .origin = a->origin, .preprocess = a->preprocess};
+    return job_import(s, &j, out, e);
+}
+
+enum code arrival_add(struct store *s, struct arrival *a, struct arena *arena, struct err *e) {
+    struct job_imported done;
+    TRY(a->path ? add_path(s, a, arena, &done, e) : add_bytes(s, a, a->bytes, arena, &done, e));
+    a->version = done.added.version;
+    return OK;
+}
