@@ -298,8 +298,10 @@ void *loader_main(void *arg) {
         poll_store(h, &seen);
         atomic_store(&h->ready, true);
         struct command *c = next_command(h, &stop);
-        if (c)
+        if (c) {
+            poll_store(h, &seen); /* what was added before it was asked for is known */
             obey(h, c);
+        }
     }
     return NULL;
 }

@@ -8,6 +8,8 @@
 #include "job/import.h"
 #include "serve/spec.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -140,29 +142,38 @@ static enum code handler_recipe(struct archive *a, struct arrival *in, struct ar
 
 /* --- adding --- */
 
-/* Import reads files: bytes get one in the store's folder for as long as it takes. */
-static enum code import_bytes(struct store *s, struct arrival *a, struct job_import *j,
+/* The folder's name is ours and says nothing to whoever sent the bytes. */
+static void hide(const char *folder, struct err *e) {
+    char *at = strstr(e->text, folder);
+    size_t n = strlen(folder);
+    if (!at)
+        return;
+    n += at[n] == '/';
+    memmove(at, at + n, strlen(at + n) + 1);
+}
+
+/* Import reads files: bytes get one, in a folder of their own in the store's, for as long as it
+ * takes. Its name belongs to the version's identity, so it is the sender's. */
+static enum code import_bytes(struct store *s, struct str name, struct job_import *j,
                               struct span bytes, struct job_imported *out, struct err *e) {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/.arrival-%d-%p", store_folder(s), (int)getpid(), (void *)a);
+    char folder[4096], path[4300];
+    size_t slash = name.n;
+    while (slash && name.p[slash - 1] != '/')
+        slash--;
+    name = str_sub(name, slash, name.n < slash + 128 ? name.n : slash + 128);
+    snprintf(folder, sizeof folder, "%s/.arrival-XXXXXX", store_folder(s));
+    if (!mkdtemp(folder))
+        return fail_errno(e, errno, "%s", folder);
+    snprintf(path, sizeof path, "%s/%.*s", folder, STR(name.n ? name : LIT("model")));
     enum code code = file_publish(path, bytes, 0600, e);
-    if (code != OK)
-        return code;
-    j->path = path;
-    code = job_import(s, j, out, e);
-    if (code != OK) { /* the file's name says nothing to whoever sent the bytes */
-        struct err inner = *e;
-        size_t n = strlen(path);
-        char *at = strstr(inner.text, path);
-        if (at)
-            memmove(at, at + n, strlen(at + n) + 1);
-        struct str text = str_of(inner.text);
-        while (text.n && (text.p[0] == ':' || text.p[0] == ' '))
-            text = str_sub(text, 1, text.n);
-        snprintf(e->text, sizeof e->text, "%.*s", STR(text));
+    if (code == OK) {
+        j->path = path;
+        code = job_import(s, j, out, e);
     }
-    struct err ignored;
-    (void)!file_unlink(path, &ignored);
+    if (code != OK)
+        hide(folder, e);
+    (void)unlink(path);
+    (void)rmdir(folder);
     return code;
 }
 
@@ -180,7 +191,7 @@ static enum code add_archive(struct store *s, struct arrival *a, struct span byt
     arena_init(&room, MODEL_BYTES + 64);
     enum code code = read_entry(&archive, archive.file, MODEL_BYTES, &room, &model, e);
     if (code == OK)
-        code = import_bytes(s, a, &j, model, out, e);
+        code = import_bytes(s, archive.file, &j, model, out, e);
     arena_deinit(&room);
     return code;
 }
@@ -190,7 +201,7 @@ static enum code add_bytes(struct store *s, struct arrival *a, struct span bytes
     if (zip_is(bytes))
         return add_archive(s, a, bytes, arena, out, e);
     struct job_import j = {.model = a->model, .origin = a->origin, .preprocess = a->preprocess};
-    return import_bytes(s, a, &j, bytes, out, e);
+    return import_bytes(s, a->origin, &j, bytes, out, e);
 }
 
 static enum code add_path(struct store *s, struct arrival *a, struct arena *arena,

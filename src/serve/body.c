@@ -133,10 +133,11 @@ static enum code take_npy(struct request *r, const struct live_io *io, struct sp
 static enum code take_value(struct request *r, struct json *j, const struct live_io *io,
                             struct err *e) {
     struct tensor t;
-    enum code code = typed_read(r, j, io->dtype, &t, e);
+    enum code code = typed_read(r, j, records_kind(io, *j), &t, e);
     if (code != OK)
         return err_prefix(e, "input '%.*s'", STR(io->name));
-    add_batch(io, &t);
+    if (t.dtype == io->dtype)
+        add_batch(io, &t);
     return add_input(r, io, &t, e);
 }
 

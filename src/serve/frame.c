@@ -73,7 +73,7 @@ static enum code take_row(struct request *r, struct json *j, const struct str *c
             return json_fail(j, e, "a row of %s than %zu columns", more ? "more" : "less", n);
         int at = place(io, n_inputs, columns[i]);
         if (!values[at].bytes)
-            TRY(typed_begin(&values[at], r, io[at].dtype, 0, e));
+            TRY(typed_begin(&values[at], r, records_kind(&io[at], *j), 0, e));
         enum code code = typed_take(&values[at], j, e);
         if (code != OK)
             return err_prefix(e, "column '%.*s'", STR(columns[i]));
@@ -102,7 +102,8 @@ static enum code take_columns(struct request *r, struct json *j, const struct st
         struct ask_tensor *t = &r->ask.inputs[r->ask.n_inputs++];
         t->name = io[i].name;
         TRY(typed_end(&values[i], true, &t->tensor, e));
-        as_column(&io[i], &t->tensor);
+        if (t->tensor.dtype == io[i].dtype)
+            as_column(&io[i], &t->tensor);
     }
     return r->ask.n_inputs ? OK : json_fail(j, e, "there must be at least one row");
 }
@@ -120,7 +121,7 @@ static enum code take_table(struct request *r, struct json *j, size_t columns, s
     r->ask.inputs[0].name = sole->name;
     r->ask.n_inputs = 1;
     struct tensor *t = &r->ask.inputs[0].tensor;
-    enum code code = typed_read(r, j, sole->dtype, t, e);
+    enum code code = typed_read(r, j, records_kind(sole, *j), t, e);
     if (code != OK)
         return err_prefix(e, "input '%.*s'", STR(sole->name));
     if (t->shape.rank < 2 || (t->shape.dims[1] != (int64_t)columns && columns))

@@ -187,6 +187,30 @@ static enum code translate_want(struct request *r, struct err *e) {
     return OK;
 }
 
+enum code media_outputs_io(struct request *r, struct live_io **out, size_t *n, struct err *e) {
+    const struct live_io *io;
+    struct str names[OUTCOME_MAX];
+    size_t own = live_outputs(r->ask.live, &io);
+    TRY(media_read(r, e));
+    struct live_io *all = ARENA_ARRAY(r->arena, own + OUTCOME_MAX, struct live_io);
+    if (!all)
+        return arena_fail(r->arena, own * sizeof *all, "outputs", e);
+    memcpy(all, io, own * sizeof *io);
+    size_t named = outcome_names(&r->media->recipe, names);
+    *n = own;
+    for (size_t i = 0; i < named; i++)
+        if (!find(io, own, names[i]))
+            (void)outcome_io(&r->media->recipe, names[i], &all[(*n)++]);
+    *out = all;
+    return OK;
+}
+
+size_t media_names(const struct request *r) {
+    const struct live_io *io;
+    return live_outputs(r->ask.live, &io) +
+           (live_part(r->ask.live, "preprocess").n ? OUTCOME_MAX : 0);
+}
+
 enum code media_inputs(struct request *r, struct err *e) {
     struct str names[OUTCOME_MAX];
     bool raw = r->protocol->raw;

@@ -32,6 +32,12 @@ const struct live_io *media_input(const struct request *r);
 MUST_USE enum code media_take(struct request *r, const struct live_io *io, struct span bytes,
                               struct err *e);
 
+/* The outputs a client may ask for by name: the model's, then what the version declares. In the
+ * arena. */
+MUST_USE enum code media_outputs_io(struct request *r, struct live_io **out, size_t *n,
+                                    struct err *e);
+/* How many output names a request may give: the model's, and what the version declares. */
+size_t media_names(const struct request *r);
 bool media_images(const struct request *r); /* media_inputs will decode some */
 /* Failing, they leave the reason in *e. */
 enum code media_inputs(struct request *r, struct err *e);

@@ -62,8 +62,7 @@ static bool is_b64(struct json ahead) {
            json_next_key(&ahead, &key, &more, &ignored) == OK && more && str_is(key, "b64");
 }
 
-/* What to read the value at j as: an input of numbers may be sent as images, which are strings. */
-static enum dtype kind_of(const struct live_io *io, struct json ahead) {
+enum dtype records_kind(const struct live_io *io, struct json ahead) {
     bool more = true;
     struct err ignored;
     if (!media_takes(io))
@@ -108,7 +107,7 @@ static enum code take_cell(struct request *r, struct json *j, struct str key, si
     if (columns[at].values < row)
         return json_fail(j, e, "'%.*s' is not in the rows before this one", STR(key));
     if (!columns[at].bytes)
-        TRY(typed_begin(&columns[at], r, kind_of(&io[at], *j), likely(&io[at], j), e));
+        TRY(typed_begin(&columns[at], r, records_kind(&io[at], *j), likely(&io[at], j), e));
     enum code code = typed_take(&columns[at], j, e);
     return code == OK ? OK : err_prefix(e, "input '%.*s'", STR(key));
 }
@@ -170,7 +169,7 @@ static enum code sole_value(struct request *r, struct json *j, const struct live
                             struct err *e) {
     struct typed t;
     TRY(records_room(r, 1, e));
-    TRY(typed_begin(&t, r, kind_of(io, *j), likely(io, j), e));
+    TRY(typed_begin(&t, r, records_kind(io, *j), likely(io, j), e));
     enum code code = typed_take(&t, j, e);
     if (code != OK)
         return err_prefix(e, "input '%.*s'", STR(io->name));

@@ -7,6 +7,7 @@
 #include "serve/protocol/protocol.h"
 
 #include "serve/answer.h"
+#include "serve/media.h"
 #include "serve/protocol/datatype.h"
 
 static enum code server(struct request *r, struct err *e) {
@@ -126,8 +127,9 @@ static enum code metadata(struct request *r, struct err *e) {
     json_put_member_text(&j.w, "platform", platform ? platform : "slipway");
     size_t n = live_inputs(r->ask.live, &io);
     put_tensors(&j.w, "inputs", io, n);
-    n = live_outputs(r->ask.live, &io);
-    put_tensors(&j.w, "outputs", io, n);
+    struct live_io *outputs;
+    TRY(media_outputs_io(r, &outputs, &n, e));
+    put_tensors(&j.w, "outputs", outputs, n);
     json_put_object_end(&j.w);
     return answer_json_end(r, &j, e);
 }

@@ -267,8 +267,7 @@ static enum code take_output(struct json *j, struct wanted *out, struct err *e) 
 
 static enum code take_outputs(struct request *r, struct json *j, struct err *e) {
     struct notes *notes = r->notes;
-    const struct live_io *io;
-    size_t most = live_outputs(r->ask.live, &io) + OUTCOME_MAX, n = 0;
+    size_t most = media_names(r), n = 0;
     struct str *names = ARENA_ARRAY(r->arena, most + 1, struct str);
     notes->wanted = ARENA_ARRAY(r->arena, most + 1, struct wanted);
     bool more;

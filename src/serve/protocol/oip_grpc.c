@@ -360,8 +360,7 @@ static enum code take_output(struct span bytes, struct wanted *out, struct err *
 
 static enum code decode_outputs(struct request *r, const struct walk *w, struct err *e) {
     struct notes *notes = r->notes;
-    const struct live_io *io;
-    size_t most = live_outputs(r->ask.live, &io) + OUTCOME_MAX;
+    size_t most = media_names(r);
     if (w->n_outputs > most)
         return fail(e, INVALID, "more outputs asked for than the %zu model '%.*s' has", most,
                     STR(r->model));

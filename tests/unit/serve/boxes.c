@@ -20,8 +20,8 @@ static size_t find(const struct boxes_rule *r, float *values, int64_t d1, int64_
 
 /* Three anchors: two that overlap, one elsewhere and one below the score. Two classes. */
 static float v8[6 * 4] = {
-    10, 11, 50, 80, 10, 10, 50, 80, 8, 8, 4, 8, /* x, y, w */
-    8, 8, 4, 8, .9f, .8f, .1f, .1f, .1f, .2f, .7f, .05f, /* h, scores */
+    10, 11, 50, 80, 10,  10,  50,  80,  8,   8,   4,   8,    /* x, y, w */
+    8,  8,  4,  8,  .9f, .8f, .1f, .1f, .1f, .2f, .7f, .05f, /* h, scores */
 };
 
 static void test_suppression(void **state) {
