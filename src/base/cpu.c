@@ -27,11 +27,12 @@ enum {
     WITH_VNNI = WITH_AVX512 | CPU_VNNI | CPU_AVX_VNNI,
     WITH_BF16 = WITH_VNNI | CPU_BF16,
     WITH_AMX = WITH_BF16 | CPU_AMX,
-    N_LEVELS = 6
+    WITH_AVX_VNNI = WITH_AVX2 | CPU_AVX_VNNI,
+    N_LEVELS = 7
 };
 
 static const struct level levels[N_LEVELS] = {
-    {"scalar", 0},       {"avx2", WITH_AVX2}, {"avx512", WITH_AVX512},
+    {"scalar", 0},       {"avx2", WITH_AVX2}, {"avxvnni", WITH_AVX_VNNI}, {"avx512", WITH_AVX512},
     {"vnni", WITH_VNNI}, {"bf16", WITH_BF16}, {"amx", WITH_AMX},
 };
 
@@ -139,12 +140,15 @@ enum code cpu_setup(struct err *e) {
             cpu.mask = levels[at].flags;
             return OK;
         }
-    return fail(e, USAGE, "SLIPWAY_CPU is '%.40s'; use scalar, avx2, avx512, vnni, bf16 or amx",
+    return fail(e, USAGE,
+                "SLIPWAY_CPU is '%.40s'; use scalar, avx2, avxvnni, avx512, vnni, bf16 "
+                "or amx",
                 want);
 }
 
 const char *cpu_level(void) {
-    static const unsigned needs[N_LEVELS] = {0, CPU_AVX2, CPU_AVX512, CPU_VNNI, CPU_BF16, CPU_AMX};
+    static const unsigned needs[N_LEVELS] = {0,        CPU_AVX2, CPU_AVX_VNNI, CPU_AVX512,
+                                             CPU_VNNI, CPU_BF16, CPU_AMX};
     int at = N_LEVELS - 1;
     while (at > 0 && (cpu_flags() & needs[at]) != needs[at])
         at--;

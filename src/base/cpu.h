@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this CPU can do, read once; lowered by SLIPWAY_CPU=scalar|avx2|avx512|vnni|bf16|amx for
- * tests. */
+/* What this CPU can do, read once; lowered by SLIPWAY_CPU=scalar|avx2|avxvnni|avx512|vnni|bf16|amx
+ * for tests. */
 #pragma once
 
 #include "base/err.h"
@@ -19,7 +19,7 @@ enum cpu_flag {
 unsigned cpu_flags(void); /* after lowering */
 /* reads SLIPWAY_CPU; USAGE names the levels when it is wrong */
 MUST_USE enum code cpu_setup(struct err *e);
-/* "scalar", "avx2", "avx512", "vnni", "bf16", "amx": the highest usable */
+/* "scalar", "avx2", "avxvnni", "avx512", "vnni", "bf16", "amx": the highest usable */
 const char *cpu_level(void);
 const char *cpu_model(void); /* "Intel(R) Xeon(R) Processor" */
 /* usable by this process: affinity and cgroup quota, at least 1 */

@@ -163,4 +163,56 @@ KERNEL(transpose_8, avx2, CPU_AVX2, 20)
 KERNEL(transpose_32, avx2, CPU_AVX2, 20)
 #endif
 
+/* packed.c: products with packed weights */
+#if defined(__x86_64__)
+#define DOTS(name)                                        \
+    KERNEL(name, avx2, CPU_AVX2, 20)                      \
+    KERNEL(name, avxvnni, CPU_AVX2 | CPU_AVX_VNNI, 25)    \
+    KERNEL(name, vnni, CPU_AVX512 | CPU_VNNI, 40)
+#else
+#define DOTS(name)
+#endif
+SLOT(packed_gemm, packed_q4_0, 0, 0)
+DOTS(packed_q4_0)
+SLOT(packed_gemm, packed_q4_1, 0, 0)
+DOTS(packed_q4_1)
+SLOT(packed_gemm, packed_q5_0, 0, 0)
+DOTS(packed_q5_0)
+SLOT(packed_gemm, packed_q5_1, 0, 0)
+DOTS(packed_q5_1)
+SLOT(packed_gemm, packed_q8_0, 0, 0)
+DOTS(packed_q8_0)
+SLOT(packed_gemm, packed_q2_k, 0, 0)
+DOTS(packed_q2_k)
+SLOT(packed_gemm, packed_q3_k, 0, 0)
+DOTS(packed_q3_k)
+SLOT(packed_gemm, packed_q4_k, 0, 0)
+DOTS(packed_q4_k)
+SLOT(packed_gemm, packed_q5_k, 0, 0)
+DOTS(packed_q5_k)
+SLOT(packed_gemm, packed_q6_k, 0, 0)
+DOTS(packed_q6_k)
+SLOT(packed_gemm, packed_iq4_nl, 0, 0)
+DOTS(packed_iq4_nl)
+SLOT(packed_gemm, packed_iq4_xs, 0, 0)
+DOTS(packed_iq4_xs)
+SLOT(packed_gemm, packed_mxfp4, 0, 0)
+DOTS(packed_mxfp4)
+SLOT(quantize_groups, quantize_groups, 0, 0)
+DOTS(quantize_groups)
+#undef DOTS
+SLOT(wide_gemm, wide_f32, 0, 0)
+EVERY(wide_f32)
+SLOT(wide_gemm, wide_f16, 0, 0)
+EVERY(wide_f16)
+SLOT(wide_gemm, wide_bf16, 4, 1.0f)
+EVERY(wide_bf16)
+#if defined(__x86_64__)
+KERNEL(wide_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
+#endif
+
+/* attend.c: attention over pages */
+SLOT(attend, attend, 256, 1.0f)
+EVERY(attend)
+
 #undef EVERY

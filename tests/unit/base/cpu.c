@@ -39,7 +39,7 @@ static void the_level_is_the_highest_with_all_below(void **state) {
         const char *level;
     } cases[] = {{0, "scalar"},
                  {WITH_AVX2, "avx2"},
-                 {WITH_AVX2 | CPU_AVX_VNNI, "avx2"},
+                 {WITH_AVX2 | CPU_AVX_VNNI, "avxvnni"},
                  {WITH_AVX512, "avx512"},
                  {WITH_AVX512 | CPU_VNNI, "vnni"},
                  {WITH_BF16, "bf16"},

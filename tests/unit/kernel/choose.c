@@ -565,6 +565,8 @@ static void check_transpose(const struct limit *l, transpose_fn *scalar, transpo
         }
 }
 
+#include "packed.h"
+
 static bool usable(const struct kernel_row *r, const char *slot) {
     return strcmp(r->name, slot) == 0 && (r->flags & ~cpu_flags()) == 0;
 }

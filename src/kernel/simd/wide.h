@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies of the products with packed float weights, over the vectors of an instruction set. A tile
+ * of WIDE_ROWS x 2 vectors of results stays in registers. Where WIDE_BF16 is defined, vf_dot16(sum,
+ * a, b) sums two products of bf16 per lane. */
+#pragma once
+
+#include "kernel/kernel.h"
+
+#include <string.h>
+
+enum { WIDE_PARTS = STRIP / VL, WIDE_VECTORS = 2 };
+enum wide { WIDE_F32, WIDE_F16, WIDE_B16 };
+
+SIMD size_t wide_bytes(enum wide kind) { return kind == WIDE_F32 ? 4 : 2; }
+
+SIMD void wide_put(float *y, size_t n, size_t end, vf v, bool add) {
+    if (n + VL <= end)
+        vf_store(y + n, add ? vf_add(vf_load(y + n), v) : v);
+    else if (n < end)
+        vf_store_n(y + n, add ? vf_add(vf_load_n(y + n, end - n), v) : v, end - n);
+}
+
+/* One step: an input, or two of bf16; sum[r][c] += a[r] * w[c]. */
+SIMD void wide_step(const char *w, const char *a, size_t a_row, size_t strip_bytes,
+                    vf sum[][WIDE_VECTORS], const size_t m, const size_t v, const enum wide kind) {
+    vf weight[WIDE_VECTORS];
+#pragma GCC unroll 4
+    for (size_t c = 0; c < v; c++) {
+        const char *at = w + c / WIDE_PARTS * strip_bytes;
+        size_t lane = c % WIDE_PARTS * VL;
+        if (kind == WIDE_F16)
+            weight[c] = vf_load_f16((const uint16_t *)at + lane);
+        else
+            weight[c] = vf_load((const float *)at + lane);
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < m; r++) {
+        float x;
+        memcpy(&x, a + r * a_row, sizeof x);
+        vf both = vf_set(x);
+#pragma GCC unroll 4
+        for (size_t c = 0; c < v; c++)
+            sum[r][c] = kind == WIDE_B16 ? vf_dot16(sum[r][c], weight[c], both)
+                                         : vf_fma(both, weight[c], sum[r][c]);
+    }
+}
+
+SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, const size_t m,
+                    const size_t v, const enum wide kind) {
+    const size_t strip_bytes = g->k * STRIP * wide_bytes(kind);
+    const size_t steps = kind == WIDE_B16 ? g->k / 2 : g->k;
+    const size_t step_bytes = kind == WIDE_F16 ? STRIP * 2 : STRIP * 4;
+    const size_t a_row = g->k * (kind == WIDE_B16 ? 2 : 4);
+    const char *w = (const char *)g->w + strip * strip_bytes, *a = (const char *)g->a + row * a_row;
+    vf sum[WIDE_ROWS][WIDE_VECTORS];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 4
+        for (size_t c = 0; c < v; c++)
+            sum[r][c] = vf_zero();
+    for (size_t i = 0; i < steps; i++)
+        wide_step(w + i * step_bytes, a + 4 * i, a_row, strip_bytes, sum, m, v, kind);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 4
+        for (size_t c = 0; c < v; c++)
+            wide_put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, sum[r][c], g->add);
+}
+
+SIMD void wide_rows(const struct wide_gemm *g, size_t strip, const size_t v, const enum wide kind) {
+    size_t row = 0;
+    for (; row + WIDE_ROWS <= g->m; row += WIDE_ROWS)
+        wide_tile(g, strip, row, WIDE_ROWS, v, kind);
+    if (WIDE_ROWS > 4)
+        for (; row + 4 <= g->m; row += 4)
+            wide_tile(g, strip, row, 4, v, kind);
+    for (; row < g->m; row++)
+        wide_tile(g, strip, row, 1, v, kind);
+}
+
+SIMD void wide_all(const struct wide_gemm *g, const enum wide kind) {
+    enum { STEP = WIDE_VECTORS / WIDE_PARTS };
+    size_t strips = (g->n + STRIP - 1) / STRIP, strip = 0;
+    for (; strip + STEP <= strips; strip += STEP)
+        wide_rows(g, strip, WIDE_VECTORS, kind);
+    if (STEP > 1 && strip < strips)
+        wide_rows(g, strip, WIDE_PARTS, kind);
+}
