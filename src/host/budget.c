@@ -4,8 +4,8 @@
  * 1. Before a load its size in the store is taken for what it will need; after it the truth counts:
  * bytes mapped and bytes packed for kernels.
  * 2. The least recently used goes first. Pinned models never go, nor do those that have requests
- * waiting, nor what was loaded a moment ago (two models that do not fit together would throw each
- * other out with every request).
+ * waiting, nor what was loaded a moment ago: whoever waited for it is about to ask. When there is
+ * nothing else, the moment is waited for.
  * 3. What goes is replaced by an unloaded live; its memory is given back when its last request
  * ends.
  */
@@ -14,7 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define YOUNG_NS 200000000u
+#include <unistd.h>
+
+#define YOUNG_NS 50000000u
+enum { WAIT_US = 5000 };
 
 static size_t loaded_bytes(const struct host *h) {
     size_t bytes = 0;
@@ -32,16 +35,22 @@ static size_t waiting_of(struct host *h, const struct live *l) {
     return waiting;
 }
 
-static struct live *least_used(struct host *h, const struct live *not_this) {
+/* *young: there is one that may go in a moment. */
+static struct live *least_used(struct host *h, const struct live *not_this, bool *young) {
     struct live *best = NULL;
-    uint64_t now = clock_ns(), oldest = now;
+    uint64_t now = clock_ns(), oldest = UINT64_MAX;
+    *young = false;
     for (size_t i = 0; i < h->n_models; i++)
         for (size_t k = 0; k < h->models[i]->n_lives; k++) {
             struct live *l = h->models[i]->lives[k];
             uint64_t touched = atomic_load(&l->touched_ns);
             if (l == not_this || l->pinned || atomic_load(&l->state) != LIVE_READY ||
-                touched + YOUNG_NS > now || touched >= oldest || waiting_of(h, l))
+                touched >= oldest || waiting_of(h, l))
                 continue;
+            if (l->loaded_ns + YOUNG_NS > now) {
+                *young = true;
+                continue;
+            }
             oldest = touched;
             best = l;
         }
@@ -71,8 +80,11 @@ static bool evict(struct host *h, struct live *l) {
 
 static bool shrink(struct host *h, size_t need, const struct live *keep) {
     while (loaded_bytes(h) + need > h->options.memory_bytes) {
-        struct live *l = least_used(h, keep);
-        if (!l || !evict(h, l))
+        bool young;
+        struct live *l = least_used(h, keep, &young);
+        if (!l && young)
+            usleep(WAIT_US);
+        else if (!l || !evict(h, l))
             return false;
     }
     return true;
@@ -90,7 +102,8 @@ void budget_note(struct host *h, struct live *l) {
     struct live_stats s;
     live_stats(l, &s);
     l->bytes = (size_t)(s.mapped_bytes + s.packed_bytes);
-    atomic_store(&l->touched_ns, clock_ns());
+    l->loaded_ns = clock_ns();
+    atomic_store(&l->touched_ns, l->loaded_ns);
     if (h->options.memory_bytes)
         (void)shrink(h, 0, l);
 }

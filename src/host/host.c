@@ -132,7 +132,8 @@ static void command(struct host *h, int kind, struct str model, uint64_t version
 
 /* Why l does not answer. One that is not loaded is now, for those who ask again. */
 static enum code state_error(struct host *h, struct ask *a, struct live *l, struct err *e) {
-    int state = LIVE_UNLOADED;
+    uint64_t again = atomic_load(&l->again_ns);
+    int state = again && clock_ns() >= again ? LIVE_FAILED : LIVE_UNLOADED;
     if (!route_by_hand(h, str_of(l->model)) &&
         atomic_compare_exchange_strong(&l->state, &state, LIVE_LOADING)) {
         command(h, COMMAND_DEMAND, str_of(l->model), l->version, NULL, NULL);
@@ -145,7 +146,7 @@ static enum code state_error(struct host *h, struct ask *a, struct live *l, stru
     }
     if (atomic_load(&l->state) == LIVE_FAILED)
         return fail(e, UNAVAILABLE, "'%s' version %llu failed to load: %s", l->model,
-                    (unsigned long long)l->version, l->error ? l->error : "out of memory");
+                    (unsigned long long)l->version, live_error(l));
     return fail(e, UNAVAILABLE, "'%s' version %llu is not at ready state", l->model,
                 (unsigned long long)l->version);
 }
@@ -299,8 +300,8 @@ static enum code fill_info(const struct route_model *m, struct live *l, struct a
     out->model = arena_str(a, str_of(l->model));
     out->format = arena_str(a, str_of(l->format));
     out->digest = arena_str(a, str_of(l->digest));
-    if (out->state == LIVE_FAILED && l->error)
-        out->error = arena_str(a, str_of(l->error));
+    if (out->state == LIVE_FAILED)
+        out->error = arena_str(a, str_of(live_error(l)));
     out->aliases = ARENA_ARRAY(a, m->n_aliases + 1, struct str);
     if (!out->aliases)
         return arena_fail(a, m->n_aliases * sizeof(struct str), "model list", e);

@@ -23,7 +23,11 @@ struct live {
     _Atomic long refs;
     char *model; /* owned */
     uint64_t version;
-    char digest[SHA256_HEX + 1], *format, *error; /* owned; error: NULL unless FAILED */
+    char digest[SHA256_HEX + 1], *format; /* owned */
+    struct live_error {                   /* why FAILED; others may be reading the ones before */
+        struct live_error *before;
+        char text[];
+    } * _Atomic error; /* owned; NULL: never failed */
     uint64_t created_us, size_bytes;
     _Atomic uint64_t loading_ns; /* when the latest load began */
     _Atomic int state;           /* enum live_state; written by the loader */
@@ -49,7 +53,10 @@ struct live {
     bool pinned;
     _Atomic uint64_t touched_ns; /* last run, or load */
     size_t bytes;                /* mapped and packed, once loaded; loader only */
-    _Atomic unsigned streak;     /* failed runs without a good one between (circuit.c) */
+    uint64_t loaded_ns;          /* when; loader only */
+    _Atomic uint64_t
+        again_ns; /* FAILED for want of memory: when it is worth another try; 0: it is not */
+    _Atomic unsigned streak; /* failed runs without a good one between (circuit.c) */
 
     /* measured cost of a run by row class (batch.c); written under queue_lock */
     double row_ns[BATCH_CLASSES];
@@ -142,6 +149,7 @@ struct live *live_new(struct str model,
 struct live *live_ref(struct live *l);
 void live_unref(struct live *l); /* the last one closes the session and unmaps */
 void live_fail(struct live *l, const struct err *e);
+const char *live_error(const struct live *l); /* the latest; lives as long as l */
 MUST_USE enum code live_open(struct live *l, struct store *s, size_t memory_bytes, struct err *e);
 MUST_USE enum code live_warm(struct live *l, int threads, struct err *e);
 

@@ -137,7 +137,10 @@ void live_unref(struct live *l) {
     loaded_close(&l->loaded);
     mem_free(l->model);
     mem_free(l->format);
-    mem_free(l->error);
+    for (struct live_error *error = atomic_load(&l->error), *before; error; error = before) {
+        before = error->before;
+        mem_free(error);
+    }
     mem_free(l);
 }
 
@@ -154,9 +157,19 @@ static void make_counters(struct live *l) {
     l->c_state = counter_get(&model_state, labels);
 }
 
+const char *live_error(const struct live *l) {
+    const struct live_error *error = atomic_load(&l->error);
+    return error ? error->text : "out of memory";
+}
+
 void live_fail(struct live *l, const struct err *e) {
-    mem_free(l->error);
-    l->error = mem_strdup(e->text);
+    size_t n = strlen(e->text) + 1;
+    struct live_error *error = mem_alloc(sizeof *error + n);
+    if (error) {
+        error->before = atomic_load(&l->error);
+        memcpy(error->text, e->text, n);
+        atomic_store(&l->error, error);
+    }
     atomic_store(&l->state, LIVE_FAILED);
 }
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum { LIST_ARENA_BYTES = 64 << 20, LOADER_NICE = 10 };
+#define AGAIN_NS 1000000000u
 
 /* --- what the store says --- */
 
@@ -214,6 +215,7 @@ static enum code command_demand(struct host *h, const struct command *c, struct 
                "it needs %llu MB, the memory budget is %zu MB, and what is loaded is pinned or "
                "busy",
                (unsigned long long)l->size_bytes >> 20, h->options.memory_bytes >> 20);
+    atomic_store(&l->again_ns, clock_ns() + AGAIN_NS);
     live_fail(l, e);
     return OK;
 }
@@ -224,7 +226,7 @@ static enum code outcome(struct host *h, const struct command *c, struct err *e)
     enum code code = OK;
     if (atomic_load(&l->state) != LIVE_READY)
         code = fail(e, UNAVAILABLE, "failed to load '%s': %s", c->model,
-                    l->error ? l->error : "not ready");
+                    atomic_load(&l->state) == LIVE_FAILED ? live_error(l) : "not ready");
     live_unref(l);
     return code;
 }
