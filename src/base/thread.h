@@ -11,6 +11,10 @@
 /* name <= 15 bytes */
 MUST_USE enum code thread_start(pthread_t *t, const char *name, void *(*fn)(void *), void *arg,
                                 struct err *e);
+/* This thread works in short pieces and should be let in soon after it wakes, also beside threads
+ * that compute without end: asks the scheduler for a short slice (Linux 6.12; elsewhere nothing
+ * happens). It takes no more of the processor than before. Threads it starts inherit it. */
+void thread_answers_soon(void);
 /* Waits on a condition until the monotonic deadline (clock_ns); false on time-out. The condition
  * must come from thread_cond_init. */
 void thread_cond_init(pthread_cond_t *c);

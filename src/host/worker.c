@@ -35,7 +35,8 @@ void worker_wake(struct host *h, struct live *l) {
             l->vtime = h->vtime;
     }
     /* busy workers look at the ring before they sleep */
-    pthread_cond_signal(all_long(h) ? &h->queue_express : &h->queue_work);
+    bool express = all_long(h) && is_short(l, l->first->rows);
+    pthread_cond_signal(express ? &h->queue_express : &h->queue_work);
 }
 
 static bool may_shadow(const struct host *h) {

@@ -292,6 +292,7 @@ const char *server_address(const struct server *s) { return s->address; }
 
 static void *loop_main(void *arg) {
     struct loop_thread *t = arg;
+    thread_answers_soon();
     loop_run(t->loop);
     answer_forget();
     return NULL;
@@ -313,6 +314,7 @@ enum code server_run(struct server *s, struct err *e) {
         code = thread_start(&t->thread, "loop", loop_main, t, e);
         t->started = code == OK;
     }
+    thread_answers_soon();
     if (code == OK)
         loop_run(s->loops[0].loop);
     for (int i = 1; i < s->n_loops; i++)

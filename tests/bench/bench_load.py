@@ -1,0 +1,191 @@
+"""Behaviour under load, each with one line of JSON (docs/measurements/wire.md):
+
+    overload   ten times as many requests as it can answer: how fast the rest is refused, what is still answered, memory
+    thousand   1,000 registered models, 100 of them loaded: latency as with one
+    batching   ResNet-50, 8 clients at once, against the same engine called in a loop at batch 1
+
+Usage: python tests/bench/bench_load.py overload|thousand|batching [--seconds 60]"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "clients"))
+import conftest  # noqa: E402
+import fetch  # noqa: E402
+
+SLIPWAY = os.environ.get("SLIPWAY", os.path.join(ROOT, "build", "slipway"))
+
+
+class Server:
+    def __init__(self, store, *flags):
+        self.process = subprocess.Popen([SLIPWAY, "serve", "--store", store, "--listen", "127.0.0.1:0", "--quiet", *flags],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = self.process.stdout.readline().split()[-1]
+        self.admin = self.process.stdout.readline().split()[-1]
+
+    def resident(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{self.process.pid}/status").read()).group(1)) * 1024
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def add(store, path, name):
+    subprocess.run([SLIPWAY, "add", str(path), name, "--store", store], check=True, stdout=subprocess.DEVNULL)
+
+
+def percentile(values, p):
+    return sorted(values)[min(len(values) - 1, int(len(values) * p))] if values else 0
+
+
+def open_load(url, body, rate, seconds, connections):
+    """By status: count, per second, percentiles in milliseconds; arrivals at random moments."""
+    subprocess.run(["ninja", "-C", os.path.join(ROOT, "build"), "tests/bench/open_load"], check=True, stdout=subprocess.DEVNULL)
+    _, _, address, path = url.split("/", 3)
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write(body)
+        f.flush()
+        said = subprocess.run(["nice", "-n", "-10", os.path.join(ROOT, "build", "tests", "bench", "open_load"), address.split(":")[1], "/" + path, f.name,
+                               str(rate), str(seconds), str(connections)], check=True, capture_output=True, text=True)
+    return json.loads(said.stdout)
+
+
+def overload(a, tmp):
+    """A model of some 20 ms a run, one core each. Peak: closed loop, 8 at a time; then ten times that, open loop."""
+    path = conftest.slow(pathlib.Path(tmp) / "slow.onnx")
+    store = f"{tmp}/store"
+    add(store, path, "slow")
+    server = Server(store, "--queue", "32", "--timeout-ms", "2000")
+    url = server.url + "/v1/models/slow:predict"
+
+    def cost(loops):
+        best = 9.0
+        for _ in range(5):
+            began = time.monotonic()
+            urllib.request.urlopen(url, data=json.dumps({"inputs": [loops]}).encode()).read()
+            best = min(best, time.monotonic() - began)
+        return best
+
+    body = json.dumps({"inputs": [int(4000 * 0.02 / cost(4000))]})
+    peak = wrk(url, body, 8, 8)["rate"]
+    before = server.resident()
+    got = open_load(url, body, 10 * peak, a.seconds, 400)
+    after, peak_after = server.resident(), wrk(url, body, 8, 8)["rate"]
+    server.close()
+    mean = (peak + peak_after) / 2
+    return {"peak_per_s": round(peak, 1), "peak_after_per_s": round(peak_after, 1), "goodput_of_peak": round(got["200"]["per_s"] / mean, 3),
+            "by_status": got, "resident_before": before, "resident_after": after}
+
+
+def wrk(url, body, seconds, connections):
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as f:
+        f.write(f"wrk.method='POST'\nwrk.body=[[{body}]]\nwrk.headers['Content-Type']='application/json'\n")
+        f.flush()
+        out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", f.name, url], capture_output=True, text=True).stdout
+    times = {p: re.search(rf"{p}%\s+([\d.]+)(us|ms|s)", out) for p in ("50", "99")}
+    ms = {p: float(m.group(1)) * {"us": 1e-3, "ms": 1, "s": 1e3}[m.group(2)] for p, m in times.items()}
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), "p50_ms": ms["50"], "p99_ms": ms["99"], "failed": int(bad.group(1)) if bad else 0}
+
+
+def thousand(a, tmp):
+    """The MLP, a thousand times; a hundred are asked for before (--memory keeps the rest out)."""
+    path = fetch.all_models()["mlp"]
+    body = json.dumps({"instances": [[0.1] * mlp_width(path)]})
+    one, many = f"{tmp}/one", f"{tmp}/many"
+    add(one, path, "m")
+    variants(path, many, 1000)
+    out = {}
+    alone = Server(one)
+    started = time.monotonic()
+    server = Server(many, "--memory", str(a.memory))
+    out["start_s"] = round(time.monotonic() - started, 2)
+    ask = lambda i: urllib.request.urlopen(server.url + f"/v1/models/m{i:04}:predict", data=body.encode()).read()
+    first = []
+    for i in range(0, 1000, 10):
+        began = time.monotonic()
+        ask(i)
+        first.append(1000 * (time.monotonic() - began))
+    states = json.load(urllib.request.urlopen(server.admin + "/admin/models"))["versions"]
+    out["loaded"] = sum(v["state"] == "ready" for v in states)
+    out["first_answer_ms_p50"] = round(percentile(first, 0.5), 2)
+    rounds = {"one": [], "thousand": []}
+    for _ in range(3):
+        rounds["one"].append(wrk(alone.url + "/v1/models/m:predict", body, 3, 16))
+        rounds["thousand"].append(wrk(server.url + "/v1/models/m0990:predict", body, 3, 16))
+    for name, got in rounds.items():
+        out[name] = {k: percentile([g[k] for g in got], 0.5) for k in got[0]}
+    out["resident"] = server.resident()
+    alone.close()
+    server.close()
+    return out
+
+
+def mlp_width(path):
+    import onnx
+
+    return onnx.load(path).graph.input[0].type.tensor_type.shape.dim[1].dim_value
+
+
+def variants(path, store, n):
+    """n models that differ in their producer's name only: weights are stored once."""
+    import onnx
+
+    model = onnx.load(path)
+    for i in range(n):
+        model.producer_name = f"v{i}"
+        name = f"{os.path.dirname(store)}/v.onnx"
+        onnx.save(model, name)
+        add(store, name, f"m{i:04}")
+
+
+def batching(a, tmp):
+    path = fetch.all_models()["resnet50"]
+    store = f"{tmp}/store"
+    add(store, path, "resnet50")
+    np.save(f"{tmp}/x.npy", np.random.default_rng(0).random((1, 3, 224, 224), np.float32))
+    with open(f"{tmp}/ask.lua", "w") as f:
+        f.write(f"local f=io.open('{tmp}/x.npy','rb') wrk.method='POST' wrk.body=f:read('*a')\n"
+                "wrk.headers['Content-Type']='application/x-npy' wrk.headers['Accept']='application/x-npy'\n")
+    rounds = {"loop": [], "served": []}
+    for _ in range(3):
+        said = subprocess.run([SLIPWAY, "bench", "resnet50", "--store", store, "--json", "--seconds", str(a.seconds // 6 or 1)], capture_output=True, text=True, check=True)
+        rounds["loop"].append(json.loads(said.stdout))
+        server = Server(store)
+        url = server.url + "/predict/resnet50"
+        run = lambda seconds: subprocess.run(["wrk", "-t1", "-c8", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s", f"{tmp}/ask.lua", url], capture_output=True, text=True).stdout
+        run(4)
+        out = run(a.seconds // 6 or 1)
+        p99 = re.search(r"99%\s+(\S+)", out).group(1)
+        rounds["served"].append({"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), "p99": p99})
+        batches = urllib.request.urlopen(server.url + "/metrics").read().decode()
+        rows = re.search(r'slipway_batch_rows_sum\{[^}]*\} (\S+)', batches), re.search(r'slipway_batch_rows_count\{[^}]*\} (\S+)', batches)
+        rounds["served"][-1]["rows_per_run"] = round(float(rows[0].group(1)) / float(rows[1].group(1)), 2)
+        server.close()
+    return rounds
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("what", choices=["overload", "thousand", "batching"])
+    p.add_argument("--seconds", type=int, default=60)
+    p.add_argument("--memory", default="100M")
+    a = p.parse_args()
+    with tempfile.TemporaryDirectory() as tmp:
+        print(json.dumps({a.what: globals()[a.what](a, tmp)}, indent=1))
+
+
+main()
