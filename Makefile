@@ -52,6 +52,10 @@ random-graphs: all
 	@$(NINJA) -C build tests/golden/run_cases
 	@.venv/bin/python tests/golden/random_graphs.py --graphs 5000 --seed 1000000 --coverage
 
+soak: all
+	@tools/deps bench
+	@.venv/bin/python tests/soak/soak.py
+
 bench: bench-graph bench-serve
 
 bench-graph: all

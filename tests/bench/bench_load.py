@@ -162,11 +162,13 @@ def batching(a, tmp):
                 "wrk.headers['Content-Type']='application/x-npy' wrk.headers['Accept']='application/x-npy'\n")
     rounds = {"loop": [], "served": []}
     for _ in range(3):
-        said = subprocess.run([SLIPWAY, "bench", "resnet50", "--store", store, "--json", "--seconds", str(a.seconds // 6 or 1)], capture_output=True, text=True, check=True)
+        said = subprocess.run([SLIPWAY, "bench", "resnet50", "--store", store, "--json", "--seconds", str(a.seconds // 6 or 1)],
+                              capture_output=True, text=True, check=True)
         rounds["loop"].append(json.loads(said.stdout))
         server = Server(store)
         url = server.url + "/predict/resnet50"
-        run = lambda seconds: subprocess.run(["wrk", "-t1", "-c8", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s", f"{tmp}/ask.lua", url], capture_output=True, text=True).stdout
+        ask = ["wrk", "-t1", "-c8", "--timeout", "20s", "--latency", "-s", f"{tmp}/ask.lua"]
+        run = lambda seconds: subprocess.run([*ask, f"-d{seconds}s", url], capture_output=True, text=True).stdout
         run(4)
         out = run(a.seconds // 6 or 1)
         p99 = re.search(r"99%\s+(\S+)", out).group(1)
