@@ -184,8 +184,6 @@ def test_metadata(server):
         ("echo_i32:predict", {"instances": [[1.5]]}, 400, "no whole number"),
         ("echo_i32:predict", {"instances": [[2147483648]]}, 400, "out of range"),
         ("echo_text:predict", {"instances": [[{"b64": "***"}]]}, 400, "line 1 column"),
-        ("affine:classify", {"examples": [{}]}, 400, "Expected classification signature"),
-        ("affine:regress", {"examples": [{}]}, 400, "Expected regression signature"),
     ],
 )
 def test_mistakes(server, path, body, code, text):
@@ -207,3 +205,99 @@ def test_unknown_status(server):
     assert answer.status_code == 404 and answer.json()["error"] == "Could not find any versions of model nobody"
     answer = server.get("/v1/models/affine:predict")
     assert answer.status_code == 405 and answer.headers["allow"] == "POST, OPTIONS"
+
+
+# --- classify, regress: transcripts of request and reply ---
+
+
+@pytest.fixture(scope="module")
+def classic(tmp_path_factory):
+    """What :classify and :regress need: scores with labels, one number a row."""
+    from conftest import Server, Store, affine, info, save
+    from onnx import TensorProto, helper
+
+    folder = tmp_path_factory.mktemp("classic")
+    f32 = TensorProto.FLOAT
+    line = save(
+        folder / "line.onnx",
+        [helper.make_node("Add", ["age", "income"], ["outputs"])],
+        [info("age", f32, ["N", 1]), info("income", f32, ["N", 1])],
+        [info("outputs", f32, ["N", 1])],
+    )
+    (folder / "labels.txt").write_text("ant\nbee\ncat\ndog\n")
+    store = Store(folder / "store")
+    store.add(line, "line")
+    store.add(affine(folder / "a.onnx", (1, 1, 1, 1), (0, 0, 0, 0)), "plain")
+    store.add(affine(folder / "b.onnx", (1, 1, 1, 2), (0, 0, 0, 0)), "named", "--labels", str(folder / "labels.txt"))
+    server = Server(store)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "path,body,reply",
+    [
+        (
+            "line:regress",
+            {"examples": [{"age": 3, "income": 4.5}, {"income": 1, "age": 2}]},
+            {"results": [7.5, 3.0]},
+        ),
+        ("line:regress", {"context": {"age": 10}, "examples": [{"income": 1}, {"income": 2}]}, {"results": [11.0, 12.0]}),
+        ("line:regress", {"context": {}, "examples": [{"age": 1, "income": 1}]}, {"results": [2.0]}),
+        ("line:regress", {"signature_name": "serving_default", "examples": [{"age": 0, "income": 0}]}, {"results": [0.0]}),
+        (
+            "plain:classify",
+            {"examples": [{"x": [4, 3, 2, 1]}]},
+            {"results": [[["0", 4.0], ["1", 3.0], ["2", 2.0], ["3", 1.0]]]},
+        ),
+        ("plain:classify", {"examples": [{"a": 1, "b": 2, "c": 3, "d": 4}]}, {"results": [[["0", 1.0], ["1", 2.0], ["2", 3.0], ["3", 4.0]]]}),
+        (
+            "named:classify",
+            {"examples": [{"x": [4, 3, 2, 3]}, {"x": [0, 1, 2, 3]}]},
+            {"results": [
+                [["dog", 6.0], ["ant", 4.0], ["bee", 3.0], ["cat", 2.0]],
+                [["dog", 6.0], ["cat", 2.0], ["bee", 1.0], ["ant", 0.0]],
+            ]},
+        ),
+        ("named/versions/1:classify", {"examples": [{"x": [0, 0, 0, 1]}]}, {"results": [[["dog", 2.0], ["ant", 0.0], ["bee", 0.0], ["cat", 0.0]]]}),
+    ],
+)  # fmt: skip
+def test_classify_and_regress(classic, path, body, reply):
+    answer = classic.post(f"/v1/models/{path}", json=body)
+    assert answer.status_code == 200 and answer.json() == reply, answer.text
+
+
+@pytest.mark.parametrize(
+    "path,body,code,text",
+    [
+        ("line:regress", {}, 400, "key 'examples' is expected"),
+        ("line:regress", {"examples": {}}, 400, "expected"),
+        ("line:regress", {"examples": [3]}, 400, "expected"),
+        ("line:regress", {"examples": []}, 400, "at least one row"),
+        ("line:regress", {"examples": [{"age": 3}]}, 400, "income"),
+        ("line:regress", {"examples": [{"age": 3, "income": None}]}, 400, "column 'income'"),
+        ("line:regress", {"examples": [{"age": "a", "income": 1}]}, 400, "column 'age'"),
+        ("line:regress", {"context": 3, "examples": [{"age": 1, "income": 1}]}, 400, "expected"),
+        ("plain:regress", {"examples": [{"x": [1, 2, 3, 4]}]}, 400, "Expected a regression"),
+        ("none:classify", {"examples": [{"x": [1]}]}, 404, "Servable not found for request: Latest(none)"),
+        ("plain:classify", {"signature_name": "x", "examples": [{"x": [1]}]}, 400, 'signature name: "x" not found'),
+        ("plain:explain", {"instances": [1]}, 501, "explanations are not supported"),
+    ],
+)
+def test_classify_mistakes(classic, path, body, code, text):
+    answer = classic.post(f"/v1/models/{path}", json=body)
+    assert answer.status_code == code and text in answer.json()["error"], answer.text
+
+
+def test_cloud_events(classic):
+    """KServe, binary mode: an event is answered by an event."""
+    headers = {"ce-id": "77", "ce-source": "test", "ce-type": "ask", "ce-specversion": "1.0"}
+    answer = classic.post("/v1/models/plain:predict", json={"instances": [[1, 2, 3, 4]]}, headers=headers)
+    assert answer.json() == {"predictions": [[1, 2, 3, 4]]}
+    got = {k: v for k, v in answer.headers.items() if k.startswith("ce-")}
+    assert got == {
+        "ce-id": "77",
+        "ce-specversion": "1.0",
+        "ce-type": "io.kserve.inference.response",
+        "ce-source": "io.kserve.inference.plain",
+    }

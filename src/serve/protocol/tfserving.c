@@ -7,15 +7,22 @@
  * 2. Types come from the signature. NaN and Infinity are bare words both ways, as TF Serving writes
  * them.
  * 3. Errors are {"error": text} with TF Serving's texts where clients match on them.
- *
- * Not here: :classify and :regress, which need signatures that only TensorFlow exports have. */
+ * 4. :classify and :regress read "examples" as a table whose columns are the inputs (frame.h), and
+ * answer what the version declares its outputs mean (media.h), or outputs named as in classic
+ * signatures: classes, scores; outputs.
+ * 5. A CloudEvent (KServe, binary mode: ce-* headers) is answered by one. */
 #include "serve/protocol/protocol.h"
 
 #include "serve/answer.h"
+#include "serve/frame.h"
+#include "serve/media.h"
 #include "serve/records.h"
 #include "serve/typed.h"
 
+enum verb { PREDICT, CLASSIFY, REGRESS };
+
 struct notes {
+    enum verb verb;
     bool columns; /* "inputs": the answer is "outputs" */
 };
 
@@ -85,29 +92,21 @@ static enum code take_key(struct request *r, struct json *j, struct str key, str
     return rows ? records_rows(r, j, e) : records_columns(r, j, e);
 }
 
-static enum code decode(struct request *r, struct err *e) {
-    struct json j;
+static enum code decode_predict(struct request *r, struct json *j, struct err *e) {
     struct str key;
     bool more;
-    struct notes *notes = ARENA_NEW(r->arena, struct notes);
-    if (!notes)
-        return arena_fail(r->arena, sizeof *notes, "request", e);
-    r->notes = notes;
-    TRY(find_live(r, e));
-    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    j.allow_nan = true;
-    enum code code = json_enter_object(&j, e);
+    enum code code = json_enter_object(j, e);
     if (code != OK)
         return err_prefix(e, "JSON Parse error");
     for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
+        TRY(json_next_key(j, &key, &more, e));
         if (!more)
             break;
-        TRY(take_key(r, &j, key, notes, e));
+        TRY(take_key(r, j, key, r->notes, e));
     }
     if (!r->ask.inputs)
-        return json_fail(&j, e, "Missing 'inputs' or 'instances' key");
-    return json_end(&j, e);
+        return json_fail(j, e, "Missing 'inputs' or 'instances' key");
+    return json_end(j, e);
 }
 
 static unsigned form_of(struct str name) {
@@ -158,7 +157,7 @@ static void put_columns(struct json_out *w, const struct ask *a) {
     json_put_object_end(w);
 }
 
-static enum code encode(struct request *r, struct err *e) {
+static enum code encode_predict(struct request *r, struct err *e) {
     const struct notes *notes = r->notes;
     struct ask *a = &r->ask;
     struct json_out w;
@@ -185,14 +184,195 @@ static enum code encode(struct request *r, struct err *e) {
     return answer_part(r, b, e);
 }
 
-static enum code other_verb(struct request *r, struct err *e) {
-    bool regress = str_ends(r->x->request.path, ":regress");
+/* --- classify, regress --- */
+
+/* "context": features that every example has. [{c, a}, {c, b}] of {c} and [{a}, {b}], as text. */
+static enum code with_context(struct request *r, struct json *j, struct str context,
+                              struct buf *out, struct err *e) {
+    struct str example;
+    bool more;
+    TRY(json_enter_array(j, e));
+    for (bool first = true;; first = false) {
+        TRY(json_next_item(j, &more, e));
+        if (!more)
+            break;
+        if (json_peek(j) != JSON_OBJECT)
+            return json_fail(j, e, "Example must be JSON object");
+        struct json inside = *j;
+        bool features;
+        struct str key;
+        TRY(json_enter_object(&inside, e));
+        TRY(json_next_key(&inside, &key, &features, e));
+        TRY(json_skip(j, &example, e));
+        buf_put_text(out, first ? "[" : ",");
+        buf_put(out, context.p, context.n - 1);
+        buf_put_text(out, features ? "," : "");
+        buf_put(out, example.p + 1, example.n - 1);
+    }
+    buf_put_byte(out, ']');
+    (void)r;
+    return buf_check(out, "examples", e);
+}
+
+static enum code take_examples(struct request *r, struct json *j, struct str context,
+                               struct err *e) {
+    struct json merged;
+    struct str key;
+    bool more = false;
+    if (context.n) {
+        json_init(&merged, context, r->arena);
+        TRY(json_enter_object(&merged, e));
+        TRY(json_next_key(&merged, &key, &more, e));
+    }
+    if (!more)
+        return frame_records(r, j, e);
+    struct buf *b = answer_buf(r, (size_t)(j->end - j->p) * 2, e);
+    if (!b)
+        return e->code;
+    TRY(with_context(r, j, context, b, e));
+    json_init(&merged, buf_str(b), r->arena);
+    merged.allow_nan = true;
+    return frame_records(r, &merged, e);
+}
+
+static enum code decode_examples(struct request *r, struct json *j, struct err *e) {
+    struct json examples = {0};
+    struct str key, text, context = {0};
+    bool more;
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            break;
+        if (str_is(key, "signature_name")) {
+            TRY(json_string(j, &text, e));
+            TRY(check_signature(j, text, e));
+        } else if (str_is(key, "context")) {
+            TRY(json_skip(j, &context, e));
+        } else {
+            if (str_is(key, "examples"))
+                examples = *j;
+            TRY(json_skip(j, NULL, e));
+        }
+    }
+    TRY(json_end(j, e));
+    if (!examples.p)
+        return json_fail(j, e,
+                         "When method is classify/regress, key 'examples' is expected and "
+                         "was not found");
+    return take_examples(r, &examples, context, e);
+}
+
+static const struct tensor *output_named(const struct ask *a, const char *name) {
+    for (size_t i = 0; i < a->n_outputs; i++)
+        if (str_is(a->outputs[i].name, name))
+            return &a->outputs[i].tensor;
+    return NULL;
+}
+
+/* By its name in classic signatures, else the first one of numbers. */
+static const struct tensor *numbers(const struct ask *a, const char *name) {
+    const struct tensor *t = output_named(a, name);
+    for (size_t i = 0; !t && i < a->n_outputs; i++)
+        if (dtype_is_float(a->outputs[i].tensor.dtype))
+            t = &a->outputs[i].tensor;
+    return t && t->dtype != DT_STRING && t->shape.rank > 0 ? t : NULL;
+}
+
+/* [[["label", 0.9], ["other", 0.1]], ...] */
+static enum code put_classes(struct request *r, struct json_out *w, struct err *e) {
+    const struct ask *a = &r->ask;
+    const struct tensor *scores = numbers(a, "scores"), *classes = output_named(a, "classes");
+    if (!scores)
+        return fail(e, INVALID, "Expected a classification: the model has no output of scores");
+    size_t rows = (size_t)scores->shape.dims[0], n = tensor_count(scores);
+    size_t k = rows ? n / rows : 0;
+    if (classes && (classes->dtype != DT_STRING || tensor_count(classes) != n))
+        classes = NULL;
+    TRY(media_read(r, e));
+    json_put_array(w);
+    for (size_t i = 0; i < n; i++) {
+        struct str label;
+        if (i % k == 0)
+            json_put_array(w);
+        if (classes)
+            label = ((const struct str *)classes->data)[i];
+        else
+            TRY(outcome_label(&r->media->recipe, i % k, r->arena, &label, e));
+        json_put_array(w);
+        json_put_str(w, label);
+        json_put_f32(w, (float)tensor_f64(scores, i));
+        json_put_array_end(w);
+        if (i % k == k - 1)
+            json_put_array_end(w);
+    }
+    json_put_array_end(w);
+    return OK;
+}
+
+static enum code put_regressions(struct request *r, struct json_out *w, struct err *e) {
+    const struct tensor *t = numbers(&r->ask, "outputs");
+    if (!t || tensor_count(t) != (size_t)t->shape.dims[0])
+        return fail(e, INVALID,
+                    "Expected a regression: the model has no output of one number a row");
+    json_put_array(w);
+    for (size_t i = 0; i < tensor_count(t); i++)
+        json_put_f32(w, (float)tensor_f64(t, i));
+    json_put_array_end(w);
+    return OK;
+}
+
+static enum code encode_results(struct request *r, struct err *e) {
+    const struct notes *notes = r->notes;
+    struct answer_json j;
+    TRY(answer_json(r, &j, e));
+    json_put_object(&j.w);
+    json_put_key(&j.w, "results");
+    TRY(notes->verb == CLASSIFY ? put_classes(r, &j.w, e) : put_regressions(r, &j.w, e));
+    json_put_object_end(&j.w);
+    return answer_json_end(r, &j, e);
+}
+
+/* --- decode, encode --- */
+
+static enum code decode(struct request *r, struct err *e) {
+    struct json j;
+    struct str path = r->x->request.path;
+    struct notes *notes = ARENA_NEW(r->arena, struct notes);
+    if (!notes)
+        return arena_fail(r->arena, sizeof *notes, "request", e);
+    r->notes = notes;
+    notes->verb = str_ends(path, ":classify")  ? CLASSIFY
+                  : str_ends(path, ":regress") ? REGRESS
+                                               : PREDICT;
     TRY(find_live(r, e));
-    return fail(e, INVALID,
-                "Expected %s signature method_name to be tensorflow/serving/%s. Was: "
-                "tensorflow/serving/predict; "
-                "this model answers :predict only",
-                regress ? "regression" : "classification", regress ? "regress" : "classify");
+    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
+    j.allow_nan = true;
+    return notes->verb == PREDICT ? decode_predict(r, &j, e) : decode_examples(r, &j, e);
+}
+
+/* CloudEvents 1.0, HTTP binding §3.1, with the types and source that KServe gives. */
+static void put_event(struct request *r) {
+    struct str id = http_header_get(&r->x->request, "ce-id");
+    if (id.n == 0)
+        return;
+    char *source = arena_printf(r->arena, "io.kserve.inference.%.*s", STR(live_model(r->ask.live)));
+    answer_header(r, "ce-id", id);
+    answer_header(r, "ce-specversion", LIT("1.0"));
+    answer_header(r, "ce-type", LIT("io.kserve.inference.response"));
+    answer_header(r, "ce-source", source ? str_of(source) : LIT("io.kserve.inference"));
+}
+
+static enum code encode(struct request *r, struct err *e) {
+    const struct notes *notes = r->notes;
+    put_event(r);
+    return notes->verb == PREDICT ? encode_predict(r, e) : encode_results(r, e);
+}
+
+static enum code explain(struct request *r, struct err *e) {
+    TRY(find_live(r, e));
+    return fail(e, UNSUPPORTED, "explanations are not supported: model %.*s has no explainer",
+                STR(r->model));
 }
 
 /* --- status --- */
@@ -368,12 +548,13 @@ static const struct route routes[] = {
     {ROUTE_POST, "/v1/models/{model}:predict", 0, NULL},
     {ROUTE_POST, "/v1/models/{model}/versions/{version}:predict", 0, NULL},
     {ROUTE_POST, "/v1/models/{model}/labels/{label}:predict", 0, NULL},
-    {ROUTE_POST, "/v1/models/{model}:classify", 0, other_verb},
-    {ROUTE_POST, "/v1/models/{model}/versions/{version}:classify", 0, other_verb},
-    {ROUTE_POST, "/v1/models/{model}/labels/{label}:classify", 0, other_verb},
-    {ROUTE_POST, "/v1/models/{model}:regress", 0, other_verb},
-    {ROUTE_POST, "/v1/models/{model}/versions/{version}:regress", 0, other_verb},
-    {ROUTE_POST, "/v1/models/{model}/labels/{label}:regress", 0, other_verb},
+    {ROUTE_POST, "/v1/models/{model}:classify", 0, NULL},
+    {ROUTE_POST, "/v1/models/{model}/versions/{version}:classify", 0, NULL},
+    {ROUTE_POST, "/v1/models/{model}/labels/{label}:classify", 0, NULL},
+    {ROUTE_POST, "/v1/models/{model}:regress", 0, NULL},
+    {ROUTE_POST, "/v1/models/{model}/versions/{version}:regress", 0, NULL},
+    {ROUTE_POST, "/v1/models/{model}/labels/{label}:regress", 0, NULL},
+    {ROUTE_POST, "/v1/models/{model}:explain", 0, explain},
     {ROUTE_GET, "/v1/models", 0, list},
     {ROUTE_GET, "/v1/models/{model}", 0, status},
     {ROUTE_GET, "/v1/models/{model}/versions/{version}", 0, status_one},
