@@ -8,6 +8,7 @@
 #include "serve/bidi.h"
 #include "serve/limit.h"
 #include "serve/meter.h"
+#include "serve/region.h"
 #include "serve/router.h"
 #include "serve/server.h"
 #include "serve/side.h"
@@ -50,6 +51,7 @@ struct server {
     struct auth auth;
     struct limit limit;
     struct side *side;
+    struct regions *regions;
     struct loop_thread *loops; /* (n_loops) owned */
     int n_loops;
     char address[SERVER_ADDRESS], admin_address[SERVER_ADDRESS];

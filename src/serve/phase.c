@@ -169,13 +169,18 @@ static void enter(struct request *r) {
         auth_leave(r->key);
 }
 
+static size_t body_most(const struct request *r) {
+    return r->route->page && !(r->route->flags & ROUTE_BODY) ? PAGE_BODY
+                                                             : r->options->http.body_bytes;
+}
+
 static enum step limit(struct request *r) {
     const struct http_request *q = &r->x->request;
-    size_t most = r->route->page ? PAGE_BODY : r->options->http.body_bytes;
+    size_t most = body_most(r);
     if (q->content_length > most)
         (void)fail(&r->err, TOO_LARGE, "the body has %llu bytes, the limit is %zu%s",
                    (unsigned long long)q->content_length, most,
-                   r->route->page ? "" : " (--max-body)");
+                   most == PAGE_BODY ? "" : " (--max-body)");
     else if (atomic_load_explicit(&r->server->refusing, memory_order_relaxed) &&
              !(r->route->flags & ROUTE_OPEN))
         (void)fail(&r->err, UNAVAILABLE, "the server is draining");
@@ -535,7 +540,7 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
     if (r->err.code == OK && !r->allow && (r->route->flags & ROUTE_BIDI))
         (void)bidi_begin(r, &r->err);
     if (r->err.code == OK && !r->allow) {
-        *body_limit = r->route->page ? PAGE_BODY : r->options->http.body_bytes;
+        *body_limit = body_most(r);
         return OK;
     }
     if (x->request.content_length > REFUSED_BODY) {

@@ -258,6 +258,7 @@ static enum code open_parts(struct server *s, struct err *e) {
     if (s->store)
         TRY(auth_follow(&s->auth, s->store, e));
     int threads = cpu_cores() < SIDE_MAX ? cpu_cores() : SIDE_MAX;
+    TRY(regions_open(&s->regions, e));
     TRY(side_open(threads, &s->side, e));
     s->loops = mem_zalloc((size_t)s->n_loops, sizeof *s->loops);
     if (!s->loops)
@@ -353,6 +354,7 @@ void server_close(struct server *s) {
     for (int i = 0; s->loops && i < s->n_loops; i++)
         close_loop(&s->loops[i]);
     side_close(s->side);
+    regions_close(s->regions);
     answer_forget();
     auth_close(&s->auth);
     mem_free(s->loops);

@@ -156,7 +156,7 @@ SIZED = {**X, "parameters": {"binary_data_size": 16}}
             "affine",
             {"inputs": [{**X, "parameters": {"shared_memory_region": "r"}}]},
             None,
-            "shared memory is not supported",
+            "Unable to find shared memory region: 'r'",
         ),
         (
             "affine",

@@ -177,10 +177,10 @@ def test_settings(client):
     assert client.update_log_settings({"log_info": True})["log_info"] is True
     with pytest.raises(InferenceServerException, match="cannot be changed"):
         client.update_log_settings({"log_verbose_level": 3})
-    assert client.get_system_shared_memory_status() == []
-    with pytest.raises(InferenceServerException, match="shared memory is not supported"):
-        client.register_system_shared_memory("r", "/key", 16)
-    client.unregister_system_shared_memory()
+    assert client.get_cuda_shared_memory_status() == []
+    with pytest.raises(InferenceServerException, match="there is no CUDA here"):
+        client.register_cuda_shared_memory("r", b"handle", 0, 16)
+    client.unregister_cuda_shared_memory()
 
 
 def test_repository(client, server, store, models):
@@ -195,8 +195,8 @@ def test_repository(client, server, store, models):
     assert ask(client, "many", {"x": np.ones((1, 3), np.float32)}).as_numpy("y1").tolist() == [[2, 2, 2]]
     with pytest.raises(InferenceServerException, match="no such model"):
         client.load_model("nobody")
-    with pytest.raises(InferenceServerException, match="'config' is not supported"):
-        client.load_model("many", config='{"max_batch_size": 4}')
+    with pytest.raises(InferenceServerException, match="the config is of model 'few', not 'many'"):
+        client.load_model("many", config='{"name": "few"}')
 
 
 @pytest.mark.parametrize(
@@ -225,3 +225,123 @@ def test_mistakes(client, arrays, more, text):
 def test_unknown_model(client):
     with pytest.raises(InferenceServerException, match="Request for unknown model: 'nobody' is not found"):
         client.infer("nobody", [])
+
+
+# --- system shared memory, by tritonclient's own utilities ---
+
+
+@pytest.fixture
+def region():
+    import tritonclient.utils.shared_memory as shm
+
+    handle = shm.create_shared_memory_region("slipway_test", "/slipway_test_region", 256)
+    yield shm, handle
+    shm.destroy_shared_memory_region(handle)
+
+
+def test_shared_memory(client, region):
+    shm, handle = region
+    x = np.array([[1, 2, 3, 4], [0, 0, 0, 0]], np.float32)
+    shm.set_shared_memory_region(handle, [x])
+    client.register_system_shared_memory("box", "/slipway_test_region", 256)
+    (status,) = client.get_system_shared_memory_status()
+    assert status == {"name": "box", "key": "/slipway_test_region", "offset": 0, "byte_size": 256}
+    assert client.get_system_shared_memory_status("box") == [status]
+    tensor = triton.InferInput("x", x.shape, "FP32").set_shared_memory("box", x.nbytes)
+    wanted = triton.InferRequestedOutput("y")
+    wanted.set_shared_memory("box", 64, offset=128)
+    got = client.infer("affine", [tensor], outputs=[wanted])
+    assert got.get_output("y")["parameters"]["shared_memory_byte_size"] == 32
+    y = shm.get_contents_as_numpy(handle, np.float32, [2, 4], offset=128)
+    assert y.tolist() == [[1.5, 4, 9, 17], [0.5, 0, 0, 1]]
+    client.unregister_system_shared_memory("box")
+    assert client.get_system_shared_memory_status() == []
+    with pytest.raises(InferenceServerException, match="Unable to find shared memory region: 'box'"):
+        client.infer("affine", [tensor])
+
+
+def test_shared_memory_of_strings(client, region):
+    shm, handle = region
+    text = np.array([["a", "bc"]], object)
+    from tritonclient.utils import serialize_byte_tensor
+
+    shm.set_shared_memory_region(handle, [serialize_byte_tensor(text)])
+    client.register_system_shared_memory("text", "/slipway_test_region", 128, offset=0)
+    tensor = triton.InferInput("x", [1, 2], "BYTES").set_shared_memory("text", 4 + 1 + 4 + 2)
+    assert client.infer("echo_text", [tensor]).as_numpy("y").tolist() == [[b"a", b"bc"]]
+    client.unregister_system_shared_memory()
+
+
+def test_shared_memory_mistakes(client, region):
+    with pytest.raises(InferenceServerException, match="Unable to open shared memory region"):
+        client.register_system_shared_memory("r", "/no_such_region_here", 16)
+    with pytest.raises(InferenceServerException, match="it has fewer than 0 [+] 10000 bytes"):
+        client.register_system_shared_memory("r", "/slipway_test_region", 10000)
+    client.register_system_shared_memory("r", "/slipway_test_region", 64, offset=32)
+    with pytest.raises(InferenceServerException, match="'r' already in manager"):
+        client.register_system_shared_memory("r", "/slipway_test_region", 64)
+    for size, offset, text in [(128, 0, "Invalid offset"), (16, 60, "Invalid offset"), (8, 0, "got 8 bytes, expected 16")]:
+        tensor = triton.InferInput("x", [1, 4], "FP32").set_shared_memory("r", size, offset)
+        with pytest.raises(InferenceServerException, match=text):
+            client.infer("affine", [tensor])
+    x = triton.InferInput("x", [1, 4], "FP32")
+    x.set_data_from_numpy(np.zeros((1, 4), np.float32))
+    wanted = triton.InferRequestedOutput("y")
+    wanted.set_shared_memory("r", 8)
+    with pytest.raises(InferenceServerException, match="should be at least 16 bytes"):
+        client.infer("affine", [x], outputs=[wanted])
+    client.unregister_system_shared_memory()
+
+
+def test_a_region_cut_short_ends_nothing(client, server):
+    """The client truncates its object under the server: an error, not SIGBUS."""
+    import os
+
+    path = "/dev/shm/slipway_cut"
+    with open(path, "wb") as f:
+        f.write(bytes(4096))
+    client.register_system_shared_memory("cut", "/slipway_cut", 4096)
+    os.truncate(path, 0)
+    tensor = triton.InferInput("x", [1, 4], "FP32").set_shared_memory("cut", 16)
+    with pytest.raises(InferenceServerException, match="was cut short"):
+        client.infer("affine", [tensor])
+    os.unlink(path)
+    client.unregister_system_shared_memory("cut")
+    assert client.is_server_live()
+
+
+# --- loads that bring something ---
+
+
+def test_load_with_a_file_and_a_config(client, models):
+    with open(models["affine2"], "rb") as f:
+        model = f.read()
+    config = '{"name": "brought", "backend": "onnxruntime", "max_batch_size": 4}'
+    client.load_model("brought", config=config, files={"file:1/model.onnx": model})
+    x = triton.InferInput("x", [1, 4], "FP32")
+    x.set_data_from_numpy(np.ones((1, 4), np.float32))
+    assert client.infer("brought", [x]).as_numpy("y").tolist() == [[10, 10, 10, 10]]
+    for files, text in [({"file:1/model.onnx": b"junk"}, "load failed for model 'brought'"), ({"file:1/a": b"a", "file:1/b": b"b"}, "one file is taken")]:
+        with pytest.raises(InferenceServerException, match=text):
+            client.load_model("brought", config=config, files=files)
+    assert client.infer("brought", [x]).as_numpy("y").tolist() == [[10, 10, 10, 10]]
+    client.unload_model("brought")
+
+
+def test_the_asynchronous_client(server):
+    """tritonclient.http.aio."""
+    import asyncio
+
+    import tritonclient.http.aio as aio
+
+    async def run():
+        async with aio.InferenceServerClient(server.address) as client:
+            assert await client.is_server_ready() and await client.is_model_ready("affine")
+            assert (await client.get_model_metadata("affine"))["inputs"][0]["datatype"] == "FP32"
+            x = aio.InferInput("x", [1, 4], "FP32")
+            x.set_data_from_numpy(np.array([[1, 2, 3, 4]], np.float32))
+            all = await asyncio.gather(*[client.infer("affine", [x], request_id=str(i)) for i in range(20)])
+            assert [a.get_response()["id"] for a in all] == [str(i) for i in range(20)]
+            return all[0].as_numpy("y").tolist()
+
+    assert asyncio.run(run()) == [[1.5, 4, 9, 17]]

@@ -15,6 +15,7 @@ static enum code server(struct request *r, struct err *e) {
                                              "model_repository",
                                              "model_configuration",
                                              "binary_tensor_data",
+                                             "system_shared_memory",
                                              "parameters",
                                              "statistics",
                                              "trace",

@@ -4,6 +4,7 @@
 PROTOCOL(tfserving)  /* /v1/models/...: TensorFlow Serving REST, KServe V1 */
 PROTOCOL(oip)        /* /v2/models/M/infer: Open Inference Protocol, binary tensors */
 PROTOCOL(repository) /* /v2/repository, config, stats, trace, logging: Triton's extensions */
+PROTOCOL(memory)     /* /v2/systemsharedmemory: Triton's shared memory extension */
 PROTOCOL(catalog)  /* /v2, /v2/health, /v2/models: what is there; after repository: /v2/models/stats
                       is no model */
 PROTOCOL(oip_grpc) /* /inference.GRPCInferenceService/ModelInfer, ModelStreamInfer */

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "serve/answer.h"
+#include "serve/in.h"
 #include "serve/media.h"
 #include "serve/protocol/datatype.h"
 #include "serve/protocol/rawtensor.h"
@@ -27,10 +28,16 @@
 
 enum { NAME_ROOM = 240 };
 
+struct place {         /* shared_memory_region, _byte_size, _offset */
+    struct str region; /* .n == 0: in the body */
+    int64_t bytes, offset;
+};
+
 struct wanted { /* an entry of the request's "outputs" */
     struct str name;
     enum { BY_DEFAULT, BINARY, AS_JSON } how;
     int64_t classes; /* classification extension; 0: the tensor itself */
+    struct place place;
 };
 
 struct notes {
@@ -50,9 +57,25 @@ struct input { /* as read */
     bool shaped, sized, has_data, taken;
     enum dtype dtype;
     uint64_t raw_bytes; /* binary_data_size */
-    struct json data;   /* the reader at "data", when that came before "datatype" */
+    struct place place;
+    struct json data; /* the reader at "data", when that came before "datatype" */
     struct typed values;
 };
+
+/* *mine false: another parameter. */
+static enum code take_place(struct json *j, struct str key, struct place *p, bool *mine,
+                            struct err *e) {
+    *mine = true;
+    if (str_is(key, "shared_memory_region"))
+        return json_string(j, &p->region, e);
+    if (str_is(key, "shared_memory_byte_size") || str_is(key, "shared_memory_offset")) {
+        int64_t *into = str_ends(key, "offset") ? &p->offset : &p->bytes;
+        TRY(json_i64(j, into, e));
+        return *into < 0 ? json_fail(j, e, "%.*s may not be negative", STR(key)) : OK;
+    }
+    *mine = false;
+    return OK;
+}
 
 static enum code take_shape(struct json *j, struct shape *out, struct err *e) {
     struct shape s = {0};
@@ -105,8 +128,10 @@ static enum code take_input_parameters(struct json *j, struct input *in, struct 
         TRY(json_next_key(j, &key, &more, e));
         if (!more)
             return OK;
-        if (str_starts(key, "shared_memory_"))
-            return json_fail(j, e, "shared memory is not supported; send the tensor in the body");
+        bool mine;
+        TRY(take_place(j, key, &in->place, &mine, e));
+        if (mine)
+            continue;
         if (!str_is(key, "binary_data_size")) {
             TRY(json_skip(j, NULL, e));
             continue;
@@ -157,6 +182,18 @@ static enum code end_json(struct request *r, struct input *in, struct tensor *ou
     return OK;
 }
 
+/* A copy: what the client writes meanwhile is not seen. */
+static enum code read_shared(struct request *r, const struct input *in, struct tensor *out,
+                             struct err *e) {
+    size_t n = (size_t)in->place.bytes;
+    void *bytes = n <= r->options->http.body_bytes ? arena_push_aligned(r->arena, n + 1, 64) : NULL;
+    if (!bytes)
+        return fail(e, TOO_LARGE, "input '%.*s': %zu bytes of shared memory are too many",
+                    STR(in->name), n);
+    TRY(region_read(r->server->regions, in->place.region, (uint64_t)in->place.offset, bytes, n, e));
+    return rawtensor_read(r->arena, (struct span){bytes, n}, in->name, out, e);
+}
+
 static enum code end_input(struct request *r, struct input *in, struct ask_tensor *out,
                            struct err *e) {
     struct notes *notes = r->notes;
@@ -166,6 +203,11 @@ static enum code end_input(struct request *r, struct input *in, struct ask_tenso
     TRY(rawtensor_check(r, in->name, in->dtype, e));
     *out =
         (struct ask_tensor){.name = in->name, .tensor = {.dtype = in->dtype, .shape = in->shape}};
+    if (in->place.region.n)
+        return in->has_data || in->sized
+                   ? fail(e, INVALID, "input '%.*s' is in shared memory and in the body",
+                          STR(in->name))
+                   : read_shared(r, in, &out->tensor, e);
     if (!in->sized)
         return in->has_data
                    ? end_json(r, in, &out->tensor, e)
@@ -240,10 +282,11 @@ static enum code take_output_parameters(struct json *j, struct wanted *out, stru
             TRY(json_i64(j, &out->classes, e));
             if (out->classes < 0)
                 return json_fail(j, e, "classification may not be negative");
-        } else if (str_starts(key, "shared_memory_")) {
-            return json_fail(j, e, "shared memory is not supported; the output comes in the body");
         } else {
-            TRY(json_skip(j, NULL, e));
+            bool mine;
+            TRY(take_place(j, key, &out->place, &mine, e));
+            if (!mine)
+                TRY(json_skip(j, NULL, e));
         }
     }
 }
@@ -449,6 +492,28 @@ static enum code put_binary(struct request *r, struct json_out *w, struct str na
     return add_blob(r, blobs, bytes, e);
 }
 
+static enum code put_shared(struct request *r, struct json_out *w, struct str name,
+                            const struct tensor *t, const struct place *p, struct err *e) {
+    struct span bytes = {t->data, tensor_bytes(t)};
+    if (t->dtype == DT_STRING)
+        TRY(rawtensor_strings(r, t, &bytes, e));
+    if (bytes.n > (size_t)p->bytes)
+        return fail(e, INVALID,
+                    "shared memory size specified with the request for output '%.*s' (%lld bytes) "
+                    "should be at least %zu bytes to hold the results",
+                    STR(name), (long long)p->bytes, bytes.n);
+    TRY(region_write(r->server->regions, p->region, (uint64_t)p->offset, bytes, e));
+    put_head(w, name, t);
+    json_put_key(w, "parameters");
+    json_put_object(w);
+    json_put_member_str(w, "shared_memory_region", p->region);
+    json_put_member_i64(w, "shared_memory_offset", p->offset);
+    json_put_member_i64(w, "shared_memory_byte_size", (int64_t)bytes.n);
+    json_put_object_end(w);
+    json_put_object_end(w);
+    return OK;
+}
+
 static enum code put_json(struct request *r, struct json_out *w, struct str name, struct tensor *t,
                           struct err *e) {
     put_head(w, name, t);
@@ -469,6 +534,8 @@ static enum code put_output(struct request *r, struct json_out *w, const struct 
                     STR(out->name), dtype_name(out->tensor.dtype));
     if (want && want->classes)
         TRY(rawtensor_classify(r->arena, &out->tensor, want->classes, e));
+    if (want && want->place.region.n)
+        return put_shared(r, w, out->name, &out->tensor, &want->place, e);
     return binary ? put_binary(r, w, out->name, &out->tensor, blobs, e)
                   : put_json(r, w, out->name, &out->tensor, e);
 }

@@ -25,6 +25,7 @@ enum {                      /* facts */
        ROUTE_IMAGE = 1 << 3,  /* the body may be an image: decoded aside whatever its length */
        ROUTE_ADMIN = 1 << 4,  /* on the admin listener only; needs the scope admin */
        ROUTE_INSIDE = 1 << 5, /* about the server's inside: a key needs the scope read */
+       ROUTE_BODY = 1 << 6,   /* a page that takes bodies as long as a model's */
        ROUTE_GRPC = 1 << 8,   /* a gRPC method: r->body is its message, the answer becomes one */
        ROUTE_BIDI = 1 << 9,   /* one that streams: each message is a request (bidi.h) */
 };

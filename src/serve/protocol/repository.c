@@ -4,14 +4,18 @@
  *
  * 1. Load and unload answer when they are done (Triton: unload before the drain ends). They run on
  * the host's loading thread; the loop goes on.
- * 2. A load that carries a configuration or files is refused: versions come from the store only.
+ * 2. A load may bring a file, which becomes the model's next version, and a configuration, of which
+ * max_batch_size counts; both stay, as everything in the store does.
  * 3. Trace and log settings can be read; setting them to what they are is accepted, a change is
  * refused. */
 #include "serve/protocol/protocol.h"
 
+#include "base/base64.h"
+#include "host/policy.h"
 #include "serve/answer.h"
+#include "serve/arrival.h"
+#include "serve/in.h"
 #include "serve/protocol/datatype.h"
-#include "serve/server.h"
 
 /* --- index --- */
 
@@ -79,8 +83,35 @@ static enum code index_page(struct request *r, struct err *e) {
 
 /* --- load and unload --- */
 
-/* parameters: {"config": ..., "file:1/model.onnx": ..., "unload_dependents": ...} */
-static enum code check_parameters(struct json *j, struct err *e) {
+struct arriving {      /* a load that brings something */
+    struct str config; /* JSON text */
+    struct arrival arrival;
+    bool file;
+    int64_t batch; /* the config's max_batch_size; -1: not given */
+};
+
+static enum code take_file(struct request *r, struct json *j, struct str path, struct arriving *in,
+                           struct err *e) {
+    struct str text;
+    if (in->file)
+        return json_fail(j, e,
+                         "one file is taken: a model with files beside it is added with "
+                         "`slipway add`");
+    TRY(json_string(j, &text, e));
+    struct buf *b = answer_buf(r, text.n / 4 * 3 + 3, e);
+    if (!b)
+        return e->code;
+    TRY(base64_take(text, b, e));
+    in->file = true;
+    in->arrival.bytes = (struct span){(const uint8_t *)b->p, b->n};
+    in->arrival.origin = str_sub(path, 5, path.n); /* behind "file:" */
+    in->arrival.model = r->model;
+    return OK;
+}
+
+/* parameters: {"config": "...", "file:1/model.onnx": "...", "unload_dependents": ...} */
+static enum code take_parameters(struct request *r, struct json *j, struct arriving *in,
+                                 struct err *e) {
     struct str key;
     bool more;
     TRY(json_enter_object(j, e));
@@ -88,17 +119,16 @@ static enum code check_parameters(struct json *j, struct err *e) {
         TRY(json_next_key(j, &key, &more, e));
         if (!more)
             return OK;
-        if (str_is(key, "config") || str_starts(key, "file:"))
-            return fail(
-                e, UNSUPPORTED,
-                "parameter '%.*s' is not supported: a model comes from the store; add a version "
-                "with `slipway add` and load it",
-                STR(key));
-        TRY(json_skip(j, NULL, e));
+        if (str_is(key, "config"))
+            TRY(json_string(j, &in->config, e));
+        else if (str_starts(key, "file:"))
+            TRY(take_file(r, j, key, in, e));
+        else
+            TRY(json_skip(j, NULL, e));
     }
 }
 
-static enum code check_body(struct request *r, struct err *e) {
+static enum code take_body(struct request *r, struct arriving *in, struct err *e) {
     struct json j;
     struct str key;
     bool more;
@@ -111,9 +141,39 @@ static enum code check_body(struct request *r, struct err *e) {
         if (!more)
             return json_end(&j, e);
         if (str_is(key, "parameters") && json_peek(&j) == JSON_OBJECT)
-            TRY(check_parameters(&j, e));
+            TRY(take_parameters(r, &j, in, e));
         else
             TRY(json_skip(&j, NULL, e));
+    }
+}
+
+/* Of a config's members what decides here: name (must fit) and max_batch_size. The rest says what
+ * the model's file says itself, or how to spread it over devices. */
+static enum code take_config(struct request *r, struct arriving *in, struct err *e) {
+    struct json j;
+    struct str key, name;
+    bool more;
+    in->batch = -1;
+    if (in->config.n == 0)
+        return OK;
+    json_init(&j, in->config, r->arena);
+    TRY(json_enter_object(&j, e));
+    for (;;) {
+        TRY(json_next_key(&j, &key, &more, e));
+        if (!more)
+            return json_end(&j, e);
+        if (str_is(key, "name")) {
+            TRY(json_string(&j, &name, e));
+            if (name.n && !str_eq(name, r->model))
+                return json_fail(&j, e, "the config is of model '%.*s', not '%.*s'", STR(name),
+                                 STR(r->model));
+        } else if (str_is(key, "max_batch_size")) {
+            TRY(json_i64(&j, &in->batch, e));
+            if (in->batch < 0)
+                return json_fail(&j, e, "max_batch_size may not be negative");
+        } else {
+            TRY(json_skip(&j, NULL, e));
+        }
     }
 }
 
@@ -132,15 +192,63 @@ static void changed(void *ctx, enum code code, const struct err *e) {
     request_resume(r);
 }
 
+/* max_batch_size becomes the model's policy (host/policy.h), which other members keep. */
+static enum code keep_batch(struct request *r, int64_t batch, struct err *e) {
+    struct store_setting *all;
+    struct policy p;
+    struct buf text;
+    size_t n;
+    policy_default(&p);
+    TRY(store_settings(r->server->store, r->model, r->arena, &all, &n, e));
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(all[i].name, POLICY_SETTING))
+            TRY(policy_parse(all[i].value, &p, e));
+    p.batch = batch ? (uint64_t)batch : 1; /* 0: the model does not batch */
+    buf_init(&text, 4096);
+    policy_write(&p, &text);
+    enum code code = buf_check(&text, "policy", e);
+    if (code == OK)
+        code = store_setting_put(r->server->store, r->model, POLICY_SETTING, buf_str(&text), e);
+    buf_deinit(&text);
+    return code;
+}
+
+/* On a side thread: what the load brings, then the load. */
+static void load_aside(struct side_job *job) {
+    struct request *r = (struct request *)(void *)((char *)job - offsetof(struct request, side));
+    struct arriving *in = r->notes;
+    struct err e;
+    enum code code = OK;
+    if (in->file)
+        code = arrival_add(r->server->store, &in->arrival, r->arena, &e);
+    if (code == OK && in->batch >= 0)
+        code = keep_batch(r, in->batch, &e);
+    if (code == OK)
+        host_load(r->host, r->model, in->arrival.version, changed, r);
+    else
+        changed(r, code, &e);
+}
+
 static enum code load(struct request *r, struct err *e) {
-    TRY(check_body(r, e));
+    struct arriving *in = ARENA_NEW(r->arena, struct arriving);
+    if (!in)
+        return arena_fail(r->arena, sizeof *in, "request", e);
+    r->notes = in;
+    TRY(take_body(r, in, e));
+    TRY(take_config(r, in, e));
     request_wait(r);
-    host_load(r->host, r->model, 0, changed, r);
+    if (in->batch < 0 && !in->file) {
+        host_load(r->host, r->model, 0, changed, r);
+        return OK;
+    }
+    r->side.fn = load_aside;
+    side_post(r->server->side, &r->side);
     return OK;
 }
 
 static enum code unload(struct request *r, struct err *e) {
-    TRY(check_body(r, e));
+    struct arriving ignored = {0};
+    TRY(take_body(r, &ignored, e));
     request_wait(r);
     host_unload(r->host, r->model, changed, r);
     return OK;
@@ -332,21 +440,9 @@ static enum code logging(struct request *r, struct err *e) {
     return settings(r, LIT(LOG_SETTINGS), e);
 }
 
-static enum code no_regions(struct request *r, struct err *e) {
-    (void)e;
-    answer_type(r, 200, ANSWER_JSON);
-    answer_span(r, (struct span){(const uint8_t *)"[]", 2});
-    return OK;
-}
-
-static enum code no_shared_memory(struct request *r, struct err *e) {
-    (void)r;
-    return fail(e, UNSUPPORTED, "shared memory is not supported; send tensors in the body");
-}
-
 static const struct route routes[] = {
     {ROUTE_GET | ROUTE_POST, "/v2/repository/index", 0, index_page},
-    {ROUTE_POST, "/v2/repository/models/{model}/load", ROUTE_CONTROL, load},
+    {ROUTE_POST, "/v2/repository/models/{model}/load", ROUTE_CONTROL | ROUTE_BODY, load},
     {ROUTE_POST, "/v2/repository/models/{model}/unload", ROUTE_CONTROL, unload},
     {ROUTE_POST, "/v2/repository/{label}/index", 0, no_repository},
     {ROUTE_POST, "/v2/repository/{label}/models/{model}/load", 0, no_repository},
@@ -359,12 +455,6 @@ static const struct route routes[] = {
     {ROUTE_GET | ROUTE_POST, "/v2/trace/setting", 0, trace},
     {ROUTE_GET | ROUTE_POST, "/v2/models/{model}/trace/setting", 0, trace},
     {ROUTE_GET | ROUTE_POST, "/v2/logging", 0, logging},
-    {ROUTE_GET, "/v2/systemsharedmemory/status", 0, no_regions},
-    {ROUTE_GET, "/v2/cudasharedmemory/status", 0, no_regions},
-    {ROUTE_POST, "/v2/systemsharedmemory/region/{label}/register", 0, no_shared_memory},
-    {ROUTE_POST, "/v2/cudasharedmemory/region/{label}/register", 0, no_shared_memory},
-    {ROUTE_POST, "/v2/systemsharedmemory/unregister", 0, no_regions},
-    {ROUTE_POST, "/v2/cudasharedmemory/unregister", 0, no_regions},
 };
 
 const struct protocol protocol_repository = {

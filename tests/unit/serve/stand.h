@@ -4,6 +4,7 @@
 #pragma once
 
 #include "host/in.h"
+#include "serve/in.h"
 #include "serve/request.h"
 #include "serve/server.h"
 
@@ -16,6 +17,7 @@ struct stand {
     struct route_alias alias;
     struct http_exchange x;
     struct server_options options;
+    struct server server; /* of it the regions only */
     struct request r;
     struct err e;
 };
@@ -60,6 +62,8 @@ static inline void stand_open(struct stand *s, struct live_io *inputs, size_t n_
     s->host.n_models = 1;
     server_options_default(&s->options);
     s->options.image_pixels = 1 << 20;
+    if (regions_open(&s->server.regions, &s->e) != OK)
+        abort();
     arena_init(&s->x.arena, (size_t)64 << 20);
 }
 
@@ -71,6 +75,7 @@ static inline struct request *stand_ask(struct stand *s, const void *body, size_
     s->r = (struct request){.x = &s->x,
                             .arena = &s->x.arena,
                             .host = &s->host,
+                            .server = &s->server,
                             .options = &s->options,
                             .model = LIT("m")};
     s->r.body = (struct span){body, n};
@@ -121,6 +126,7 @@ static inline const char *stand_answer_header(struct stand *s, const char *name)
 
 static inline void stand_close(struct stand *s) {
     arena_deinit(&s->x.arena);
+    regions_close(s->server.regions);
     pthread_rwlock_destroy(&s->host.routes_lock);
 }
 
