@@ -83,7 +83,8 @@ def test_documents(server):
     assert (
         "http://" not in page.text.replace("http://www.w3.org", "") and "https://" not in page.text
     )  # nothing from elsewhere
-    assert requests.get(server.url + "/", allow_redirects=False).headers["location"] == "/docs"
+    page = requests.get(server.url + "/", allow_redirects=False, headers={"Accept": "text/html"})
+    assert page.headers["location"] == "/docs" and requests.get(server.url).json()["status"] == "alive"
     api = server.get("/openapi.json").json()
     assert api["openapi"] == "3.1.0" and "/v2/models/{model}/infer" in api["paths"]
     schema = api["paths"]["/predict/pair"]["post"]["requestBody"]["content"]["application/json"]["schema"]

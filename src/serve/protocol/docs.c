@@ -18,8 +18,18 @@ static enum code page(struct request *r, struct err *e) {
     return OK;
 }
 
+/* A browser is shown around; KServe's V1 client asks here whether the server lives. */
 static enum code home(struct request *r, struct err *e) {
-    (void)e;
+    struct str accept = http_header_get(&r->x->request, "accept");
+    struct answer_json j;
+    if (!accept.n || !memmem(accept.p, accept.n, "text/html", 9)) {
+        TRY(answer_json(r, &j, e));
+        json_put_object(&j.w);
+        json_put_member_text(&j.w, "status", "alive");
+        json_put_member_text(&j.w, "docs", "/docs");
+        json_put_object_end(&j.w);
+        return answer_json_end(r, &j, e);
+    }
     answer_type(r, 307, LIT("text/plain"));
     answer_header(r, "Location", LIT("/docs"));
     return OK;
