@@ -18,7 +18,7 @@ static const struct form forms[] = {
 };
 
 static bool holds(struct str text, const char *what) {
-    return memmem(text.p, text.n, what, strlen(what)) != NULL;
+    return text.p && memmem(text.p, text.n, what, strlen(what)) != NULL;
 }
 
 enum toolcall_family toolcall_family_of(struct str t) {

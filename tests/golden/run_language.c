@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forward pass behind a pipe, for the golden tests and the benchmark: loads one language model,
+ * then obeys lines of stdin.
+ *
+ *   logits FILE ID...        one step; FILE gets the logits of all rows, (rows, vocab) f32; "ok"
+ *   greedy N ID...           "ID:GAP ..." N times the best token, and how far the second is behind
+ *   embed FILE ID... , ID... texts; FILE gets (texts, width) f32; "ok"
+ *   bench                    "prefill_tps decode_tps decode_8_tps decode_16_tps", best of 4
+ *
+ * Usage: run_language MODEL [--threads N] [--kv f16|bf16|q8_0|f32] [--rows N]. A failure is one
+ * line "error CODE text". */
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "format/format.h"
+#include "llm/forward.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IDS_MAX = 8192, LINE_ROOM = 16 * IDS_MAX, SEQUENCES = 64 };
+
+struct driver {
+    struct import import;
+    struct forward *forward;
+    struct forward_row rows[IDS_MAX];
+    size_t n;
+    char *rest; /* of the line */
+};
+
+static int number(const char *text) { return text ? (int)strtol(text, NULL, 10) : 0; }
+
+/* The line's next word; NULL at its end. */
+static char *next_word(struct driver *d) { return strtok_r(NULL, " \n", &d->rest); }
+
+/* Ids into rows; a comma begins the next sequence. */
+static void read_ids(struct driver *d) {
+    int32_t position = 0, sequence = 0;
+    d->n = 0;
+    for (char *word; d->n < IDS_MAX && (word = next_word(d));) {
+        if (*word == ',') {
+            position = 0, sequence++;
+            continue;
+        }
+        d->rows[d->n++] = (struct forward_row){number(word), position++, sequence, false};
+    }
+}
+
+/* The rows in chunks of a step; *logits are those of the last chunk. */
+static enum code run_rows(struct driver *d, const float **logits, struct err *e) {
+    size_t most = forward_max_rows(d->forward);
+    kv_release(forward_kv(d->forward), 0);
+    TRY(kv_reserve(forward_kv(d->forward), 0, d->n, e));
+    for (size_t at = 0; at < d->n; at += most) {
+        size_t n = d->n - at < most ? d->n - at : most;
+        TRY(forward_step(d->forward, d->rows + at, n, logits, e));
+    }
+    return OK;
+}
+
+static enum code save(const char *path, const float *x, size_t n, struct err *e) {
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(x, sizeof *x, n, f) != n) {
+        if (f)
+            fclose(f);
+        return fail(e, IO, "%s", path);
+    }
+    fclose(f);
+    puts("ok");
+    return OK;
+}
+
+static enum code do_logits(struct driver *d, struct err *e) {
+    char *path = next_word(d);
+    const float *logits = NULL;
+    read_ids(d);
+    for (size_t i = 0; i < d->n; i++)
+        d->rows[i].want = true;
+    TRY(run_rows(d, &logits, e));
+    return save(path, logits, d->n * forward_vocab(d->forward), e);
+}
+
+static enum code do_embed(struct driver *d, struct err *e) {
+    char *path = next_word(d);
+    read_ids(d);
+    size_t texts = d->n ? (size_t)d->rows[d->n - 1].sequence + 1 : 0;
+    float *out = calloc(texts, forward_width(d->forward) * sizeof *out);
+    enum code code =
+        out ? forward_embed(d->forward, d->rows, d->n, out, e) : fail(e, NOMEM, "embeddings");
+    if (code == OK)
+        code = save(path, out, texts * forward_width(d->forward), e);
+    free(out);
+    return code;
+}
+
+static int32_t best_of(const float *logits, size_t n, float *gap) {
+    size_t best = 0;
+    float second = -__builtin_inff();
+    for (size_t i = 1; i < n; i++)
+        best = logits[i] > logits[best] ? i : best;
+    for (size_t i = 0; i < n; i++)
+        second = i != best && logits[i] > second ? logits[i] : second;
+    *gap = logits[best] - second;
+    return (int32_t)best;
+}
+
+static enum code do_greedy(struct driver *d, struct err *e) {
+    int count = number(next_word(d));
+    const float *logits = NULL;
+    float gap;
+    read_ids(d);
+    d->rows[d->n - 1].want = true;
+    TRY(run_rows(d, &logits, e));
+    int32_t position = (int32_t)d->n;
+    for (int i = 0; i < count; i++, position++) {
+        int32_t token = best_of(logits, forward_vocab(d->forward), &gap);
+        printf("%d:%.5f ", token, (double)gap);
+        struct forward_row row = {token, position, 0, true};
+        TRY(kv_reserve(forward_kv(d->forward), 0, (size_t)position + 1, e));
+        TRY(forward_step(d->forward, &row, 1, &logits, e));
+    }
+    putchar('\n');
+    return OK;
+}
+
+/* --- bench: as shared/peers/time_llama.py times llama.cpp --- */
+
+static enum code prefill(struct driver *d, size_t n, double *per_second, struct err *e) {
+    const float *logits;
+    d->n = n;
+    for (size_t i = 0; i < n; i++)
+        d->rows[i] = (struct forward_row){100, (int32_t)i, 0, i + 1 == n};
+    uint64_t start = clock_ns();
+    TRY(run_rows(d, &logits, e));
+    *per_second = (double)n * 1e9 / (double)(clock_ns() - start);
+    return OK;
+}
+
+static enum code decode(struct driver *d, int steps, int width, double *per_second, struct err *e) {
+    const float *logits;
+    uint64_t start = 0;
+    for (int s = 0; s < width; s++) {
+        kv_release(forward_kv(d->forward), s);
+        TRY(kv_reserve(forward_kv(d->forward), s, (size_t)steps + 1, e));
+    }
+    for (int i = 0; i <= steps; i++) {
+        start = i == 1 ? clock_ns() : start;
+        for (int s = 0; s < width; s++)
+            d->rows[s] = (struct forward_row){100 + i, i, s, true};
+        TRY(forward_step(d->forward, d->rows, (size_t)width, &logits, e));
+    }
+    *per_second = (double)steps * width * 1e9 / (double)(clock_ns() - start);
+    for (int s = 0; s < width; s++)
+        kv_release(forward_kv(d->forward), s);
+    return OK;
+}
+
+static enum code do_bench(struct driver *d, struct err *e) {
+    static const int widths[] = {1, 8, 16};
+    double best[4] = {0}, now = 0;
+    for (int round = 0; round < 4; round++) {
+        TRY(prefill(d, 512, &now, e));
+        best[0] = now > best[0] ? now : best[0];
+        for (int i = 0; i < 3; i++) {
+            TRY(decode(d, i ? 32 : 64, widths[i], &now, e));
+            best[i + 1] = now > best[i + 1] ? now : best[i + 1];
+        }
+    }
+    printf("%.1f %.1f %.1f %.1f\n", best[0], best[1], best[2], best[3]);
+    return OK;
+}
+
+static enum code obey(struct driver *d, char *line, struct err *e) {
+    static const struct {
+        const char *name;
+        enum code (*run)(struct driver *d, struct err *e);
+    } commands[] = {
+        {"logits", do_logits}, {"greedy", do_greedy}, {"embed", do_embed}, {"bench", do_bench}};
+    const char *name = strtok_r(line, " \n", &d->rest);
+    for (size_t i = 0; name && i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(d, e);
+    return fail(e, USAGE, "no such command");
+}
+
+static enum code open_model(struct driver *d, int argc, char **argv, struct err *e) {
+    struct forward_options o = {.max_sequences = SEQUENCES, .context = 4096};
+    struct llm_facts facts;
+    for (int i = 2; i + 1 < argc; i += 2)
+        if (strcmp(argv[i], "--threads") == 0)
+            o.threads = number(argv[i + 1]);
+        else if (strcmp(argv[i], "--rows") == 0)
+            o.max_rows = (size_t)number(argv[i + 1]);
+        else if (strcmp(argv[i], "--kv") != 0 || !dtype_from_name(str_of(argv[i + 1]), &o.kv_dtype))
+            return fail(e, USAGE, "flag '%s %s'", argv[i], argv[i + 1]);
+    TRY(cpu_setup(e));
+    TRY(import_open(argv[1], &(struct format_limits){0}, &d->import, e));
+    TRY(forward_check(d->import.model, e));
+    TRY(llm_facts_read(d->import.model, &facts, e));
+    return forward_open(d->import.model, &facts, &o, &d->forward, e);
+}
+
+int main(int argc, char **argv) {
+    static struct driver d;
+    static char line[LINE_ROOM];
+    struct err e;
+    if (argc < 2 || open_model(&d, argc, argv, &e) != OK) {
+        printf("error %s %s\n", argc < 2 ? "USAGE" : err_name(e.code), argc < 2 ? "" : e.text);
+        return 1;
+    }
+    puts("ready");
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        if (obey(&d, line, &e) != OK)
+            printf("error %s %s\n", err_name(e.code), e.text);
+        fflush(stdout);
+    }
+    forward_close(d.forward);
+    import_close(&d.import);
+    return 0;
+}
