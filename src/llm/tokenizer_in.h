@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kinds of tokenizers share with tokenizer.c, and are: one file each, one row in its
+ * table. */
+#pragma once
+
+#include "llm/pretokenize.h"
+#include "llm/tokenizer.h"
+#include "llm/vocabulary.h"
+
+struct token_out { /* room for every token the text can give: see tokenizer_encode */
+    int32_t *ids;
+    size_t n, room;
+    struct arena *scratch; /* reset by whoever uses it */
+};
+
+struct tokenizer_kind {
+    const char *name; /* of the fact tok.kind */
+    /* Decodes t->v.texts, makes tables in t->arena. MAY */
+    enum code (*open)(struct tokenizer *t, const struct model *m, struct err *e);
+    /* Appends the tokens of text, which holds no special one. first: nothing, or a special token,
+     * is before it. MUST */
+    enum code (*encode)(const struct tokenizer *t, struct str text, bool first,
+                        struct token_out *out, struct err *e);
+    bool adds_bos;        /* where the model does not say */
+    bool adds_separators; /* [CLS] text [SEP] */
+};
+
+struct pair_slot { /* of the hash of merges; rank + 1, 0: free */
+    uint64_t key;
+    uint32_t rank;
+    int32_t id;
+};
+
+struct tokenizer {
+    struct arena arena;
+    const struct tokenizer_kind *kind;
+    struct vocabulary v;
+    int32_t bos, eos, unknown, cls, sep;
+    bool add_bos, add_eos, prefix_space, drop_space; /* drop_space: the first of a decoded text */
+    uint8_t *ends;                                   /* (n) */
+
+    struct map specials;       /* spelling -> id + 1; control and user-defined tokens */
+    uint64_t special_first[4]; /* bit per first byte */
+    uint16_t *special_lengths; /* longest first */
+    size_t n_special_lengths;
+
+    enum pretoken_kind pretoken; /* byte-level BPE */
+    bool takes_words;
+    struct pair_slot *pairs; /* (n_pairs) a power of two; NULL: none */
+    size_t n_pairs;
+    bool lowercase;      /* WordPiece */
+    float unknown_score; /* unigram */
+};
+
+void token_put(struct token_out *out, int32_t id); /* drops TOKEN_NONE, and what has no room */
+/* Bytes of text as byte tokens, or the unknown token where there are none. */
+void token_put_bytes(const struct tokenizer *t, struct str text, struct token_out *out);
+bool tokenizer_fact_bool(const struct model *m, const char *name, bool otherwise);
+
+/* pairs.c: the list of merges, by pairs of tokens. */
+MUST_USE enum code pairs_read(struct tokenizer *t, const struct model *m, struct err *e);
+bool pairs_find(const struct tokenizer *t, int32_t left, int32_t right, uint32_t *rank,
+                int32_t *id);
+
+extern const struct tokenizer_kind tokenizer_bpe, tokenizer_spm, tokenizer_unigram,
+    tokenizer_wordpiece;

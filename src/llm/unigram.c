@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SentencePiece's unigram model (T5, XLM-R and the embedding models after it; Kudo 2018): of all
+ * ways to cover the text with tokens, the one with the highest sum of scores, found from left to
+ * right (Viterbi). A character no token covers costs the lowest score less 10 and becomes its bytes
+ * or the unknown token; unknown characters in a row are one.
+ *
+ * Spaces are U+2581; runs of them count as one where the model says so. Models with a table of
+ * character mappings (precompiled_charsmap) are refused: without it the ids would differ. */
+#include "llm/tokenizer_in.h"
+#include "llm/unicode.h"
+
+#define BLANK "\xe2\x96\x81"
+
+enum { PENALTY = 10 };
+
+static enum code open_unigram(struct tokenizer *t, const struct model *m, struct err *e) {
+    const struct attr *map = model_fact(m, "tok.charsmap");
+    float lowest = 0;
+    if (map && map->kind == ATTR_INTS && map->n)
+        return fail(e, UNSUPPORTED, "the tokenizer's precompiled_charsmap");
+    if (!t->v.scores)
+        return fail(e, FORMAT, "a unigram tokenizer without scores");
+    for (size_t i = 0; i < t->v.n; i++) {
+        struct str name = t->v.names[i];
+        size_t n = 0;
+        if (t->v.scores[i] < lowest)
+            lowest = t->v.scores[i];
+        if (t->v.kinds[i] == TOKEN_BYTE)
+            continue;
+        char *text = arena_push(&t->arena, name.n);
+        if (!text)
+            return arena_fail(&t->arena, name.n, "vocabulary", e);
+        for (size_t at = 0; at < name.n; n++) {
+            bool blank = str_starts(str_sub(name, at, name.n), BLANK);
+            text[n] = blank ? ' ' : name.p[at];
+            at += blank ? 3 : 1;
+        }
+        t->v.texts[i] = (struct str){text, n};
+    }
+    t->unknown_score = lowest - PENALTY;
+    t->prefix_space = tokenizer_fact_bool(m, "tok.add_prefix_space", true);
+    t->drop_space = t->prefix_space;
+    return OK;
+}
+
+struct best { /* way to a position of the text */
+    double score;
+    uint32_t from;
+    int32_t id; /* TOKEN_NONE: an unknown character */
+};
+
+static enum code escape(const struct tokenizer *t, struct str text, bool first, struct arena *a,
+                        struct str *out, struct err *e) {
+    char *p = arena_push(a, 3 * (text.n + 1));
+    size_t n = 0;
+    if (!p)
+        return arena_fail(a, 3 * (text.n + 1), "text", e);
+    if (first && t->prefix_space) {
+        memcpy(p, BLANK, 3);
+        n = 3;
+    }
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] != ' ') {
+            p[n++] = text.p[i];
+            continue;
+        }
+        memcpy(p + n, BLANK, 3);
+        n += 3;
+    }
+    *out = (struct str){p, n};
+    return OK;
+}
+
+static void improve(struct best *best, double score, size_t from, int32_t id) {
+    if (best->from == UINT32_MAX || score > best->score)
+        *best = (struct best){score, (uint32_t)from, id};
+}
+
+static bool is_boundary(struct str text, size_t at) {
+    return at == text.n || ((uint8_t)text.p[at] & 0xc0) != 0x80;
+}
+
+static void search(const struct tokenizer *t, struct str text, struct best *best) {
+    best[0] = (struct best){0, 0, TOKEN_NONE};
+    for (size_t at = 1; at <= text.n; at++)
+        best[at].from = UINT32_MAX;
+    for (size_t at = 0; at < text.n; at++) {
+        uint32_t c;
+        if (best[at].from == UINT32_MAX)
+            continue;
+        size_t one = unicode_next(text, at, &c);
+        for (size_t n = 1; n <= t->v.longest && at + n <= text.n; n++) {
+            if (!is_boundary(text, at + n))
+                continue;
+            int32_t id = vocabulary_find(&t->v, str_sub(text, at, at + n));
+            if (id >= 0 && t->v.kinds[id] == TOKEN_NORMAL)
+                improve(&best[at + n], best[at].score + (double)t->v.scores[id], at, id);
+        }
+        improve(&best[at + one], best[at].score + (double)t->unknown_score, at, TOKEN_NONE);
+    }
+}
+
+/* The way is known backwards, each position naming where its token began; turned round, each names
+ * where its token ends. */
+static void turn(struct best *best, uint32_t end) {
+    struct best here = best[end];
+    while (end > 0) {
+        struct best before = best[here.from];
+        best[here.from] = (struct best){0, end, here.id};
+        end = here.from;
+        here = before;
+    }
+}
+
+static void put_way(const struct tokenizer *t, struct str text, struct best *best,
+                    struct token_out *out) {
+    bool unknown = false;
+    turn(best, (uint32_t)text.n);
+    for (uint32_t at = 0; at < text.n; at = best[at].from) {
+        if (best[at].id >= 0)
+            token_put(out, best[at].id);
+        else if (t->v.bytes[0] >= 0 || !unknown)
+            token_put_bytes(t, str_sub(text, at, best[at].from), out);
+        unknown = best[at].id < 0;
+    }
+}
+
+static enum code encode_unigram(const struct tokenizer *t, struct str text, bool first,
+                                struct token_out *out, struct err *e) {
+    struct str escaped = {0};
+    struct arena_mark mark = arena_mark(out->scratch);
+    enum code code = escape(t, text, first, out->scratch, &escaped, e);
+    struct best *best = NULL;
+    if (code == OK && escaped.n >= UINT32_MAX)
+        code = fail(e, LIMIT, "a text of %zu bytes is too long", text.n);
+    if (code == OK && !(best = ARENA_ARRAY(out->scratch, escaped.n + 1, struct best)))
+        code = arena_fail(out->scratch, escaped.n * sizeof *best, "tokens", e);
+    if (code == OK) {
+        search(t, escaped, best);
+        put_way(t, escaped, best, out);
+    }
+    arena_reset(out->scratch, mark);
+    return code;
+}
+
+const struct tokenizer_kind tokenizer_unigram = {
+    .name = "unigram",
+    .open = open_unigram,
+    .encode = encode_unigram,
+};

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes what the tokenizers need of the Unicode Character Database, as Python knows it: gen-unicode.py OUTPUT
+Ranges of general categories, simple lower-case mappings, canonical decompositions."""
+import sys
+import unicodedata
+
+CLASSES = {"Lu": "LU", "Ll": "LL", "Lt": "LT", "Lm": "LM", "Lo": "LO", "Mn": "MN", "Mc": "MC", "Me": "MC",
+           "Nd": "N", "Nl": "N", "No": "N", "Cc": "CONTROL", "Cf": "CONTROL", "Co": "CONTROL"}
+SPACES = {*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
+
+
+def class_of(c):
+    if c in SPACES:
+        return "SPACE"
+    category = unicodedata.category(chr(c))
+    if category in CLASSES:
+        return CLASSES[category]
+    return {"P": "P", "S": "S"}.get(category[0], "NONE")
+
+
+def main(target):
+    ranges, lower, bare = [], [], []
+    for c in range(0x110000):
+        kind = class_of(c)
+        if not ranges or ranges[-1][1] != kind:
+            ranges.append((c, kind))
+        text = chr(c)
+        if len(text.lower()) == 1 and text.lower() != text:
+            lower.append((c, ord(text.lower())))
+        parts = unicodedata.normalize("NFD", text)
+        if parts != text and not 0xAC00 <= c < 0xD7A4:  # Hangul is arithmetic
+            bare.append((c, [ord(p) for p in parts]))
+    with open(target, "w") as out:
+        out.write("/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by tools/gen-unicode.py. */\n#pragma once\n#include \"llm/unicode.h\"\n")
+        out.write("static const struct { uint32_t first; uint8_t kind; } unicode_ranges[] = {\n")
+        out.writelines(f"{{{c},UNICODE_{kind}}},\n" for c, kind in ranges)
+        out.write("};\nstatic const struct { uint32_t from, to; } unicode_lowers[] = {\n")
+        out.writelines(f"{{{a},{b}}},\n" for a, b in lower)
+        out.write("};\nstatic const struct { uint32_t from; uint32_t to[4]; } unicode_parts[] = {\n")
+        out.writelines("{%d,{%s}},\n" % (a, ",".join(map(str, b))) for a, b in bare)
+        out.write("};\n")
+
+
+main(sys.argv[1])
