@@ -22,6 +22,7 @@ struct bidi {
     void (*poll)(struct bidi *b);
     struct bidi *next_polled, *prev_polled;
     int told;          /* poll's own */
+    struct str about;  /* poll's own */
     uint64_t began_ns; /* of the message */
     bool *ended;       /* of the call that is beginning messages; NULL: none is */
     bool begun, active, half_closed, full, over;

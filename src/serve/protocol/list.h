@@ -15,6 +15,8 @@ PROTOCOL(torchserve)     /* /predictions/M: TorchServe's inference API */
 PROTOCOL(torchmodels)    /* /models: TorchServe's management API */
 PROTOCOL(mlflow)         /* /invocations /version /health: MLflow scoring, SageMaker, Vertex */
 PROTOCOL(admin)          /* /admin, on its own listener: splits, policies, aliases, keys, history */
+PROTOCOL(grpc_health)     /* /grpc.health.v1.Health */
+PROTOCOL(grpc_reflection) /* /grpc.reflection.v1, v1alpha */
 PROTOCOL(health)         /* /healthz /livez /readyz /ping */
 PROTOCOL(metrics)        /* /metrics */
 PROTOCOL(openapi)        /* /openapi.json */
