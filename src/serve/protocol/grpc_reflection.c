@@ -13,7 +13,7 @@ struct schema_file {
     const char *const *symbols, *const *services, *const *imports; /* each ends with NULL */
 };
 
-#include "schema.h"
+#include "schema.inc"
 
 enum { FILES = sizeof schema_files / sizeof *schema_files, GRPC_NOT_FOUND = 5 };
 enum { /* fields of ServerReflectionRequest; of the response */
