@@ -154,6 +154,8 @@ void ask_finish(struct live *l, struct ask *a, enum code code) {
         atomic_fetch_add_explicit(&l->success_ns, clock_ns() - a->queued_ns, memory_order_relaxed);
     if (a->shadow)
         shadow_answer(a);
+    if (a->capture)
+        capture_answer(a);
     a->done(a);
 }
 

@@ -47,6 +47,10 @@ static void take_policy(struct live *l, const struct policy *p) {
     atomic_store_explicit(&l->queue_limit, (size_t)p->queue, memory_order_relaxed);
     atomic_store_explicit(&l->batch_limit, (size_t)p->batch, memory_order_relaxed);
     atomic_store_explicit(&l->weight, p->weight, memory_order_relaxed);
+    atomic_store_explicit(&l->keep_bytes, p->keep_bytes, memory_order_relaxed);
+    atomic_store_explicit(&l->keep_days, p->keep_days, memory_order_relaxed);
+    atomic_store_explicit(&l->capture_share, (uint32_t)(p->capture * 1e6 + 0.5),
+                          memory_order_relaxed);
     l->pinned = p->pin;
 }
 

@@ -46,6 +46,8 @@ static void set_defaults(struct host *h, const struct host_options *o) {
     pthread_cond_init(&h->queue_work, NULL);
     pthread_cond_init(&h->queue_express, NULL);
     pthread_cond_init(&h->queue_idle, NULL);
+    pthread_mutex_init(&h->captures.lock, NULL);
+    pthread_cond_init(&h->captures.work, NULL);
     thread_cond_init(&h->load_work);
 }
 
@@ -57,6 +59,8 @@ static enum code start_threads(struct host *h, struct err *e) {
         TRY(thread_start(&h->workers[h->n_workers], "slipway-run", worker_main, h, e));
     TRY(thread_start(&h->workers[h->n_workers], "slipway-express", worker_express, h, e));
     h->n_workers++;
+    TRY(thread_start(&h->captures.thread, "slipway-capture", capture_main, h, e));
+    h->captures.started = true;
     TRY(thread_start(&h->loader, "slipway-load", loader_main, h, e));
     h->loader_started = true;
     return OK;
@@ -115,6 +119,7 @@ void host_close(struct host *h) {
     pthread_mutex_unlock(&h->queue_lock);
     for (int i = 0; i < h->n_workers; i++)
         pthread_join(h->workers[i], NULL);
+    capture_stop(h);
     for (size_t i = 0; i < h->n_models; i++)
         route_model_free(h->models[i]);
     mem_free(h->models);
@@ -246,6 +251,7 @@ static enum code submit(struct host *h, struct ask *a, struct err *e) {
     TRY(bind_ask(l, a, e));
     if (a->split && a->split->shadow)
         shadow_begin(h, a);
+    capture_begin(h, l, a);
     if (a->priority == PRIORITY_NORMAL)
         a->priority = atomic_load_explicit(&l->priority, memory_order_relaxed);
     struct ask *shed = NULL;

@@ -93,8 +93,9 @@ struct ask {
     uint64_t queue_ns, compute_ns;
     size_t batch_rows; /* of the run it was part of */
     /* private to host: */
-    struct split *split;   /* reference until ask_end; not NULL: a split decided the version */
-    struct shadow *shadow; /* a copy is on its way to a second version */
+    struct split *split;     /* reference until ask_end; not NULL: a split decided the version */
+    struct shadow *shadow;   /* a copy is on its way to a second version */
+    struct capture *capture; /* it is kept for later */
     struct ask *next;
     double cost_ns; /* expected, when it was queued */
     uint64_t queued_ns;

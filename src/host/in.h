@@ -51,6 +51,8 @@ struct live {
     _Atomic int priority;
     _Atomic size_t queue_limit, batch_limit;
     bool pinned;
+    _Atomic uint32_t capture_share, capture_turn; /* share: of a million */
+    _Atomic uint64_t keep_bytes, keep_days;
     _Atomic uint64_t touched_ns; /* last run, or load */
     size_t bytes;                /* mapped and packed, once loaded; loader only */
     uint64_t loaded_ns;          /* when; loader only */
@@ -137,6 +139,15 @@ struct host {
     void *on_change_ctx;
     _Atomic bool ready;
 
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t work;
+        struct capture *first;
+        _Atomic size_t n; /* under way */
+        bool stopping, started;
+        pthread_t thread;
+    } captures;
+
     pthread_t loader;
     pthread_t *workers; /* (n_workers): one per core, and the express one */
     int n_workers;
@@ -166,6 +177,15 @@ bool split_shadows(struct split *s, const struct live *primary); /* this ask is 
 /* shadow.c */
 void shadow_begin(struct host *h, struct ask *a); /* a is bound, not yet queued */
 void shadow_answer(struct ask *a);                /* a is answered, not yet told */
+/* Copies into the arena, texts too. */
+MUST_USE enum code ask_copy_tensors(struct arena *a, const struct ask_tensor *from, size_t n,
+                                    struct ask_tensor **out, struct err *e);
+
+/* capture.c */
+void capture_begin(struct host *h, struct live *l, struct ask *a); /* a is bound */
+void capture_answer(struct ask *a);                                /* a is answered, not yet told */
+void *capture_main(void *host);
+void capture_stop(struct host *h); /* writes what is queued */
 
 /* route.c */
 struct route_model *route_find(const struct host *h,

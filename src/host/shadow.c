@@ -101,11 +101,11 @@ static void answered(struct shadow *s) {
 static void copy_done(struct ask *a) { answered(a->user); }
 
 /* Into `a`; texts too. */
-static enum code copy_tensors(struct arena *a, const struct ask_tensor *from, size_t n,
-                              struct ask_tensor **out, struct err *e) {
+enum code ask_copy_tensors(struct arena *a, const struct ask_tensor *from, size_t n,
+                           struct ask_tensor **out, struct err *e) {
     struct ask_tensor *to = ARENA_ARRAY(a, n + 1, struct ask_tensor);
     if (!to)
-        return arena_fail(a, n * sizeof *to, "shadow", e);
+        return arena_fail(a, n * sizeof *to, "tensors", e);
     for (size_t i = 0; i < n; i++) {
         const struct tensor *t = &from[i].tensor;
         to[i].name = arena_str(a, from[i].name);
@@ -134,7 +134,7 @@ static enum code copy_ask(struct shadow *s, const struct ask *a, struct live *to
                           .priority = PRIORITY_SHADOW,
                           .done = copy_done,
                           .user = s};
-    TRY(copy_tensors(&s->arena, a->inputs, a->n_inputs, &s->ask.inputs, e));
+    TRY(ask_copy_tensors(&s->arena, a->inputs, a->n_inputs, &s->ask.inputs, e));
     s->ask.live = live_ref(to);
     return OK;
 }
@@ -184,7 +184,7 @@ void shadow_answer(struct ask *a) {
     if (s->code == OK && bytes_of(a->outputs, a->n_outputs) > COPY_BYTES)
         s->code = ERR_LIMIT;
     if (s->code == OK)
-        s->code = copy_tensors(&s->first, a->outputs, a->n_outputs, &s->outputs, &ignored);
+        s->code = ask_copy_tensors(&s->first, a->outputs, a->n_outputs, &s->outputs, &ignored);
     s->n_outputs = s->code == OK ? a->n_outputs : 0;
     answered(s);
 }
