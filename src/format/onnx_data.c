@@ -10,7 +10,8 @@ enum { DEPTH_MAX = 8 };
 /* SequenceProto and OptionalProto share their numbers where it matters: 2 is the kind of the
  * elements. */
 enum { KIND = 2, KIND_TENSOR = 1, KIND_SEQUENCE = 3, KIND_OPTIONAL = 5 };
-enum { SEQUENCE_TENSORS = 3, SEQUENCE_SEQUENCES = 5, SEQUENCE_OPTIONALS = 7 };
+enum { SEQUENCE_TENSORS = 3, SEQUENCE_SEQUENCES = 5, SEQUENCE_MAPS = 6, SEQUENCE_OPTIONALS = 7 };
+enum { MAP_KEYS = 3, MAP_STRING_KEYS = 4, MAP_VALUES = 5 };
 enum { OPTIONAL_TENSOR = 3, OPTIONAL_SEQUENCE = 5, OPTIONAL_OPTIONAL = 7 };
 
 /* --- tensors --- */
@@ -78,13 +79,14 @@ static enum code read_element(const struct pb_field *f, struct arena *a, int dep
     switch (f->number) {
     case SEQUENCE_TENSORS: return onnx_tensor_read(f->bytes, a, out, e);
     case SEQUENCE_SEQUENCES: return read_sequence(f->bytes, a, depth, out, e);
+    case SEQUENCE_MAPS: return onnx_tensor_read_map(f->bytes, a, out, e);
     default: return read_optional(f->bytes, a, depth, out, e);
     }
 }
 
 static bool is_element(const struct pb_field *f) {
     return f->wire == PB_LEN && (f->number == SEQUENCE_TENSORS || f->number == SEQUENCE_SEQUENCES ||
-                                 f->number == SEQUENCE_OPTIONALS);
+                                 f->number == SEQUENCE_MAPS || f->number == SEQUENCE_OPTIONALS);
 }
 
 static enum code count_elements(struct span message, size_t *n, struct err *e) {
@@ -96,10 +98,87 @@ static enum code count_elements(struct span message, size_t *n, struct err *e) {
         TRY(pb_next(&r, &f, &more, e));
         if (!more)
             return OK;
-        if (f.wire == PB_LEN && (f.number == 4 || f.number == 6))
-            return fail(e, UNSUPPORTED, "sparse tensors and maps in test data are not supported");
+        if (f.wire == PB_LEN && f.number == 4)
+            return fail(e, UNSUPPORTED, "sparse tensors in test data are not supported");
         *n += is_element(&f);
     }
+}
+
+/* --- maps: a list of keys, and a sequence that holds the list of values --- */
+
+struct map_parts {
+    struct buf numbers, texts; /* int64_t, struct str */
+    struct tensor values;      /* the sequence */
+};
+
+static enum code take_map_part(const struct pb_field *f, struct arena *a, struct map_parts *m,
+                               struct err *e) {
+    struct str text;
+    if (f->number == MAP_KEYS)
+        return pb_i64s(f, &m->numbers, e);
+    if (f->number == MAP_STRING_KEYS) {
+        TRY(pb_str(f, &text, e));
+        text = arena_str(a, text);
+        if (!text.p)
+            return arena_fail(a, text.n, "keys of a map", e);
+        buf_put(&m->texts, &text, sizeof text);
+        return m->texts.code == OK ? OK : fail(e, LIMIT, "a map with too many keys");
+    }
+    if (f->number != MAP_VALUES)
+        return OK;
+    struct span bytes;
+    TRY(pb_bytes(f, &bytes, e));
+    return read_sequence(bytes, a, DEPTH_MAX - 1, &m->values, e);
+}
+
+static enum code parse_map(struct span message, struct arena *a, struct map_parts *m,
+                           struct err *e) {
+    struct pb r;
+    struct pb_field f;
+    bool more;
+    pb_init(&r, message);
+    for (;;) {
+        TRY(pb_next(&r, &f, &more, e));
+        if (!more)
+            return OK;
+        TRY(take_map_part(&f, a, m, e));
+    }
+}
+
+static enum code own_map(const struct map_parts *m, struct arena *a, struct tensor *out,
+                         struct err *e) {
+    const struct sequence *values = m->values.data;
+    const bool texts = m->texts.n > 0;
+    const struct buf *keys = texts ? &m->texts : &m->numbers;
+    const size_t n = keys->n / (texts ? sizeof(struct str) : sizeof(int64_t));
+    struct tensor got;
+    if (!values || values->n != 1 || values->items[0].shape.rank != 1 ||
+        tensor_count(&values->items[0]) != n)
+        return fail(e, FORMAT, "a map whose %zu keys are not as many as its values", n);
+    struct sequence *s = new_sequence(a, 2, &got);
+    if (!s)
+        return arena_fail(a, sizeof *s, "a map", e);
+    *s = (struct sequence){.n = 2, .items = s->items, .map = true};
+    TRY(tensor_new(a, texts ? DT_STRING : DT_I64, &(struct shape){1, {(int64_t)n}}, &s->items[0],
+                   e));
+    if (n)
+        memcpy(s->items[0].data, keys->p, keys->n);
+    s->items[1] = values->items[0];
+    *out = got;
+    return OK;
+}
+
+enum code onnx_tensor_read_map(struct span file, struct arena *a, struct tensor *out,
+                               struct err *e) {
+    struct map_parts m = {0};
+    buf_init(&m.numbers, 1 << 26);
+    buf_init(&m.texts, 1 << 26);
+    enum code code = parse_map(file, a, &m, e);
+    if (code == OK)
+        code = own_map(&m, a, out, e);
+    buf_deinit(&m.numbers);
+    buf_deinit(&m.texts);
+    return code;
 }
 
 static enum code read_sequence(struct span message, struct arena *a, int depth, struct tensor *out,

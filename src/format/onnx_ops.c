@@ -253,8 +253,8 @@ static const struct onnx_op ai_onnx_ml[] = {
     {"SVMRegressor", 1, 0, "svm_regressor"},
     {"Scaler", 1, 0, "scaler"},
     {"TreeEnsemble", 5, 0, "tree_ensemble"},
-    {"TreeEnsembleClassifier", 1, 4, "tree_ensemble_classifier"},
-    {"TreeEnsembleRegressor", 1, 4, "tree_ensemble_regressor"},
+    {"TreeEnsembleClassifier", 1, 0, "tree_ensemble_classifier"},
+    {"TreeEnsembleRegressor", 1, 0, "tree_ensemble_regressor"},
     {"ZipMap", 1, 0, "zip_map"},
 };
 

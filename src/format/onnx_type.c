@@ -2,10 +2,10 @@
 /* ONNX ValueInfoProto and TypeProto: what a value is declared to be. */
 #include "format/onnx_read.h"
 
-enum { NAME = 1, TYPE = 2 };                                    /* ValueInfoProto */
-enum { TENSOR_TYPE = 1, SEQUENCE_TYPE = 4, OPTIONAL_TYPE = 9 }; /* TypeProto */
-enum { ELEM_TYPE = 1, SHAPE = 2, DIM = 1 };                     /* Tensor, TensorShapeProto */
-enum { DIM_VALUE = 1, DIM_PARAM = 2 };                          /* Dimension */
+enum { NAME = 1, TYPE = 2 };                                                  /* ValueInfoProto */
+enum { TENSOR_TYPE = 1, SEQUENCE_TYPE = 4, MAP_TYPE = 5, OPTIONAL_TYPE = 9 }; /* TypeProto */
+enum { ELEM_TYPE = 1, SHAPE = 2, DIM = 1 }; /* Tensor, TensorShapeProto */
+enum { DIM_VALUE = 1, DIM_PARAM = 2 };      /* Dimension */
 
 /* A dim below zero, and a parameter, are free. */
 static enum code take_dim(const struct pb_field *f, struct onnx_type *t, struct err *e) {
@@ -79,7 +79,7 @@ static enum code take_type(const struct pb_field *f, struct onnx_type *t, struct
             return OK;
         if (g.number == TENSOR_TYPE)
             TRY(take_tensor(&g, t, e));
-        if (g.number == SEQUENCE_TYPE || g.number == OPTIONAL_TYPE)
+        if (g.number == SEQUENCE_TYPE || g.number == MAP_TYPE || g.number == OPTIONAL_TYPE)
             t->dtype = DT_SEQUENCE;
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators of ai.onnx.ml that turn values into others: label_encoder, binarizer.
+/* Operators of ai.onnx.ml that turn values into others: label_encoder, category_mapper, binarizer.
  *
+ * category_mapper: cats_strings to cats_int64s, or back.
  * label_encoder: ml opset 1 maps between classes_strings and their positions; since 2 there are
  * lists of keys and values; since 4 they may be tensors of any type. The first of equal keys
  * counts; NaN equals NaN. */
@@ -44,6 +45,18 @@ static struct tensor list_of(const struct node *n, const char *prefix) {
     return (struct tensor){.dtype = DT_NONE};
 }
 
+/* category_mapper: which side is the keys is told by the input. */
+static void mapper_lists(const struct operand_at *at, enum dtype in, struct table *t) {
+    struct tensor texts = list_of(at->node, "cats"), numbers = {.dtype = DT_NONE};
+    const struct attr *a = attr_find(at->node, "cats_int64s");
+    if (a && a->kind == ATTR_INTS)
+        numbers = (struct tensor){.dtype = DT_I64,
+                                  .shape = {.rank = 1, .dims = {(int64_t)a->n}},
+                                  .data = (void *)(uintptr_t)a->ints};
+    t->keys = in == DT_STRING ? texts : numbers;
+    t->values = in == DT_STRING ? numbers : texts;
+}
+
 static void read_default(const struct node *n, struct table *t) {
     const struct attr *a = attr_find(n, "default_tensor");
     t->number = attr_int(n, "default_int64", -1);
@@ -63,7 +76,9 @@ static void read_default(const struct node *n, struct table *t) {
 static enum code table_read(const struct operand_at *at, enum dtype in, struct table *t,
                             struct err *e) {
     struct tensor classes = list_of(at->node, "classes");
-    if (at->node->opset < 2) { /* the missing side is the position */
+    if (str_is(at->node->op_name, "category_mapper")) {
+        mapper_lists(at, in, t);
+    } else if (at->node->opset < 2) { /* the missing side is the position */
         t->keys =
             in == DT_STRING ? classes : (struct tensor){.dtype = DT_I64, .shape = classes.shape};
         t->values =
@@ -193,3 +208,8 @@ const struct op op_binarizer = {.name = "binarizer",
                                 .flags = OP_PURE | OP_INPLACE,
                                 .infer = infer_binarizer,
                                 .run = run_binarizer};
+const struct op op_category_mapper = {.name = "category_mapper",
+                                      .flags = OP_PURE,
+                                      .infer = infer_label_encoder,
+                                      .prepare = prepare_label_encoder,
+                                      .run = run_label_encoder};

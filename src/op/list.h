@@ -249,9 +249,29 @@ OP(conv_integer)
 OP(tf_idf_vectorizer)
 /* encode.c */
 OP(label_encoder)
+OP(category_mapper)
 OP(binarizer)
+/* features.c */
+OP(scaler)
+OP(normalizer)
+OP(imputer)
+OP(feature_vectorizer)
+OP(one_hot_encoder)
+/* maps.c */
+OP(zip_map)
+OP(dict_vectorizer)
+OP(cast_map)
+/* linear.c */
+OP(linear_classifier)
+OP(linear_regressor)
+/* svm.c */
+OP(svm_classifier)
+OP(svm_regressor)
 /* tree.c */
 OP(tree_ensemble)
+/* tree_classic.c */
+OP(tree_ensemble_classifier)
+OP(tree_ensemble_regressor)
 /* qmatmul.c */
 OP(q_linear_mat_mul)
 OP(mat_mul_integer)

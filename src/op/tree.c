@@ -2,33 +2,22 @@
 /* tree_ensemble (ai.onnx.ml 5): decision trees over the features of each row (N, F), their leaves
  * added up per target (N, T).
  *
- * prepare checks every index once and lays the nodes side by side, so that run only walks. A walk
- * takes at most as many steps as there are nodes: one that takes more runs in a circle. */
-#include "op/operand.h"
+ * prepare checks every index once and lays the nodes side by side (forest.h). */
+#include "op/forest.h"
 
 #include <math.h>
 
-enum tree_mode { TREE_LEQ, TREE_LT, TREE_GTE, TREE_GT, TREE_EQ, TREE_NEQ, TREE_MEMBER };
-enum tree_sum { TREE_AVERAGE, TREE_SUM, TREE_MIN, TREE_MAX };
-enum tree_after { AFTER_NONE, AFTER_SOFTMAX, AFTER_LOGISTIC, AFTER_SOFTMAX_ZERO, AFTER_PROBIT };
-
-struct tree_node {
-    double split;
-    uint32_t next[2]; /* false, true: a node, or a leaf */
-    uint32_t feature;
-    uint32_t member, n_members; /* of values */
-    uint8_t mode;
-    bool leaf[2], missing_true;
+struct ensemble {
+    struct forest *forest;
+    enum scores_after after;
 };
 
-struct forest {
-    struct tree_node *nodes;
-    const int64_t *roots, *targets; /* (n_roots), (n_leaves) */
-    const struct tensor *weights;   /* (n_leaves) */
-    const struct tensor *members;   /* or NULL */
+struct columns { /* attributes as they are */
     size_t n_nodes, n_roots, n_leaves, n_targets;
-    enum tree_sum sum;
-    enum tree_after after;
+    const int64_t *roots, *targets; /* (n_roots), (n_leaves) */
+    const int64_t *feature, *next[2], *leaf[2], *missing;
+    const struct tensor *mode, *split, *weights, *members;
+    int64_t sum, after;
 };
 
 /* A list of whole numbers that must have n entries; absent allowed when `may`. */
@@ -55,42 +44,31 @@ static enum code number_list(const struct operand_at *at, const char *name,
     return OK;
 }
 
-static enum code forest_sizes(const struct operand_at *at, struct forest *f, struct err *e) {
-    const int64_t *features;
-    TRY(number_list(at, "leaf_weights", &f->weights, e));
-    TRY(number_list(at, "membership_values", &f->members, e));
+/* What infer needs. */
+static enum code read_sizes(const struct operand_at *at, struct columns *c, struct err *e) {
+    TRY(number_list(at, "leaf_weights", &c->weights, e));
+    TRY(number_list(at, "membership_values", &c->members, e));
     int64_t targets = attr_int(at->node, "n_targets", 1);
-    int64_t sum = attr_int(at->node, "aggregate_function", TREE_SUM);
-    int64_t after = attr_int(at->node, "post_transform", AFTER_NONE);
-    if (!attr_ints(at->node, "nodes_featureids", &features, &f->n_nodes) ||
-        !attr_ints(at->node, "tree_roots", &f->roots, &f->n_roots) || !f->weights)
+    c->sum = attr_int(at->node, "aggregate_function", FOREST_SUM);
+    c->after = attr_int(at->node, "post_transform", SCORES_NONE);
+    if (!attr_ints(at->node, "nodes_featureids", &c->feature, &c->n_nodes) ||
+        !attr_ints(at->node, "tree_roots", &c->roots, &c->n_roots) || !c->weights)
         return operand_fail(at, e, FORMAT,
                             "nodes_featureids, tree_roots and leaf_weights are needed");
-    f->n_leaves = tensor_count(f->weights);
-    if (targets < 1 || targets > 1 << 24 || sum < 0 || sum > TREE_MAX || after < 0 ||
-        after > AFTER_PROBIT || f->n_nodes > UINT32_MAX || f->n_leaves > UINT32_MAX)
+    c->n_leaves = tensor_count(c->weights);
+    if (targets < 1 || targets > 1 << 24 || c->sum < 0 || c->sum > FOREST_MAX || c->after < 0 ||
+        c->after > SCORES_PROBIT)
         return operand_fail(at, e, FORMAT,
                             "%lld targets, aggregate_function %lld, post_transform %lld",
-                            (long long)targets, (long long)sum, (long long)after);
-    f->n_targets = (size_t)targets;
-    f->sum = (enum tree_sum)sum;
-    f->after = (enum tree_after)after;
-    for (size_t k = 0; k < f->n_roots; k++)
-        if (f->roots[k] < 0 || (size_t)f->roots[k] >= f->n_nodes)
-            return operand_fail(at, e, FORMAT, "tree_roots[%zu] is %lld", k,
-                                (long long)f->roots[k]);
-    TRY(whole_list(at, "leaf_targetids", f->n_leaves, false, &f->targets, e));
-    for (size_t k = 0; k < f->n_leaves; k++)
-        if (f->targets[k] < 0 || (size_t)f->targets[k] >= f->n_targets)
-            return operand_fail(at, e, FORMAT, "leaf_targetids[%zu] is %lld", k,
-                                (long long)f->targets[k]);
+                            (long long)targets, (long long)c->sum, (long long)c->after);
+    c->n_targets = (size_t)targets;
     return OK;
 }
 
 static enum code infer_tree_ensemble(struct op_infer *c, struct err *e) {
-    struct forest f = {0};
+    struct columns columns = {0};
     TRY(operand_need(c, 1, e));
-    TRY(forest_sizes(OPERAND_AT(c), &f, e));
+    TRY(read_sizes(OPERAND_AT(c), &columns, e));
     enum dtype t = c->in[0].dtype;
     operand_out_later(c, 0, t);
     if (!dtype_is_float(t))
@@ -100,21 +78,14 @@ static enum code infer_tree_ensemble(struct op_infer *c, struct err *e) {
     const struct shape *in = &c->in[0].shape;
     if (in->rank != 2)
         return operand_fail(c, e, INVALID, "the input has rank %d, 2 was expected", in->rank);
-    return operand_out(c, 0, t,
-                       &(struct shape){.rank = 2, .dims = {in->dims[0], (int64_t)f.n_targets}}, e);
+    return operand_out(c, 0, t, &(struct shape){2, {in->dims[0], (int64_t)columns.n_targets}}, e);
 }
 
 /* --- laying out --- */
 
-struct columns { /* nodes_* attributes, each (n_nodes) */
-    const int64_t *feature, *next[2], *leaf[2], *missing;
-    const struct tensor *mode, *split;
-};
-
-static enum code read_columns(const struct operand_at *at, const struct forest *f,
-                              struct columns *c, struct err *e) {
-    size_t n = f->n_nodes;
-    TRY(whole_list(at, "nodes_featureids", n, false, &c->feature, e));
+static enum code read_columns(const struct operand_at *at, struct columns *c, struct err *e) {
+    const size_t n = c->n_nodes;
+    TRY(whole_list(at, "leaf_targetids", c->n_leaves, false, &c->targets, e));
     TRY(whole_list(at, "nodes_falsenodeids", n, false, &c->next[0], e));
     TRY(whole_list(at, "nodes_truenodeids", n, false, &c->next[1], e));
     TRY(whole_list(at, "nodes_falseleafs", n, false, &c->leaf[0], e));
@@ -128,7 +99,7 @@ static enum code read_columns(const struct operand_at *at, const struct forest *
 }
 
 /* The set of the next member node: values up to a NaN, which is skipped. */
-static void take_members(const struct forest *f, size_t *at, struct tree_node *n) {
+static void take_members(const struct forest *f, size_t *at, struct forest_node *n) {
     size_t count = f->members ? tensor_count(f->members) : 0;
     n->member = (uint32_t)*at;
     while (*at < count && !isnan(tensor_f64(f->members, *at)))
@@ -139,7 +110,7 @@ static void take_members(const struct forest *f, size_t *at, struct tree_node *n
 
 static enum code lay_node(const struct operand_at *at, const struct forest *f,
                           const struct columns *c, size_t k, int64_t features, struct err *e) {
-    struct tree_node *n = &f->nodes[k];
+    struct forest_node *n = &f->nodes[k];
     int64_t mode = tensor_i64(c->mode, k);
     n->split = tensor_f64(c->split, k);
     n->missing_true = c->missing && c->missing[k];
@@ -151,7 +122,7 @@ static enum code lay_node(const struct operand_at *at, const struct forest *f,
                                 (long long)c->next[side][k], room);
         n->next[side] = (uint32_t)c->next[side][k];
     }
-    if (mode < 0 || mode > TREE_MEMBER || c->feature[k] < 0 || c->feature[k] >= features)
+    if (mode < 0 || mode > FOREST_MEMBER || c->feature[k] < 0 || c->feature[k] >= features)
         return operand_fail(at, e, FORMAT, "node %zu has mode %lld on feature %lld of %lld", k,
                             (long long)mode, (long long)c->feature[k], (long long)features);
     n->mode = (uint8_t)mode;
@@ -159,125 +130,60 @@ static enum code lay_node(const struct operand_at *at, const struct forest *f,
     return OK;
 }
 
-static enum code prepare_tree_ensemble(struct op_prepare *c, struct err *e) {
-    struct forest *f = ARENA_NEW(c->arena, struct forest);
-    struct columns columns;
-    size_t member = 0;
-    if (!f)
-        return arena_fail(c->arena, sizeof *f, "a forest", e);
-    TRY(forest_sizes(OPERAND_AT(c), f, e));
-    TRY(read_columns(OPERAND_AT(c), f, &columns, e));
-    f->nodes = ARENA_ARRAY(c->arena, f->n_nodes + 1, struct tree_node);
-    if (!f->nodes)
-        return arena_fail(c->arena, f->n_nodes * sizeof *f->nodes, "a forest", e);
-    for (size_t k = 0; k < f->n_nodes; k++) {
-        TRY(lay_node(OPERAND_AT(c), f, &columns, k, c->in[0].shape.dims[1], e));
-        if (f->nodes[k].mode == TREE_MEMBER)
-            take_members(f, &member, &f->nodes[k]);
+static enum code lay_leaves(const struct operand_at *at, struct forest *f, const struct columns *c,
+                            struct err *e) {
+    for (size_t k = 0; k < f->n_leaves; k++) {
+        if (c->targets[k] < 0 || (size_t)c->targets[k] >= f->n_targets)
+            return operand_fail(at, e, FORMAT, "leaf_targetids[%zu] is %lld", k,
+                                (long long)c->targets[k]);
+        f->first[k] = (uint32_t)k;
+        f->targets[k] = (uint32_t)c->targets[k];
+        f->weights[k] = tensor_f64(c->weights, k);
     }
-    c->state = f;
-    c->scratch_bytes = f->n_targets * (sizeof(double) + sizeof(uint64_t));
+    f->first[f->n_leaves] = (uint32_t)f->n_leaves;
+    for (size_t k = 0; k < f->n_roots; k++) {
+        if (c->roots[k] < 0 || (size_t)c->roots[k] >= f->n_nodes)
+            return operand_fail(at, e, FORMAT, "tree_roots[%zu] is %lld", k,
+                                (long long)c->roots[k]);
+        f->roots[k] = (struct forest_root){.at = (uint32_t)c->roots[k]};
+    }
     return OK;
 }
 
-/* --- walking --- */
-
-static bool is_member(const struct forest *f, const struct tree_node *n, double v) {
-    for (uint32_t k = 0; k < n->n_members; k++)
-        if (tensor_f64(f->members, n->member + k) == v)
-            return true;
-    return false;
-}
-
-static bool holds(const struct forest *f, const struct tree_node *n, double v) {
-    if (isnan(v) && n->missing_true)
-        return true;
-    switch ((enum tree_mode)n->mode) {
-    case TREE_LEQ: return v <= n->split;
-    case TREE_LT: return v < n->split;
-    case TREE_GTE: return v >= n->split;
-    case TREE_GT: return v > n->split;
-    case TREE_EQ: return v == n->split;
-    case TREE_NEQ: return v != n->split;
-    case TREE_MEMBER: return is_member(f, n, v);
+static enum code prepare_tree_ensemble(struct op_prepare *c, struct err *e) {
+    struct ensemble *x = ARENA_NEW(c->arena, struct ensemble);
+    struct columns columns = {0};
+    size_t member = 0;
+    if (!x)
+        return arena_fail(c->arena, sizeof *x, "a forest", e);
+    TRY(read_sizes(OPERAND_AT(c), &columns, e));
+    TRY(read_columns(OPERAND_AT(c), &columns, e));
+    TRY(forest_new(c->arena, columns.n_nodes, columns.n_roots, columns.n_leaves, columns.n_leaves,
+                   columns.n_targets, &x->forest, e));
+    struct forest *f = x->forest;
+    f->members = columns.members;
+    f->sum = (enum forest_sum)columns.sum;
+    x->after = (enum scores_after)columns.after;
+    TRY(lay_leaves(OPERAND_AT(c), f, &columns, e));
+    for (size_t k = 0; k < f->n_nodes; k++) {
+        TRY(lay_node(OPERAND_AT(c), f, &columns, k, c->in[0].shape.dims[1], e));
+        if (f->nodes[k].mode == FOREST_MEMBER)
+            take_members(f, &member, &f->nodes[k]);
     }
-    return false;
-}
-
-/* The leaf a row comes to; false: the tree is a circle. */
-static bool walk(const struct forest *f, size_t root, const struct tensor *x, size_t row,
-                 size_t *leaf) {
-    size_t at = root;
-    for (size_t steps = 0; steps < f->n_nodes; steps++) {
-        const struct tree_node *n = &f->nodes[at];
-        int side = holds(f, n, tensor_f64(x, row + n->feature));
-        at = n->next[side];
-        if (n->leaf[side]) {
-            *leaf = at;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void add_leaf(const struct forest *f, size_t leaf, double *sums, uint64_t *counts) {
-    int64_t target = f->targets[leaf];
-    double w = tensor_f64(f->weights, leaf), *sum = &sums[target];
-    bool first = counts[target]++ == 0;
-    if (f->sum == TREE_MIN)
-        *sum = first || w < *sum ? w : *sum;
-    else if (f->sum == TREE_MAX)
-        *sum = first || w > *sum ? w : *sum;
-    else
-        *sum += w;
-}
-
-/* Winitzki's approximation of erf^-1, as good as f32 needs in the middle and 2e-3 at the ends. */
-static double inverse_erf(double x) {
-    double sign = x < 0 ? -1 : 1, l = log((1 - x) * (1 + x));
-    double v = 2 / (M_PI * 0.147) + 0.5 * l;
-    return sign * sqrt(sqrt(v * v - l / 0.147) - v);
-}
-
-static void finish(const struct forest *f, double *v) {
-    double top = -INFINITY, sum = 0;
-    bool zero_stays = f->after == AFTER_SOFTMAX_ZERO;
-    for (size_t k = 0; k < f->n_targets; k++) {
-        top = fmax(top, v[k]);
-        if (f->after == AFTER_LOGISTIC)
-            v[k] = 1 / (1 + exp(-v[k]));
-        if (f->after == AFTER_PROBIT)
-            v[k] = M_SQRT2 * inverse_erf(2 * v[k] - 1);
-    }
-    if (f->after != AFTER_SOFTMAX && !zero_stays)
-        return;
-    for (size_t k = 0; k < f->n_targets; k++) {
-        v[k] = zero_stays && v[k] == 0 ? 0 : exp(v[k] - top);
-        sum += v[k];
-    }
-    for (size_t k = 0; k < f->n_targets && sum > 0; k++)
-        v[k] /= sum;
+    c->state = x;
+    c->scratch_bytes = f->n_targets * (sizeof(double) + sizeof(uint32_t));
+    return OK;
 }
 
 static enum code run_tree_ensemble(const struct op_call *c, struct err *e) {
-    const struct forest *f = c->state;
-    const struct tensor *x = c->in[0];
-    size_t features = (size_t)x->shape.dims[1], leaf;
+    const struct ensemble *x = c->state;
+    const struct forest *f = x->forest;
+    const size_t features = (size_t)c->in[0]->shape.dims[1];
     double *sums = c->scratch;
-    uint64_t *counts = (uint64_t *)(sums + f->n_targets);
-    for (size_t row = 0; row < (size_t)x->shape.dims[0]; row++) {
-        for (size_t k = 0; k < f->n_targets; k++) {
-            sums[k] = 0;
-            counts[k] = 0;
-        }
-        for (size_t k = 0; k < f->n_roots; k++) {
-            if (!walk(f, (size_t)f->roots[k], x, row * features, &leaf))
-                return operand_fail(c, e, INVALID, "tree %zu runs in a circle", k);
-            add_leaf(f, leaf, sums, counts);
-        }
-        for (size_t k = 0; k < f->n_targets && f->sum == TREE_AVERAGE && f->n_roots; k++)
-            sums[k] /= (double)f->n_roots;
-        finish(f, sums);
+    uint32_t *counts = (uint32_t *)(sums + f->n_targets);
+    for (size_t row = 0; row < (size_t)c->in[0]->shape.dims[0]; row++) {
+        TRY(forest_row(f, OPERAND_AT(c), c->in[0], row * features, sums, counts, e));
+        scores_finish(x->after, sums, f->n_targets);
         for (size_t k = 0; k < f->n_targets; k++)
             operand_put(c->out[0], row * f->n_targets + k, sums[k]);
     }

@@ -26,6 +26,7 @@ struct sequence { /* data of a DT_SEQUENCE tensor */
     size_t n;
     struct tensor *items; /* (n) */
     bool absent;          /* an optional without a value */
+    bool map;             /* two items: keys (i64 or string), values, lists of equal length */
 };
 
 /* Bytes that elements of a type and shape take in memory; false when there is no such tensor: a

@@ -1,4 +1,5 @@
 """The graph engine behind run_model's pipe, and ways to compare its answers."""
+
 import os
 import shutil
 import subprocess

@@ -86,7 +86,15 @@ def elem_type(x):
     return TensorProto.STRING if x.dtype == object else helper.np_dtype_to_tensor_dtype(x.dtype)
 
 
+def map_type_proto(x):
+    keys, values = list(x), list(x.values())
+    value = helper.make_tensor_type_proto(TensorProto.STRING if isinstance(values[0], str) else TensorProto.FLOAT, [])
+    return helper.make_map_type_proto(TensorProto.STRING if isinstance(keys[0], str) else TensorProto.INT64, value)
+
+
 def type_proto(x, shape=None):
+    if isinstance(x, dict):
+        return map_type_proto(x)
     if isinstance(x, list):
         if x and isinstance(x[0], dict):
             return None
@@ -121,7 +129,7 @@ class Graph:
         self.seed, self.only = seed, only
         r = self.rng
         self.opset = int(r.choice([7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25], p=weights(19)))
-        self.ml = int(r.choice([1, 2, 3, 4]))
+        self.ml = int(r.choice([1, 2, 3, 4, 5]))
         self.values, self.nodes, self.leaves, self.const = [], [], [], set()
         self.refused = collections.Counter()
         self.n_nodes = 1 if single else int(r.integers(1, 9))
@@ -237,7 +245,8 @@ class Graph:
             return False
         exact = all(v.exact for v in node.inputs()) if node.exact is None else node.exact
         node.values = [
-            Value(n, x, exact and not (isinstance(x, np.ndarray) and x.dtype.kind == "f" and node.exact is None), node.steps) for n, x in zip(filter(None, outs), results)
+            Value(n, x, exact and not (isinstance(x, np.ndarray) and x.dtype.kind == "f" and node.exact is None), node.steps)
+            for n, x in zip(filter(None, outs), results)
         ]
         if any(isinstance(x, np.ndarray) and x.size > 4 * LIMIT_ELEMENTS for x in results):
             return False
@@ -769,6 +778,7 @@ def describe(node):
 
 def all_samplers():
     import samples_ai
+    import samples_ml  # noqa: F401
     import samples_ms  # noqa: F401
     import samples_nets  # noqa: F401  (they add to the same table)
 

@@ -7,7 +7,7 @@
  *
  * out.bin holds the outputs in order, each after a line that describes it: "f32 2 3" and the
  * elements as they lie in memory; "string 2" and per element its length on a line, then its bytes;
- * "sequence N" (or "absent 0") and N values. Usage: run_cases [--threads N] [--off MASK] */
+ * "sequence N" (or "absent 0") and N values; "map 2", keys and values. Usage: run_cases [--threads N] [--off MASK] */
 #include "base/cpu.h"
 #include "base/clock.h"
 #include "format/format.h"
@@ -59,6 +59,7 @@ static enum code read_input(const char *dir, size_t i, struct arena *a, struct t
         read_fn *read;
     } kinds[] = {{"pb", onnx_tensor_read},
                  {"sequence.pb", onnx_tensor_read_sequence},
+                 {"map.pb", onnx_tensor_read_map},
                  {"optional.pb", read_optional}};
     *out = (struct tensor){0};
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
@@ -76,7 +77,7 @@ static enum code read_input(const char *dir, size_t i, struct arena *a, struct t
 static void put_value(FILE *f, const struct tensor *t) {
     if (t->dtype == DT_SEQUENCE) {
         const struct sequence *s = t->data;
-        fprintf(f, "%s %zu\n", s->absent ? "absent" : "sequence", s->n);
+        fprintf(f, "%s %zu\n", s->absent ? "absent" : s->map ? "map" : "sequence", s->n);
         for (size_t i = 0; i < s->n; i++)
             put_value(f, &s->items[i]);
         return;

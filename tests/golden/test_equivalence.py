@@ -1,4 +1,5 @@
 """The same answer, whatever is switched: each pass off, all passes off, instruction sets, team sizes, batches and singles."""
+
 import numpy as np
 import pytest
 

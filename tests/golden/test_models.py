@@ -1,5 +1,6 @@
 """Real models against onnxruntime. "Relative error" is engine.distance: the largest difference over the largest element of an
 output. f32 models stay below 1e-3 (most are near 1e-6); int8 models below what one quantisation step can do."""
+
 import numpy as np
 import onnx
 import pytest

@@ -47,7 +47,7 @@ static void every_mode(void **state) {
 
 static void set_membership_and_missing_values(void **state) {
     (void)state;
-    struct op_case c = forest(TREE_MEMBER, 0, 1, 1);
+    struct op_case c = forest(FOREST_MEMBER, 0, 1, 1);
     static float sets[] = {3, 5, NAN};
     struct tensor members = {.dtype = DT_F32, .shape = DIMS(3), .data = sets};
     op_case_attr(&c, "membership_values", ATTR_TENSOR)->tensor = &members;
