@@ -43,8 +43,8 @@ MUST_USE enum code onnx_tensor_dims(const struct pb_field *f, struct shape *s, s
 enum dtype onnx_tensor_dtype(int64_t elem_type);
 
 /* Whole files as the ONNX backend tests hold them; every byte of the result lives in the arena,
- * aligned. A sequence, map (MapProto) or optional gives a DT_SEQUENCE tensor; an optional without a value is one
- * with `absent` set. */
+ * aligned. A sequence, map (MapProto) or optional gives a DT_SEQUENCE tensor; an optional without a
+ * value is one with `absent` set. */
 MUST_USE enum code onnx_tensor_read(struct span file, struct arena *a, struct tensor *out,
                                     struct err *e);
 MUST_USE enum code onnx_tensor_read_sequence(struct span file, struct arena *a, struct tensor *out,

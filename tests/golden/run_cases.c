@@ -7,7 +7,8 @@
  *
  * out.bin holds the outputs in order, each after a line that describes it: "f32 2 3" and the
  * elements as they lie in memory; "string 2" and per element its length on a line, then its bytes;
- * "sequence N" (or "absent 0") and N values; "map 2", keys and values. Usage: run_cases [--threads N] [--off MASK] */
+ * "sequence N" (or "absent 0") and N values; "map 2", keys and values. Usage: run_cases [--threads
+ * N] [--off MASK] */
 #include "base/cpu.h"
 #include "base/clock.h"
 #include "format/format.h"
