@@ -1,76 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /openapi.json: OpenAPI 3.1 of what is served now. The paths every server has are text; one path
- * per served model comes from its signature, so that generated clients have a typed call for each.
- */
+/* /openapi.json: OpenAPI 3.1 of what is served now. The paths every server has come from the
+ * protocols' own routes, so that none is forgotten; one path per served model comes from its
+ * signature, so that generated clients have a typed call for each. */
 #include "serve/protocol/protocol.h"
 
 #include "serve/answer.h"
 #include "serve/protocol/datatype.h"
 
-/* --- what every server has --- */
+/* --- what every server has: the table of routes itself --- */
 
-static const struct fixed {
-    const char *path, *method, *summary, *tag;
-    const char *parameters; /* names in the path, space-separated */
-    const char *body;       /* JSON schema, or NULL */
-} fixed[] = {
-    {"/v1/models/{model}:predict", "post",
-     "TensorFlow Serving: rows (instances) or columns (inputs)", "TensorFlow Serving", "model",
-     "{\"type\":\"object\",\"properties\":{\"signature_name\":{\"type\":\"string\"},\"instances\":{"
-     "\"type\":\"array\"},"
-     "\"inputs\":{}}}"},
-    {"/v1/models/{model}", "get", "Versions and their states", "TensorFlow Serving", "model", NULL},
-    {"/v1/models/{model}/metadata", "get", "Signature", "TensorFlow Serving", "model", NULL},
-    {"/v1/models/{model}/versions/{version}:predict", "post", "The same on one version",
-     "TensorFlow Serving", "model version", "{\"type\":\"object\"}"},
-    {"/v1/models/{model}/labels/{label}:predict", "post", "The same on an alias",
-     "TensorFlow Serving", "model label", "{\"type\":\"object\"}"},
-    {"/v2", "get", "Server and its extensions", "Open Inference Protocol", "", NULL},
-    {"/v2/health/live", "get", "The process answers", "Open Inference Protocol", "", NULL},
-    {"/v2/health/ready", "get", "Everything asked for is loaded", "Open Inference Protocol", "",
-     NULL},
-    {"/v2/models/{model}", "get", "Inputs and outputs", "Open Inference Protocol", "model", NULL},
-    {"/v2/models/{model}/ready", "get", "The model answers", "Open Inference Protocol", "model",
-     NULL},
-    {"/v2/models/{model}/infer", "post",
-     "Inference; binary tensors with Inference-Header-Content-Length", "Open Inference Protocol",
-     "model",
-     "{\"type\":\"object\",\"required\":[\"inputs\"],\"properties\":{\"id\":{\"type\":\"string\"},"
-     "\"parameters\":{\"type\":"
-     "\"object\"},\"inputs\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":["
-     "\"name\",\"shape\",\"datatype\"],"
-     "\"properties\":{\"name\":{\"type\":\"string\"},\"shape\":{\"type\":\"array\",\"items\":{"
-     "\"type\":\"integer\"}},\"datatype\":"
-     "{\"type\":\"string\"},\"parameters\":{\"type\":\"object\"},\"data\":{\"type\":\"array\"}}}},"
-     "\"outputs\":{\"type\":\"array\"}}}"},
-    {"/v2/models/{model}/stats", "get", "Counts and durations", "Open Inference Protocol", "model",
-     NULL},
-    {"/v2/models/{model}/config", "get", "Configuration in Triton's form",
-     "Open Inference Protocol", "model", NULL},
-    {"/v2/repository/index", "post", "All versions", "Open Inference Protocol", "", NULL},
-    {"/v2/repository/models/{model}/load", "post", "Load the newest version",
-     "Open Inference Protocol", "model", NULL},
-    {"/v2/repository/models/{model}/unload", "post", "Unload", "Open Inference Protocol", "model",
-     NULL},
-    {"/predict", "get", "What is served", "Predict", "", NULL},
-    {"/healthz", "get", "The process answers", "Operation", "", NULL},
-    {"/readyz", "get", "Everything asked for is loaded", "Operation", "", NULL},
-    {"/metrics", "get", "Prometheus text", "Operation", "", NULL},
+#define ANYTHING "{}"
+#define ROWS                                                                                       \
+    "{\"type\":\"object\",\"properties\":{\"signature_name\":{\"type\":\"string\"},\"instances\":" \
+    "{"                                                                                            \
+    "\"type\":\"array\"},\"inputs\":{}}}"
+#define EXAMPLES                                                                                   \
+    "{\"type\":\"object\",\"required\":[\"examples\"],\"properties\":{\"context\":{\"type\":"      \
+    "\"object\"},"                                                                                 \
+    "\"examples\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}"
+#define INFER                                                                                      \
+    "{\"type\":\"object\",\"required\":[\"inputs\"],\"properties\":{\"id\":{\"type\":\"string\"}," \
+    "\"parameters\":{\"type\":\"object\"},\"inputs\":{\"type\":\"array\",\"items\":{\"type\":"     \
+    "\"object\",\"required\":[\"name\",\"shape\",\"datatype\"],\"properties\":{\"name\":{"         \
+    "\"type\":"                                                                                    \
+    "\"string\"},\"shape\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}},\"datatype\":{"   \
+    "\"type\":\"string\"},\"parameters\":{\"type\":\"object\"},\"data\":{\"type\":\"array\"}}}},"  \
+    "\"outputs\":{\"type\":\"array\"}}}"
+#define SCORE                                                                                      \
+    "{\"type\":\"object\",\"properties\":{\"dataframe_split\":{\"type\":\"object\"},"              \
+    "\"dataframe_records\":{\"type\":\"array\"},\"instances\":{\"type\":\"array\"},\"inputs\":{}," \
+    "\"params\":{\"type\":\"object\"}}}"
+
+/* What is known about routes beyond their path; the first row whose text ends the path. */
+static const struct words {
+    const char *ends, *summary;
+    const char *body; /* JSON schema; NULL: none */
+} words[] = {
+    {":predict", "TensorFlow Serving: rows (instances) or columns (inputs)", ROWS},
+    {":classify", "TensorFlow Serving: labels and scores", EXAMPLES},
+    {":regress", "TensorFlow Serving: a number a row", EXAMPLES},
+    {":explain", "Refused: nothing here explains", ANYTHING},
+    {"/metadata", "TensorFlow Serving: signature", NULL},
+    {"/infer", "Inference; binary tensors with Inference-Header-Content-Length", INFER},
+    {"/stats", "Counts and durations", NULL},
+    {"/config", "Configuration in Triton's form", NULL},
+    {"/index", "All versions", ANYTHING},
+    {"/load", "Load a model", ANYTHING},
+    {"/unload", "Unload a model", ANYTHING},
+    {"/ready", "It answers", NULL},
+    {"/live", "The process answers", NULL},
+    {"/register", "Register shared memory", ANYTHING},
+    {"/setting", "Trace settings", ANYTHING},
+    {"/logging", "Log settings", ANYTHING},
+    {"/invocations", "MLflow scoring, SageMaker", SCORE},
+    {"/invoke", "TorchServe: a prediction", ANYTHING},
+    {"/set-default", "TorchServe: the default version", NULL},
+    {"/metrics", "Prometheus text", NULL},
+    {"/healthz", "The process answers", NULL},
+    {"/readyz", "Everything asked for is loaded", NULL},
+    {"/predict", "The only model; or what is served", ANYTHING},
 };
 
-static void put_parameters(struct json_out *w, const char *names) {
+static const struct words *words_of(const char *path) {
+    static const struct words none = {"", NULL, NULL}, any = {"", NULL, ANYTHING};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_ends(str_of(path), words[i].ends))
+            return &words[i];
+    bool body = str_starts(str_of(path), "/predict") || str_starts(str_of(path), "/models");
+    return body ? &any : &none;
+}
+
+static void put_parameters(struct json_out *w, const char *path) {
     json_put_key(w, "parameters");
     json_put_array(w);
-    while (*names) {
-        size_t n = strcspn(names, " ");
+    while ((path = strchr(path, '{')) != NULL) {
+        size_t n = strcspn(++path, "}");
         json_put_object(w);
-        json_put_member_str(w, "name", (struct str){names, n});
+        json_put_member_str(w, "name", (struct str){path, n});
         json_put_member_text(w, "in", "path");
         json_put_member_bool(w, "required", true);
         json_put_key(w, "schema");
         json_put_raw(w, LIT("{\"type\":\"string\"}"));
         json_put_object_end(w);
-        names += n + (names[n] == ' ');
     }
     json_put_array_end(w);
 }
@@ -78,7 +89,7 @@ static void put_parameters(struct json_out *w, const char *names) {
 static void put_json_body(struct json_out *w, const char *schema) {
     json_put_key(w, "requestBody");
     json_put_object(w);
-    json_put_member_bool(w, "required", true);
+    json_put_member_bool(w, "required", strcmp(schema, ANYTHING) != 0);
     json_put_key(w, "content");
     json_put_object(w);
     json_put_key(w, "application/json");
@@ -93,29 +104,81 @@ static void put_json_body(struct json_out *w, const char *schema) {
 static void put_responses(struct json_out *w) {
     json_put_key(w, "responses");
     json_put_raw(
-        w, LIT("{\"200\":{\"description\":\"OK\"},\"default\":{\"description\":\"{\\\"error\\\": "
-               "text}\",\"content\":"
-               "{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}"));
+        w, LIT("{\"200\":{\"description\":\"OK\"},\"default\":{\"description\":\"What is wrong, "
+               "where, what to do\",\"content\":{\"application/json\":{\"schema\":{\"type\":"
+               "\"object\"}}}}}"));
 }
 
-static void put_fixed(struct json_out *w) {
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
-        json_put_key(w, fixed[i].path);
-        json_put_object(w);
-        json_put_key(w, fixed[i].method);
-        json_put_object(w);
-        json_put_member_text(w, "summary", fixed[i].summary);
-        json_put_key(w, "tags");
-        json_put_array(w);
-        json_put_text(w, fixed[i].tag);
-        json_put_array_end(w);
-        put_parameters(w, fixed[i].parameters);
-        if (fixed[i].body)
-            put_json_body(w, fixed[i].body);
-        put_responses(w);
-        json_put_object_end(w);
-        json_put_object_end(w);
-    }
+static void put_operation(struct json_out *w, const struct protocol *p, const struct route *route,
+                          const char *method) {
+    const struct words *about = words_of(route->path);
+    json_put_key(w, method);
+    json_put_object(w);
+    json_put_member_text(w, "summary", about->summary ? about->summary : route->path);
+    json_put_key(w, "tags");
+    json_put_array(w);
+    json_put_text(w, p->name);
+    json_put_array_end(w);
+    put_parameters(w, route->path);
+    if (about->body && (strcmp(method, "post") == 0 || strcmp(method, "put") == 0))
+        put_json_body(w, about->body);
+    put_responses(w);
+    json_put_object_end(w);
+}
+
+/* Routes of gRPC, of the admin's own listener, and pages for people are not calls of this API. */
+static bool listed(const struct route *r) {
+    return !(r->flags & (ROUTE_GRPC | ROUTE_ADMIN)) && strcmp(r->path, "/") != 0 &&
+           strcmp(r->path, "/docs") != 0 && strcmp(r->path, "/openapi.json") != 0;
+}
+
+struct place { /* a route in the table */
+    const struct protocol *protocol;
+    const struct route *route;
+};
+
+/* All methods of the path of places[at], whichever protocol has them; the upper wins. */
+static void put_path(struct json_out *w, const struct place *places, size_t n, size_t at) {
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } methods[] = {
+        {ROUTE_GET, "get"}, {ROUTE_POST, "post"}, {ROUTE_PUT, "put"}, {ROUTE_DELETE, "delete"}};
+    json_put_key(w, places[at].route->path);
+    json_put_object(w);
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; m++)
+        for (size_t i = at; i < n; i++)
+            if ((places[i].route->methods & methods[m].bit) &&
+                strcmp(places[i].route->path, places[at].route->path) == 0) {
+                put_operation(w, places[i].protocol, places[i].route, methods[m].name);
+                break;
+            }
+    json_put_object_end(w);
+}
+
+static bool seen(const struct place *places, size_t at) {
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(places[i].route->path, places[at].route->path) == 0)
+            return true;
+    return false;
+}
+
+static enum code put_routes(struct request *r, struct json_out *w, struct err *e) {
+    size_t n_protocols, n = 0, all = 0;
+    const struct protocol *const *protocols = protocol_list(&n_protocols);
+    for (size_t p = 0; p < n_protocols; p++)
+        all += protocols[p]->n_routes;
+    struct place *places = ARENA_ARRAY(r->arena, all + 1, struct place);
+    if (!places)
+        return arena_fail(r->arena, all * sizeof *places, "openapi", e);
+    for (size_t p = 0; p < n_protocols; p++)
+        for (size_t i = 0; i < protocols[p]->n_routes; i++)
+            if (listed(&protocols[p]->routes[i]))
+                places[n++] = (struct place){protocols[p], &protocols[p]->routes[i]};
+    for (size_t i = 0; i < n; i++)
+        if (!seen(places, i))
+            put_path(w, places, n, i);
+    return OK;
 }
 
 /* --- one path per model --- */
@@ -272,7 +335,7 @@ static enum code page(struct request *r, struct err *e) {
     for (size_t i = 0; i < n; i++)
         if (all[i].is_default && all[i].live)
             TRY(put_model(r, &j.w, &all[i], e));
-    put_fixed(&j.w);
+    TRY(put_routes(r, &j.w, e));
     json_put_object_end(&j.w);
     json_put_key(&j.w, "components");
     json_put_raw(&j.w, LIT("{\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],"
