@@ -17,6 +17,7 @@
 #pragma once
 
 #include "graph/model.h"
+#include "llm/language.h"
 #include "host/rollout.h"
 #include "store/store.h"
 
@@ -35,8 +36,10 @@ struct host_options {
                                 least recently used goes; 0: everything stays loaded */
     const struct str *models; /* MODEL[@...] to serve; none: every model of the store */
     size_t n_models;
-    bool explicit_only; /* load nothing but by host_load */
-    uint64_t poll_ms;   /* store polling; 0: 500 */
+    bool explicit_only;               /* load nothing but by host_load */
+    uint64_t poll_ms;                 /* store polling; 0: 500 */
+    struct language_options language; /* of language models; threads, model and version are the
+                                         host's to say */
 };
 MUST_USE enum code host_open(const struct host_options *o, struct host **out,
                              struct err *e); /* starts loading; returns at once */
@@ -146,6 +149,8 @@ struct live_io {
 };
 size_t live_inputs(const struct live *l, const struct live_io **out);
 size_t live_outputs(const struct live *l, const struct live_io **out);
+/* What a language model answers with; NULL: it is a graph. Lives as long as the live. */
+struct language *live_language(const struct live *l);
 struct str live_model(const struct live *l);
 uint64_t live_version(const struct live *l);
 bool live_batches(const struct live *l);

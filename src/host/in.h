@@ -161,7 +161,7 @@ struct live *live_ref(struct live *l);
 void live_unref(struct live *l); /* the last one closes the session and unmaps */
 void live_fail(struct live *l, const struct err *e);
 const char *live_error(const struct live *l); /* the latest; lives as long as l */
-MUST_USE enum code live_open(struct live *l, struct store *s, size_t memory_bytes, struct err *e);
+MUST_USE enum code live_open(struct live *l, const struct host_options *o, struct err *e);
 MUST_USE enum code live_warm(struct live *l, int threads, struct err *e);
 
 bool live_usable(const struct live *l); /* READY and not withdrawn; NULL: no */
@@ -235,6 +235,11 @@ int batch_cores(const struct live *l, int total);
 void ask_finish(struct live *l, struct ask *a, enum code code);
 
 double batch_cost(const struct live *l); /* ns per row at best; 0: not known yet */
+
+/* speech.c: language models as takers of asks: an encoder embeds, the others generate by
+ * talking to their decode (llm/decode.h). */
+MUST_USE enum code speech_open(struct live *l, struct err *e);
+MUST_USE enum code speech_run(struct live *l, struct ask *a, struct err *e);
 
 /* worker.c */
 void *worker_main(void *host);

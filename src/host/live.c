@@ -187,15 +187,29 @@ static enum code copy_io(struct live *l, const struct session_io *from, size_t n
     return OK;
 }
 
-enum code live_open(struct live *l, struct store *s, size_t memory_bytes, struct err *e) {
-    struct session_options o = {.memory_bytes = memory_bytes, .plans = 64};
-    TRY(loaded_open(s, str_of(l->model), l->version, &o, &l->loaded, e));
+static enum code open_graph(struct live *l, struct err *e) {
     const struct session_io *io;
     l->n_inputs = session_inputs(l->loaded.session, &io);
     TRY(copy_io(l, io, l->n_inputs, &l->inputs, e));
     l->n_outputs = session_outputs(l->loaded.session, &io);
     TRY(copy_io(l, io, l->n_outputs, &l->outputs, e));
     l->batches = session_batches(l->loaded.session);
+    return OK;
+}
+
+enum code live_open(struct live *l, const struct host_options *o, struct err *e) {
+    char version[24];
+    struct session_options so = {.memory_bytes = o->run_bytes, .plans = 64};
+    struct language_options lo = o->language;
+    int n = snprintf(version, sizeof version, "%llu", (unsigned long long)l->version);
+    lo.threads = o->threads ? o->threads : cores_total();
+    lo.model = str_of(l->model);
+    lo.version = (struct str){version, (size_t)n};
+    TRY(loaded_open_any(o->store, str_of(l->model), l->version, &so, &lo, &l->loaded, e));
+    if (l->loaded.session)
+        TRY(open_graph(l, e));
+    else
+        TRY(speech_open(l, e));
     make_counters(l);
     return OK;
 }
@@ -240,6 +254,8 @@ static enum code warm_once(struct live *l, int threads, bool *guessed, struct er
  * ready. */
 enum code live_warm(struct live *l, int threads, struct err *e) {
     bool guessed = false;
+    if (!l->loaded.session)
+        return OK;
     enum code code = warm_once(l, threads, &guessed, e);
     if (code == OK && threads > 1)
         code = warm_once(l, 1, &guessed, e);
@@ -263,6 +279,9 @@ struct str live_model(const struct live *l) {
     return str_of(l->model);
 }
 uint64_t live_version(const struct live *l) { return l->version; }
+struct language *live_language(const struct live *l) {
+    return l->loaded.language;
+}
 bool live_batches(const struct live *l) { return l->batches; }
 
 struct span live_part(const struct live *l, const char *name) {

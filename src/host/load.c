@@ -34,7 +34,7 @@ static void load(struct host *h, struct live *l) {
     uint64_t began = clock_ns();
     atomic_store(&l->loading_ns, began);
     atomic_store(&l->state, LIVE_LOADING);
-    enum code code = live_open(l, h->options.store, h->options.run_bytes, &e);
+    enum code code = live_open(l, &h->options, &e);
     if (code == OK)
         code = live_warm(l, h->threads, &e);
     if (code == OK) {

@@ -39,12 +39,21 @@ enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
     return OK;
 }
 
-enum code loaded_open(struct store *s, struct str model, uint64_t version,
-                      const struct session_options *o, struct loaded *out, struct err *e) {
+static enum code start(struct loaded *l, const struct session_options *o,
+                       const struct language_options *lo, struct err *e) {
+    if (!model_is_language(l->model))
+        return session_open(l->model, o ? o : &(struct session_options){0}, &l->session, e);
+    if (!lo)
+        return fail(e, INVALID, "this is a language model: slipway chat and slipway serve run it");
+    return language_open(l->model, NULL, lo, &l->language, e);
+}
+
+enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
+                          const struct session_options *o, const struct language_options *lo,
+                          struct loaded *out, struct err *e) {
     uint64_t began = clock_ns();
     TRY(loaded_open_model(s, model, version, out, e));
-    enum code code =
-        session_open(out->model, o ? o : &(struct session_options){0}, &out->session, e);
+    enum code code = start(out, o, lo, e);
     if (code != OK) {
         loaded_close(out);
         return err_prefix(e, "%.*s@%llu", STR(model), (unsigned long long)version);
@@ -53,9 +62,15 @@ enum code loaded_open(struct store *s, struct str model, uint64_t version,
     return OK;
 }
 
+enum code loaded_open(struct store *s, struct str model, uint64_t version,
+                      const struct session_options *o, struct loaded *out, struct err *e) {
+    return loaded_open_any(s, model, version, o, NULL, out, e);
+}
+
 void loaded_close(struct loaded *l) {
     if (l->session)
         session_close(l->session);
+    language_close(l->language);
     arena_deinit(&l->arena);
     if (l->version)
         store_version_unref(l->version);

@@ -3,6 +3,7 @@
  * directly. */
 #pragma once
 
+#include "llm/language.h"
 #include "plan/session.h"
 #include "store/store.h"
 
@@ -10,7 +11,8 @@ struct loaded {
     struct store_version *version; /* reference held; the constants' bytes */
     struct arena arena;            /* the model */
     struct model *model;
-    struct session *session;
+    struct session *session;   /* of a graph */
+    struct language *language; /* of a language model */
     uint64_t load_ns;
 };
 
@@ -19,6 +21,11 @@ struct loaded {
  */
 MUST_USE enum code loaded_open(struct store *s, struct str model, uint64_t version,
                                const struct session_options *o, struct loaded *out, struct err *e);
+/* The same for either kind: a session, or (language models) what lo says. */
+MUST_USE enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
+                                   const struct session_options *o,
+                                   const struct language_options *lo, struct loaded *out,
+                                   struct err *e);
 /* The model without a session: for facts. loaded_close ends both. */
 MUST_USE enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
                                      struct loaded *out, struct err *e);

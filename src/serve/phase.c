@@ -12,10 +12,12 @@
 #include "serve/in.h"
 #include "serve/media.h"
 #include "serve/stream.h"
+#include "serve/talk.h"
 #include "serve/trace.h"
 
 enum {
     ASIDE_BYTES = 128 << 10, /* longer bodies and answers are worked on by a side thread */
+    TEXT_BYTES = 8 << 10,    /* longer texts, too: they become tokens */
     REFUSED_BODY =
         64 << 10, /* a request refused at its head is read when its body is no longer than this */
     PAGE_BODY = 1 << 20,   /* of a page's request */
@@ -331,7 +333,8 @@ static bool long_decode(const struct request *r) {
         return false;
     if (r->parent)
         return r->body.n > ASIDE_BYTES;
-    return q->body.n > ASIDE_BYTES || ((r->route->flags & ROUTE_IMAGE) && is_image(q->body)) ||
+    return q->body.n > (r->route->flags & ROUTE_TEXT ? TEXT_BYTES : ASIDE_BYTES) ||
+           ((r->route->flags & ROUTE_IMAGE) && is_image(q->body)) ||
            (q->body.n > ASIDE_BYTES / 16 && http_header_get(q, "content-encoding").n);
 }
 
@@ -406,7 +409,10 @@ static enum step run(struct request *r) {
     if (r->route->page)
         return STEP_NEXT;
     limit_deadline(r); /* the protocol may have set its own */
-    host_submit(r->host, &r->ask);
+    if (r->talk)
+        talk_run(r->talk);
+    else
+        host_submit(r->host, &r->ask);
     return STEP_WAIT;
 }
 
@@ -420,7 +426,9 @@ static void fault(struct request *r) {
 }
 
 static void encode_now(struct request *r) {
-    if (r->err.code == OK && !r->route->page && media_outputs(r, &r->err) == OK)
+    if (r->err.code == OK && r->talk)
+        (void)r->talk->form->whole(r->talk, &r->err);
+    else if (r->err.code == OK && !r->route->page && media_outputs(r, &r->err) == OK)
         (void)r->protocol->encode(r, &r->err);
     if (r->ask.retry_ns)
         r->retry_ns = r->ask.retry_ns;
@@ -573,6 +581,9 @@ static void on_gone(void *ctx, struct http_exchange *x) {
     struct request *r = x->user;
     (void)ctx;
     __atomic_store_n(&r->ask.cancel, true, __ATOMIC_RELAXED); /* a worker may be reading it */
+    struct talk *t = __atomic_load_n(&r->talk, __ATOMIC_ACQUIRE);
+    if (t)
+        talk_gone(t);
     if (r->bidi)
         bidi_gone(r);
 }

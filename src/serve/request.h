@@ -19,6 +19,7 @@ struct bidi;
 struct server;
 struct loop_thread;
 struct server_options;
+struct talk;
 
 enum { REQUEST_HEADERS = 20, REQUEST_ID = 128 };
 
@@ -66,6 +67,7 @@ struct request {
     struct ask ask;
     void *notes;         /* the protocol's own, from decode to encode */
     struct media *media; /* media.h: what the version declares; NULL until something reads it */
+    struct talk *talk;   /* talk.c: a language model is asked, not the host's queue */
 
     /* ENCODE, SEND */
     struct http_response response; /* headers point at `headers` */

@@ -8,16 +8,19 @@ PROTOCOL(memory)     /* /v2/systemsharedmemory: Triton's shared memory extension
 PROTOCOL(catalog)  /* /v2, /v2/health, /v2/models: what is there; after repository: /v2/models/stats
                       is no model */
 PROTOCOL(oip_grpc) /* /inference.GRPCInferenceService/ModelInfer, ModelStreamInfer */
-PROTOCOL(catalog_grpc)   /* /inference.GRPCInferenceService: all others */
-PROTOCOL(tfserving_grpc) /* /tensorflow.serving.PredictionService, ModelService */
-PROTOCOL(predict)        /* /predict/M: JSON as people write it, .npy, images */
-PROTOCOL(torchserve)     /* /predictions/M: TorchServe's inference API */
-PROTOCOL(torchmodels)    /* /models: TorchServe's management API */
-PROTOCOL(mlflow)         /* /invocations /version /health: MLflow scoring, SageMaker, Vertex */
-PROTOCOL(admin)          /* /admin, on its own listener: splits, policies, aliases, keys, history */
-PROTOCOL(grpc_health)     /* /grpc.health.v1.Health */
+PROTOCOL(catalog_grpc)       /* /inference.GRPCInferenceService: all others */
+PROTOCOL(tfserving_grpc)     /* /tensorflow.serving.PredictionService, ModelService */
+PROTOCOL(predict)            /* /predict/M: JSON as people write it, .npy, images */
+PROTOCOL(torchserve)         /* /predictions/M: TorchServe's inference API */
+PROTOCOL(torchmodels)        /* /models: TorchServe's management API */
+PROTOCOL(mlflow)             /* /invocations /version /health: MLflow scoring, SageMaker, Vertex */
+PROTOCOL(openai_chat)        /* /v1/chat/completions */
+PROTOCOL(openai_completions) /* /v1/completions */
+PROTOCOL(openai_embeddings)  /* /v1/embeddings */
+PROTOCOL(admin)       /* /admin, on its own listener: splits, policies, aliases, keys, history */
+PROTOCOL(grpc_health) /* /grpc.health.v1.Health */
 PROTOCOL(grpc_reflection) /* /grpc.reflection.v1, v1alpha */
-PROTOCOL(health)         /* /healthz /livez /readyz /ping */
-PROTOCOL(metrics)        /* /metrics */
-PROTOCOL(openapi)        /* /openapi.json */
-PROTOCOL(docs)           /* /docs */
+PROTOCOL(health)          /* /healthz /livez /readyz /ping */
+PROTOCOL(metrics)         /* /metrics */
+PROTOCOL(openapi)         /* /openapi.json */
+PROTOCOL(docs)            /* /docs */

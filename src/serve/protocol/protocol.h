@@ -26,6 +26,7 @@ enum {                      /* facts */
        ROUTE_ADMIN = 1 << 4,  /* on the admin listener only; needs the scope admin */
        ROUTE_INSIDE = 1 << 5, /* about the server's inside: a key needs the scope read */
        ROUTE_BODY = 1 << 6,   /* a page that takes bodies as long as a model's */
+       ROUTE_TEXT = 1 << 7,   /* the body is text for a language model: long ones decoded aside */
        ROUTE_GRPC = 1 << 8,   /* a gRPC method: r->body is its message, the answer becomes one */
        ROUTE_BIDI = 1 << 9,   /* one that streams: each message is a request (bidi.h) */
 };
@@ -44,8 +45,8 @@ struct protocol {
     const char *name; /* as metrics and logs call it */
     const struct route *routes;
     size_t n_routes;
-    /* Body -> r->ask.inputs, want (borrowed from the body or the arena). request_route has not been
-     * called yet. */
+    /* Body -> r->ask.inputs, want (borrowed from the body or the arena), or r->talk (talk.h), whose
+     * form then writes the answer. request_route has not been called yet. */
     enum code (*decode)(struct request *r, struct err *e);
     /* r->ask.outputs -> r->response. */
     enum code (*encode)(struct request *r, struct err *e);

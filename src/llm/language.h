@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A language model ready to answer: tokenizer, chat template, forward pass and the thread that
+ * decodes. Immutable after language_open but for what decode guards itself. */
+#pragma once
+
+#include "llm/chat.h"
+#include "llm/decode.h"
+#include "llm/llm_facts.h"
+
+struct language_options { /* zero: the default */
+    int threads;          /* of one step; 0: 1 */
+    size_t context;       /* positions of one request; 0: the model's, 32,768 at most */
+    size_t kv_bytes;      /* 0: 1 GiB, or what `sequences` whole contexts need if that is less */
+    int sequences;        /* decoded at one time; 0: 64 */
+    size_t rows;          /* tokens of one step; 0: 512 */
+    size_t queue;         /* answers waiting; 0: 256 */
+    int speculate;        /* tokens guessed at a time; 0: none */
+    struct str model, version;
+};
+
+struct language {
+    struct llm_facts facts;
+    struct tokenizer *tokenizer;
+    struct chat_template *chat; /* NULL: the model has none */
+    struct str template;        /* its source; borrowed from the model */
+    struct forward *forward, *draft;
+    struct decode *decode; /* NULL: an encoder, which embeds */
+    bool encoder;
+    pthread_mutex_t embedding; /* an encoder's forward is used by one thread at a time */
+};
+
+/* draft: a smaller model with the same vocabulary, or NULL. Both models must outlive the result. */
+MUST_USE enum code language_open(const struct model *m, const struct model *draft,
+                                 const struct language_options *o, struct language **out,
+                                 struct err *e);
+void language_close(struct language *l); /* NULL allowed */
+
+/* An encoder's vectors, (n, width) in `out`, of length 1; tokens (n): how many each text has. Any
+ * thread; one at a time computes. */
+MUST_USE enum code language_embed(struct language *l, const struct str *texts, size_t n,
+                                  struct arena *a, float *out, int32_t *tokens, struct err *e);
