@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 struct options {
-    const char *listen, *log, *key_file, *admin, *cors, *predict_path, *health_path, *port,
-        *model_store;
+    const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
+        *predict_path, *health_path, *port, *model_store;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels;
     uint64_t body, header, run_memory, memory;
@@ -23,6 +23,9 @@ static enum code at_least(const char *flag, int64_t v, struct err *e) {
 }
 
 static enum code check(const struct options *o, struct err *e) {
+    if ((o->tls_cert == NULL) != (o->tls_key == NULL) || (o->tls_client_ca && !o->tls_cert))
+        return fail(e, USAGE,
+                    "--tls-cert and --tls-key belong together; --tls-client-ca needs both");
     TRY(at_least("threads", o->threads, e));
     TRY(at_least("loops", o->loops, e));
     TRY(at_least("queue", o->queue, e));
@@ -51,13 +54,66 @@ static enum code log_level(const char *text, enum log_level *out, struct err *e)
 
 static void on_ready(void *ctx, const char *address, const char *admin) {
     const struct cli *c = ctx;
-    printf("listening on http://%s\n", address);
+    const struct options *o = c->options;
+    bool path = strncmp(address, "unix:", 5) == 0;
+    printf("listening on %s%s\n", path ? "" : o->tls_cert ? "https://" : "http://", address);
     if (*admin)
         printf("admin API on http://%s\n", admin);
     fflush(stdout);
     if (!c->quiet && isatty(STDOUT_FILENO))
         fprintf(stderr, "  try it: http://%s/docs   metrics: http://%s/metrics   Ctrl-C stops\n",
                 address, address);
+}
+
+/* The ports that clients of other servers expect: HTTP and gRPC are both on each. */
+static const struct {
+    const char *name;
+    int ports[4]; /* ends with 0 */
+} takeovers[] = {
+    {"tfserving", {8500, 8501}},
+    {"torchserve", {8080, 8081, 7070}},
+    {"triton", {8000, 8001, 8002}},
+    {"kserve", {8080, 8081}},
+    {"mlflow", {5000}},
+};
+
+static enum code add_port(struct server_options *s, int port, struct arena *a, struct err *e) {
+    const char *colon = strrchr(s->listen, ':');
+    bool unix_socket = strncmp(s->listen, "unix:", 5) == 0;
+    int n = unix_socket ? 0 : (int)(colon - s->listen);
+    const char *address = unix_socket ? arena_printf(a, "127.0.0.1:%d", port)
+                                      : arena_printf(a, "%.*s:%d", n, s->listen, port);
+    if (!address)
+        return fail(e, NOMEM, "out of memory");
+    if (strcmp(address, s->listen) == 0)
+        return OK;
+    for (size_t i = 0; i < s->n_also; i++)
+        if (strcmp(s->also[i], address) == 0)
+            return OK;
+    if (s->n_also == SERVER_ALSO)
+        return fail(e, USAGE, "--as: more than %d further ports", SERVER_ALSO);
+    s->also[s->n_also++] = address;
+    return OK;
+}
+
+/* --as tfserving,triton */
+static enum code take_over(struct server_options *s, const char *names, struct arena *a,
+                           struct err *e) {
+    for (struct str rest = str_of(names ? names : ""); rest.n;) {
+        size_t end = rest.n, at = 0;
+        str_find(rest, ',', &end);
+        struct str name = str_sub(rest, 0, end);
+        rest = str_sub(rest, end + 1, rest.n);
+        while (at < sizeof takeovers / sizeof *takeovers && !str_is(name, takeovers[at].name))
+            at++;
+        if (at == sizeof takeovers / sizeof *takeovers)
+            return fail(e, USAGE,
+                        "--as: '%.*s' is none of tfserving, torchserve, triton, kserve, mlflow",
+                        STR(name));
+        for (const int *port = takeovers[at].ports; *port; port++)
+            TRY(add_port(s, *port, a, e));
+    }
+    return OK;
 }
 
 static void fill(struct server_options *s, const struct options *o, struct cli *c) {
@@ -89,6 +145,9 @@ static void fill(struct server_options *s, const struct options *o, struct cli *
     s->key_file = o->key_file;
     s->admin = o->admin;
     s->cors = o->cors;
+    s->tls_cert = o->tls_cert;
+    s->tls_key = o->tls_key;
+    s->tls_client_ca = o->tls_client_ca;
     s->allow_control = o->control || o->explicit_only;
     s->batch = (size_t)o->batch;
     s->on_ready = on_ready;
@@ -100,7 +159,9 @@ static enum code serve(struct cli *c, struct host *h, const struct options *o, s
     struct server_options s;
     struct server *server;
     fill(&s, o, c);
-    enum code code = server_open(h, c->store, &s, &server, e);
+    enum code code = take_over(&s, o->as, &c->arena, e);
+    if (code == OK)
+        code = server_open(h, c->store, &s, &server, e);
     if (code != OK) {
         host_close(h);
         return code;
@@ -168,6 +229,13 @@ static const struct option options[] = {
      NULL},
     {"key-file", 0, OPTION_TEXT, AT(key_file), "FILE",
      "API keys, one a line, for everything (better: slipway key)", NULL},
+    {"as", 0, OPTION_TEXT, AT(as), "SERVERS",
+     "also on the ports of tfserving, torchserve, triton, kserve, mlflow", NULL},
+    {"tls-cert", 0, OPTION_TEXT, AT(tls_cert), "FILE",
+     "PEM certificate and its chain: HTTPS; read again when it changes", NULL},
+    {"tls-key", 0, OPTION_TEXT, AT(tls_key), "FILE", "its key", NULL},
+    {"tls-client-ca", 0, OPTION_TEXT, AT(tls_client_ca), "FILE",
+     "clients must have a certificate of it", NULL},
     {"cors", 0, OPTION_TEXT, AT(cors), "ORIGINS",
      "origins browsers may ask from, with ',' between; * for all", NULL},
     {"port", 0, OPTION_TEXT, AT(port), "PORT", "on all addresses, where --listen is not given",

@@ -32,7 +32,8 @@ enum {
     DIRECT_BYTES = 16 << 10, /* bodies with more to come are read in place */
     DRAIN_BYTES = 64 << 10,  /* bodies of refused requests up to this are read and dropped */
     KEEP_CONNS = 64,
-    KEEP_OUT = 512 << 10
+    KEEP_OUT = 512 << 10,
+    SEAL_BYTES = 128 << 10 /* encrypted and not yet sent */
 };
 
 static struct exchange *receiving(const struct conn *c) {
@@ -360,6 +361,10 @@ static void sniff(struct conn *c) {
     n = n < c->in.n ? n : c->in.n;
     while (same < n && c->in.p[same] == preface[c->sniffed + same])
         same++;
+    if (same < n && c->tls && tls_is_h2(c->tls)) { /* RFC 9113 §3.4 */
+        conn_close(c);
+        return;
+    }
     if (same < n) {
         struct span rest = c->in;
         c->protocol = CONN_HTTP1;
@@ -458,7 +463,7 @@ static bool note_sent(struct conn *c, size_t n) {
 
 /* n bytes of `out` are with the kernel. */
 static void note_out(struct conn *c, size_t n) {
-    c->listener->stats.bytes_out += n;
+    c->listener->stats.bytes_out += c->tls && !c->h2 ? 0 : n; /* note_sent has counted them */
     c->sent_bytes += n;
     c->out_at += n;
     if (c->out_at == c->out.n) {
@@ -510,7 +515,12 @@ bool conn_emit(struct conn *c, const void *bytes, size_t n) {
         c->out = c->listener->spare_out;
         c->listener->spare_out = (struct buf){.cap_bytes = SIZE_MAX};
     }
-    buf_put(&c->out, bytes, n);
+    if (!c->tls)
+        buf_put(&c->out, bytes, n);
+    else if (tls_write(c->tls, bytes, n))
+        tls_take(c->tls, &c->out);
+    else
+        return false;
     return c->out.code == OK;
 }
 
@@ -531,16 +541,25 @@ static bool flush(struct conn *c) {
     return false;
 }
 
+/* What TLS itself has to say: its handshake. */
+static void take_sealed(struct conn *c) {
+    if (c->tls)
+        tls_take(c->tls, &c->out);
+}
+
 static void send_frames(struct conn *c) {
     while (!c->writing && !c->closing && !c->ending) {
         http2_writable(c);
         if (c->closing)
             return;
         http2_fill(c);
+        take_sealed(c);
         if (c->closing || c->out.n == 0 || !flush(c))
             return;
     }
 }
+
+static bool send_sealed(struct conn *c);
 
 /* True when an exchange ended: there is room for another. */
 static bool send_answers(struct conn *c) {
@@ -549,6 +568,8 @@ static bool send_answers(struct conn *c) {
         send_frames(c);
         return false;
     }
+    if (c->tls)
+        return send_sealed(c);
     while (!c->writing && !c->closing) {
         uv_buf_t bufs[WRITE_SPANS];
         size_t total;
@@ -574,6 +595,42 @@ static bool send_answers(struct conn *c) {
     return ended;
 }
 
+/* Encrypts what may be sent, as far as it is worth it now; false: nothing is left, or no memory. */
+static bool seal(struct conn *c, bool *ended) {
+    uv_buf_t bufs[WRITE_SPANS];
+    size_t total, sealed = 0;
+    tell_writable(c);
+    if (c->first)
+        (void)exchange_refill(c->first);
+    unsigned n = gather(c, bufs, WRITE_SPANS, &total);
+    for (unsigned i = 0; i < n && c->out.n < SEAL_BYTES; i++) {
+        size_t room = SEAL_BYTES - c->out.n, step = bufs[i].len < room ? bufs[i].len : room;
+        if (!conn_emit(c, bufs[i].base, step)) {
+            conn_close(c);
+            return false;
+        }
+        sealed += step;
+        if (step < bufs[i].len)
+            break;
+    }
+    bool one = note_sent(c, sealed);
+    *ended |= one;
+    return n > 0 || one;
+}
+
+static bool send_sealed(struct conn *c) {
+    bool ended = false, more = true;
+    while (more && !c->writing && !c->closing) {
+        more = tls_ready(c->tls) && seal(c, &ended);
+        if (c->closing)
+            break;
+        take_sealed(c);
+        if (c->out.n && !flush(c))
+            break;
+    }
+    return ended;
+}
+
 /* ---- reading ---- */
 
 /* Where the next read goes: the shared buffer, or right into the body when much of it is still to
@@ -583,7 +640,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct conn *c = handle->data;
     struct exchange *x = receiving(c);
     *buf = uv_buf_init((char *)c->listener->read_buffer, READ_BYTES);
-    if (!x || c->h2 || x->drains || x->parser.chunked || http1_body_left(&x->parser) < DIRECT_BYTES)
+    if (!x || c->h2 || c->tls || x->drains || x->parser.chunked ||
+        http1_body_left(&x->parser) < DIRECT_BYTES)
         return;
     size_t have = x->pub.request.body.n, room = x->body_room - have;
     uint64_t left = http1_body_left(&x->parser);
@@ -646,7 +704,37 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     if (c->ending)
         return; /* dropped */
     c->in = (struct span){(const uint8_t *)buf->base, (size_t)n};
+    if (c->tls) {
+        if (!tls_feed(c->tls, c->in)) {
+            conn_close(c);
+            return;
+        }
+        c->in.n = 0;
+    }
     conn_pump(c);
+}
+
+/* The next decrypted bytes, when there is room for a request; false: none. */
+static bool pull(struct conn *c) {
+    size_t n = 0;
+    bool room = c->h2 || receiving(c) || c->n_exchanges < HTTP_PIPELINE;
+    if (!c->tls || c->in.n || c->closing || c->eof || !room)
+        return false;
+    switch (tls_read(c->tls, c->listener->plain, READ_BYTES, &n)) {
+    case TLS_DATA: c->in = (struct span){c->listener->plain, c->ending ? 0 : n}; return !c->ending;
+    case TLS_MORE: break;
+    case TLS_ENDED:
+        uv_read_stop((uv_stream_t *)&c->tcp);
+        on_eof(c);
+        break;
+    case TLS_FAILED: /* its alert is the last that goes out */
+        take_sealed(c);
+        if (c->out.n && !c->writing)
+            (void)flush(c);
+        conn_close(c);
+        break;
+    }
+    return false;
 }
 
 static void set_reading(struct conn *c) {
@@ -665,12 +753,23 @@ static void set_reading(struct conn *c) {
 
 /* ---- life ---- */
 
+static void say_goodbye(struct conn *c) {
+    tls_goodbye(c->tls);
+    take_sealed(c);
+    uv_buf_t buf = uv_buf_init(c->out.p, (unsigned)c->out.n);
+    if (buf.len)
+        (void)try_write(c, &buf, 1);
+    buf_clear(&c->out);
+}
+
 /* The last answer is out: close, or shut down our side and let the client find the end of it first.
  */
 static void end(struct conn *c) {
     uv_os_fd_t fd;
     if (c->lingers)
         return;
+    if (c->tls)
+        say_goodbye(c);
     if (!c->abrupt || c->eof || uv_fileno((const uv_handle_t *)&c->tcp, &fd) < 0 ||
         shutdown(fd, SHUT_WR) < 0) {
         conn_close(c);
@@ -711,9 +810,11 @@ void conn_pump(struct conn *c) {
     if (c->pumping || c->closing)
         return;
     c->pumping = true;
-    do
+    do {
         receive(c);
-    while (send_answers(c) && c->in.n && !c->closing);
+        while (pull(c))
+            receive(c);
+    } while (!c->closing && send_answers(c) && (c->in.n || c->tls) && !c->closing);
     c->pumping = false;
     if (!c->closing)
         settle(c);
@@ -780,6 +881,7 @@ static void on_closed(uv_handle_t *handle) {
     struct conn *c = handle->data;
     struct http_listener *l = c->listener;
     http2_end(c->h2);
+    tls_end(c->tls);
     buf_deinit(&c->out);
     c->prev->next = c->next;
     c->next->prev = c->prev;
@@ -828,7 +930,12 @@ struct conn *conn_open(struct http_listener *l) {
     return c;
 }
 
-void conn_start(struct conn *c) { settle(c); }
+void conn_start(struct conn *c) {
+    if (c->listener->tls && !(c->tls = tls_begin(c->listener->tls)))
+        conn_close(c);
+    else
+        settle(c);
+}
 
 void conn_refuse(struct conn *c, bool politely) {
     static char text[] =

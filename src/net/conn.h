@@ -6,6 +6,7 @@
 #include "net/deadline.h"
 #include "net/exchange.h"
 #include "net/reply.h"
+#include "net/tls.h"
 
 #include <uv.h>
 
@@ -31,7 +32,8 @@ struct conn {
     struct conn *next, *prev;       /* of the listener's; next also in its free list */
     struct exchange *first, *last;  /* in order of arrival; only `last` can be receiving */
     int n_exchanges;
-    struct http2 *h2; /* owned; NULL: HTTP/1 */
+    struct http2 *h2;     /* owned; NULL: HTTP/1 */
+    struct tls_conn *tls; /* owned; NULL: none */
     enum { CONN_UNKNOWN, CONN_HTTP1, CONN_HTTP2 } protocol;
     struct buf out; /* frames for the socket, from out_at on; owned, lent when there are none */
     size_t out_at;
@@ -76,6 +78,8 @@ struct http_listener {
     bool listening, starved, draining, cut, closed;
     void (*drained)(void *ctx);
     void *drained_ctx;
+    struct tls *tls;      /* borrowed; NULL: none */
+    uint8_t *plain;       /* (READ_BYTES) owned; what was decrypted; NULL without tls */
     struct buf spare_out; /* owned; of connections without frames to send */
     uint8_t read_buffer[READ_BYTES];
 };

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -125,17 +127,43 @@ union address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
+    struct sockaddr_un local;
 };
+
+/* unix:/path; what a server that is gone has left there goes first. */
+static enum code parse_path(const char *text, const char *path, union address *out, socklen_t *n,
+                            struct err *e) {
+    struct stat s;
+    *out = (union address){.local.sun_family = AF_UNIX};
+    if (!*path || strlen(path) >= sizeof out->local.sun_path)
+        return fail(e, USAGE, "address '%s': a socket's path has 1 to %zu bytes", text,
+                    sizeof out->local.sun_path - 1);
+    memcpy(out->local.sun_path, path, strlen(path));
+    *n = sizeof out->local;
+    if (lstat(path, &s) == 0 && S_ISSOCK(s.st_mode)) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool dead = fd >= 0 && connect(fd, &out->any, *n) < 0 && errno == ECONNREFUSED;
+        if (fd >= 0)
+            close(fd);
+        if (dead)
+            unlink(path);
+    }
+    return OK;
+}
 
 static enum code parse_address(const char *text, union address *out, socklen_t *n, struct err *e) {
     char host[INET6_ADDRSTRLEN];
     struct str all = str_of(text);
     const char *colon = strrchr(text, ':');
     uint64_t port;
+    if (str_starts(all, "unix:"))
+        return parse_path(text, text + 5, out, n, e);
     *out = (union address){0};
     if (!colon || !str_to_u64(str_of(colon + 1), &port) || port > 65535)
-        return fail(e, USAGE, "address '%s': want ADDRESS:PORT, like 127.0.0.1:8080 or [::1]:8080",
-                    text);
+        return fail(
+            e, USAGE,
+            "address '%s': want ADDRESS:PORT, like 127.0.0.1:8080 or [::1]:8080, or unix:/PATH",
+            text);
     struct str name = str_sub(all, 0, (size_t)(colon - text));
     bool v6 = name.n > 2 && name.p[0] == '[' && name.p[name.n - 1] == ']';
     if (v6)
@@ -157,6 +185,8 @@ static void print_address(const union address *a, char *text, size_t room) {
     char host[INET6_ADDRSTRLEN] = "?";
     bool v6 = a->any.sa_family == AF_INET6;
     text[0] = 0;
+    if (a->any.sa_family == AF_UNIX && a->local.sun_path[0])
+        snprintf(text, room, "unix:%.57s", a->local.sun_path);
     if (!v6 && a->any.sa_family != AF_INET)
         return; /* a socket pair of a test */
     inet_ntop(a->any.sa_family, v6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr,
@@ -179,6 +209,8 @@ static enum code bind_socket(const char *text, bool shared, int *out, struct err
         return fail_errno(e, errno, "address %s: cannot open a socket", text);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+    if (a.any.sa_family == AF_UNIX)
+        shared = false;
     if ((shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) ||
         bind(fd, &a.any, n) < 0) {
         int number = errno;
@@ -239,6 +271,7 @@ void http_accept_again(struct http_listener *l) {
 static void free_listener(struct http_listener *l) {
     exchange_pool_deinit(&l->pool);
     buf_deinit(&l->spare_out);
+    mem_free(l->plain);
     while (l->free_conns) {
         struct conn *c = l->free_conns;
         l->free_conns = c->next;
@@ -273,8 +306,13 @@ static void on_listening_closed(uv_handle_t *handle) {
 }
 
 static void stop_listening(struct http_listener *l) {
-    if (!uv_is_closing((const uv_handle_t *)&l->tcp))
-        uv_close((uv_handle_t *)&l->tcp, on_listening_closed);
+    union address a = {0};
+    int n = sizeof a;
+    if (uv_is_closing((const uv_handle_t *)&l->tcp))
+        return;
+    if (uv_tcp_getsockname(&l->tcp, &a.any, &n) == 0 && a.any.sa_family == AF_UNIX)
+        unlink(a.local.sun_path);
+    uv_close((uv_handle_t *)&l->tcp, on_listening_closed);
 }
 
 static struct http_listener *new_listener(struct loop *loop, const struct http_handler *h,
@@ -322,6 +360,14 @@ enum code http_listen(struct loop *loop, const char *address, bool shared,
     }
     l->listening = true;
     *out = l;
+    return OK;
+}
+
+enum code http_listener_secure(struct http_listener *l, struct tls *t, struct err *e) {
+    l->plain = mem_alloc(READ_BYTES);
+    if (!l->plain)
+        return fail(e, NOMEM, "TLS: out of memory");
+    l->tls = t;
     return OK;
 }
 

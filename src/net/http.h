@@ -155,6 +155,10 @@ struct http_listener; /* opaque */
 MUST_USE enum code http_listen(struct loop *l, const char *address, bool shared,
                                const struct http_handler *h, const struct http_limits *limits,
                                struct http_listener **out, struct err *e);
+/* Connections accepted from now on speak TLS; before the loop runs, or on its thread. t is borrowed
+ * until the listener's end. */
+struct tls;
+MUST_USE enum code http_listener_secure(struct http_listener *s, struct tls *t, struct err *e);
 void http_listener_address(const struct http_listener *s,
                            char text[64]); /* with the port really bound */
 /* Graceful: stops accepting, answers what is in flight with Connection: close, closes idle

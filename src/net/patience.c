@@ -12,6 +12,11 @@
 
 enum { LINGER_MS = 2000, PROBE_MS = 250, RETRY_ACCEPT_MS = 100 };
 
+/* In the middle of a handshake, or of HTTP/2's preface. */
+static bool begins(const struct conn *c) {
+    return c->protocol == CONN_UNKNOWN && (c->sniffed || (c->tls && !tls_ready(c->tls)));
+}
+
 static enum patience wanted_in(const struct conn *c) {
     const struct exchange *x = c->last;
     if (c->lingers)
@@ -19,7 +24,7 @@ static enum patience wanted_in(const struct conn *c) {
     if (c->eof)
         return PATIENCE_NONE;
     if (!x)
-        return c->protocol == CONN_UNKNOWN && c->sniffed ? PATIENCE_HEAD : PATIENCE_IDLE;
+        return begins(c) ? PATIENCE_HEAD : PATIENCE_IDLE;
     if (c->h2)
         return http2_receives(c) ? PATIENCE_BODY : PATIENCE_NONE;
     if (x->phase != EXCHANGE_RECEIVING)

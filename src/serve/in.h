@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/thread.h"
+#include "net/tls.h"
 #include "serve/auth.h"
 #include "serve/bidi.h"
 #include "serve/limit.h"
@@ -22,8 +23,9 @@ struct loop_thread { /* owned by its loop's thread */
     struct server *server;
     struct loop *loop;
     struct http_listener *listener;
-    struct http_listener *admin; /* loop 0 only; NULL: none */
-    struct entrance {            /* what net's handlers get: which listener */
+    struct http_listener *also[SERVER_ALSO]; /* at options.also */
+    struct http_listener *admin;             /* loop 0 only; NULL: none */
+    struct entrance {                        /* what net's handlers get: which listener */
         struct loop_thread *thread;
         bool admin;
     } front, back;
@@ -52,6 +54,8 @@ struct server {
     struct limit limit;
     struct side *side;
     struct regions *regions;
+    struct tls *tls;           /* NULL: none */
+    unsigned ticks;            /* of loop 0 */
     struct loop_thread *loops; /* (n_loops) owned */
     int n_loops;
     char address[SERVER_ADDRESS], admin_address[SERVER_ADDRESS];

@@ -100,6 +100,11 @@ static void drain_loop(struct loop_job *job) {
     struct loop_thread *t =
         (struct loop_thread *)(void *)((char *)job - offsetof(struct loop_thread, drain_job));
     t->listening = t->admin ? 2 : 1;
+    for (size_t i = 0; i < t->server->options.n_also; i++)
+        t->listening += t->also[i] != NULL;
+    for (size_t i = 0; i < t->server->options.n_also; i++)
+        if (t->also[i])
+            http_drain(t->also[i], t->server->options.drain_ms, drained, t);
     if (t->admin)
         http_drain(t->admin, t->server->options.drain_ms, drained, t);
     http_drain(t->listener, t->server->options.drain_ms, drained, t);
@@ -143,6 +148,22 @@ static void follow_signals(struct server *s) {
         drain_all(s);
 }
 
+/* New files for connections to come; bad ones change nothing. */
+static void reload_tls(struct server *s) {
+    struct err e;
+    if (!s->tls)
+        return;
+    if (tls_reload(s->tls, &e) == OK)
+        log_text(LOG_INFO, "certificate read again");
+    else
+        log_text(LOG_ERROR, "the certificate in use stays: %s", e.text);
+}
+
+static void on_hangup(void *ctx, int number) {
+    (void)number;
+    reload_tls(((struct loop_thread *)ctx)->server);
+}
+
 static void on_signal(void *ctx, int number) {
     struct loop_thread *t = ctx;
     (void)number;
@@ -152,8 +173,11 @@ static void on_signal(void *ctx, int number) {
 
 static void tick(void *ctx) {
     struct loop_thread *t = ctx;
-    if (t == t->server->loops)
+    if (t == t->server->loops) {
         follow_signals(t->server);
+        if (t->server->tls && t->server->ticks++ % 8 == 0 && tls_changed(t->server->tls))
+            reload_tls(t->server);
+    }
     if (t->parked) /* deadlines, clients that left */
         phase_unpark(t);
     publish(t);
@@ -171,6 +195,17 @@ static void announce(void *ctx) {
 
 /* --- open, run, close --- */
 
+/* A Unix socket is the first loop's alone: SO_REUSEPORT knows TCP only. */
+static enum code listen_at(struct loop_thread *t, const char *address,
+                           const struct http_handler *handler, struct http_listener **out,
+                           struct err *e) {
+    const struct server *s = t->server;
+    if (t != s->loops && str_starts(str_of(address), "unix:"))
+        return OK;
+    TRY(http_listen(t->loop, address, s->n_loops > 1, handler, &s->options.http, out, e));
+    return s->tls ? http_listener_secure(*out, s->tls, e) : OK;
+}
+
 static enum code open_loop(struct server *s, int index, struct err *e) {
     struct loop_thread *t = &s->loops[index];
     struct http_handler handler;
@@ -185,9 +220,11 @@ static enum code open_loop(struct server *s, int index, struct err *e) {
     t->back = (struct entrance){t, true};
     phase_handler(&t->front, &handler);
     const char *address = index ? s->address : s->options.listen;
-    TRY(http_listen(t->loop, address, s->n_loops > 1, &handler, &s->options.http, &t->listener, e));
+    TRY(listen_at(t, address, &handler, &t->listener, e));
     if (index == 0)
         http_listener_address(t->listener, s->address);
+    for (size_t i = 0; i < s->options.n_also; i++)
+        TRY(listen_at(t, s->options.also[i], &handler, &t->also[i], e));
     return loop_timer_open(t->loop, TICK_MS, tick, t, &t->tick, e);
 }
 
@@ -260,6 +297,9 @@ static enum code open_parts(struct server *s, struct err *e) {
     int threads = cpu_cores() < SIDE_MAX ? cpu_cores() : SIDE_MAX;
     TRY(regions_open(&s->regions, e));
     TRY(side_open(threads, &s->side, e));
+    if (s->options.tls_cert)
+        TRY(tls_open(s->options.tls_cert, s->options.tls_key, s->options.tls_client_ca, &s->tls,
+                     e));
     s->loops = mem_zalloc((size_t)s->n_loops, sizeof *s->loops);
     if (!s->loops)
         return fail(e, NOMEM, "server: out of memory");
@@ -269,6 +309,7 @@ static enum code open_parts(struct server *s, struct err *e) {
     host_on_change(s->host, changed, s);
     TRY(loop_timer_open(s->loops[0].loop, ANNOUNCE_MS, announce, s, &s->announcer, e));
     TRY(loop_on_signal(s->loops[0].loop, SIGTERM, on_signal, &s->loops[0], e));
+    TRY(loop_on_signal(s->loops[0].loop, SIGHUP, on_hangup, &s->loops[0], e));
     return loop_on_signal(s->loops[0].loop, SIGINT, on_signal, &s->loops[0], e);
 }
 
@@ -302,6 +343,10 @@ static void *loop_main(void *arg) {
 static void close_listeners(struct loop_thread *t) {
     http_listener_close(t->listener);
     t->listener = NULL;
+    for (size_t i = 0; i < SERVER_ALSO; i++) {
+        http_listener_close(t->also[i]);
+        t->also[i] = NULL;
+    }
     if (t->admin)
         http_listener_close(t->admin);
     t->admin = NULL;
@@ -337,10 +382,7 @@ enum code server_run(struct server *s, struct err *e) {
 static void close_loop(struct loop_thread *t) {
     if (t->tick)
         loop_timer_close(t->tick);
-    if (t->listener)
-        http_listener_close(t->listener);
-    if (t->admin)
-        http_listener_close(t->admin);
+    close_listeners(t);
     if (t->loop)
         loop_close(t->loop);
     trail_deinit(&t->trail);
@@ -357,6 +399,7 @@ void server_close(struct server *s) {
     regions_close(s->regions);
     answer_forget();
     auth_close(&s->auth);
+    tls_close(s->tls);
     mem_free(s->loops);
     mem_free(s);
 }

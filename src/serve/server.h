@@ -17,6 +17,8 @@
 
 struct server; /* opaque */
 
+enum { SERVER_ALSO = 8 };
+
 struct server_options {
     const char *listen;      /* "127.0.0.1:8080"; port 0 picks one */
     int loops;               /* event loop threads; 0: by the number of cores */
@@ -32,6 +34,10 @@ struct server_options {
     /* The admin API's own listener. NULL: 127.0.0.1:8079 (port 0 when `listen` has port 0), and
      * none when that is taken; "off": none. Beyond loopback keys must exist. */
     const char *admin;
+    const char *tls_cert, *tls_key; /* PEM; NULL: no TLS. Read again on SIGHUP and on change */
+    const char *tls_client_ca;      /* clients must have a certificate of it; NULL: need none */
+    const char *also[SERVER_ALSO];  /* (n_also) further addresses: ports of other servers */
+    size_t n_also;
     const char *cors;     /* origins that browsers may ask from, with ',' between; "*": all */
     const char *key_file; /* API keys, one a line; NULL: no key is asked for */
     bool allow_control;   /* loading and unloading over HTTP */

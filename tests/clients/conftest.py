@@ -142,8 +142,8 @@ class Server:
             text=True,
         )
         line = self.process.stdout.readline()
-        assert line.startswith("listening on http://"), line + self.process.stderr.read()
-        self.address = line.split("http://")[1].strip()
+        assert line.startswith("listening on http"), line + self.process.stderr.read()
+        self.address = line.split("://")[1].strip()
         self.host, self.port = self.address.rsplit(":", 1)
         self.port = int(self.port)
         self.url = "http://" + self.address
