@@ -175,7 +175,7 @@ static enum code add_tokenizer(struct facts *f, const struct gguf_pairs *p, stru
         const char *theirs, *ours;
     } tokenizers[] = {{"gpt2", "bpe"}, {"llama", "spm"}, {"bert", "wordpiece"}, {"t5", "unigram"}};
     const struct attr *a = gguf_pair(p, "tokenizer.ggml.model");
-    if (!a || a->kind != ATTR_STR || str_is(a->s, "none"))
+    if (!a || a->kind != ATTR_STR || str_is(a->s, "none") || str_is(a->s, "no_vocab"))
         return OK; /* whoever needs one says so */
     for (size_t i = 0; i < sizeof tokenizers / sizeof tokenizers[0]; i++)
         if (str_is(a->s, tokenizers[i].theirs)) {

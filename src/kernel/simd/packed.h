@@ -139,9 +139,10 @@ SIMD void put(float *y, size_t n, size_t end, vf v, bool add) {
         vf_store_n(y + n, add ? vf_add(vf_load_n(y + n, end - n), v) : v, end - n);
 }
 
-/* m rows from `row`, v vectors of outputs from the strip: both constant after inlining. */
-SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, const size_t m,
-                      const size_t v, const struct form f) {
+/* m rows from `row`, v vectors of outputs from the strip: both constant after inlining. Codes that
+ * lie `ahead` bytes further are fetched meanwhile. */
+SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, size_t ahead,
+                      const size_t m, const size_t v, const struct form f) {
     const size_t groups = g->k / GROUP, group_bytes = 64 * (size_t)f.bits;
     const uint8_t *codes = g->codes + strip * g->codes_strip;
     const uint8_t *scales = g->scales + strip * g->scales_strip;
@@ -159,7 +160,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
         struct scales s[DOT_VECTORS];
         for (size_t c = 0; c < v; c += PARTS)
             for (size_t i = 0; i < group_bytes; i += MEM_LINE)
-                __builtin_prefetch(codes + c / PARTS * g->codes_strip + i + AHEAD);
+                __builtin_prefetch(codes + c / PARTS * g->codes_strip + i + ahead, 0, 2);
 #pragma GCC unroll 4
         for (size_t c = 0; c < v; c++)
             s[c] = scales_at(scales + c / PARTS * g->scales_strip, group, c % PARTS, f);
@@ -220,11 +221,15 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
             put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, acc[r][c], g->add);
 }
 
-/* Rows [row, m) in tiles of n; returns where they end. */
+/* Rows [row, m) in tiles of n; returns where they end. The last tile of all fetches the next
+ * strips, which the first will find in the cache; an only tile fetches what it needs itself soon.
+ */
 SIMD size_t packed_tiles(const struct packed_gemm *g, size_t strip, size_t row, const size_t n,
                          const size_t v, const struct form f) {
-    for (; row + n <= g->m; row += n)
-        packed_tile(g, strip, row, n, v, f);
+    for (; row + n <= g->m; row += n) {
+        size_t ahead = row + n < g->m ? 0 : row ? v / PARTS * g->codes_strip : AHEAD;
+        packed_tile(g, strip, row, ahead, n, v, f);
+    }
     return row;
 }
 
