@@ -31,6 +31,7 @@ struct family { /* one registered counter_family, in order of first use */
 struct counter {
     struct family *family;
     struct counter *previous, *next;
+    uint64_t owners;     /* counter_get less counter_drop */
     size_t row_cells;    /* per stripe, a multiple of CELLS_PER_LINE */
     cell *cells;         /* (stripes, row_cells) owned, aligned to MEM_LINE */
     struct str values[]; /* n_labels, their text behind them */
@@ -117,6 +118,8 @@ struct counter *counter_get(const struct counter_family *facts, const struct str
     struct counter *c = f ? find(f, label_values) : NULL;
     if (f && !c)
         c = create(f, label_values);
+    if (c)
+        c->owners++;
     pthread_mutex_unlock(&table.lock);
     return c;
 }
@@ -125,6 +128,10 @@ void counter_drop(struct counter *c) {
     if (!c)
         return;
     pthread_mutex_lock(&table.lock);
+    if (--c->owners) {
+        pthread_mutex_unlock(&table.lock);
+        return;
+    }
     *(c->previous ? &c->previous->next : &c->family->first) = c->next;
     *(c->next ? &c->next->previous : &c->family->last) = c->previous;
     pthread_mutex_unlock(&table.lock);

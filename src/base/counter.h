@@ -22,12 +22,13 @@ struct counter_family {      /* static const in the file that owns the metric */
     double buckets[COUNTER_BUCKETS]; /* upper bounds, ascending, without +Inf */
 };
 
-struct counter; /* one labelled series; lives until counter_drop */
+struct counter; /* one labelled series; lives until each counter_get was followed by a
+                   counter_drop: two owners may count in one */
 
 /* Finds or creates the series of these label values (copied). NULL when out of memory: callers pass
  * it on, every update function ignores NULL. Takes a lock: call at load time, keep the pointer. */
 struct counter *counter_get(const struct counter_family *f, const struct str *label_values);
-void counter_drop(struct counter *c); /* the series disappears from the next reading; drop once */
+void counter_drop(struct counter *c); /* the last one: the series is not in the next reading */
 
 void counter_add(struct counter *c, uint64_t n);     /* TOTAL */
 void counter_set(struct counter *c, int64_t v);      /* GAUGE */

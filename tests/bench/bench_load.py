@@ -92,7 +92,7 @@ def overload(a, tmp):
 
 def wrk(url, body, seconds, connections):
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as f:
-        f.write(f"wrk.method='POST'\nwrk.body=[[{body}]]\nwrk.headers['Content-Type']='application/json'\n")
+        f.write(f"wrk.method='POST'\nwrk.body=[==[{body}]==]\nwrk.headers['Content-Type']='application/json'\n")
         f.flush()
         out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", f.name, url], capture_output=True, text=True).stdout
     times = {p: re.search(rf"{p}%\s+([\d.]+)(us|ms|s)", out) for p in ("50", "99")}
@@ -110,12 +110,14 @@ def thousand(a, tmp):
     variants(path, many, 1000)
     out = {}
     alone = Server(one)
+    first = json.load(urllib.request.urlopen(alone.admin + "/admin/models"))["versions"][0]
+    room = 100 * (first["mapped_bytes"] + first["packed_bytes"]) + 1
     started = time.monotonic()
-    server = Server(many, "--memory", str(a.memory))
+    server = Server(many, "--memory", str(room))
     out["start_s"] = round(time.monotonic() - started, 2)
     ask = lambda i: urllib.request.urlopen(server.url + f"/v1/models/m{i:04}:predict", data=body.encode()).read()
     first = []
-    for i in range(0, 1000, 10):
+    for i in range(900, 1000):
         began = time.monotonic()
         ask(i)
         first.append(1000 * (time.monotonic() - began))
@@ -125,7 +127,7 @@ def thousand(a, tmp):
     rounds = {"one": [], "thousand": []}
     for _ in range(3):
         rounds["one"].append(wrk(alone.url + "/v1/models/m:predict", body, 3, 16))
-        rounds["thousand"].append(wrk(server.url + "/v1/models/m0990:predict", body, 3, 16))
+        rounds["thousand"].append(wrk(server.url + "/v1/models/m0950:predict", body, 3, 16))
     for name, got in rounds.items():
         out[name] = {k: percentile([g[k] for g in got], 0.5) for k in got[0]}
     out["resident"] = server.resident()
@@ -184,7 +186,6 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("what", choices=["overload", "thousand", "batching"])
     p.add_argument("--seconds", type=int, default=60)
-    p.add_argument("--memory", default="100M")
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as tmp:
         print(json.dumps({a.what: globals()[a.what](a, tmp)}, indent=1))

@@ -33,6 +33,9 @@ static void series_are_found_again(void **state) {
     counter_add(first, 3);
     assert_int_equal(counter_total(first), 5);
     assert_int_equal(counter_total(other), 0);
+    counter_drop(first); /* the second owner still counts in it */
+    counter_add(first, 1);
+    assert_int_equal(counter_total(first), 6);
     counter_drop(first);
     counter_drop(other);
     first = counter_get(&requests, again);
