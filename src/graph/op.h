@@ -98,6 +98,15 @@ struct op_host {
     /* CANCELLED or TIMEOUT when the run should stop; loops ask once per iteration. */
     enum code (*check)(struct op_host *h, struct err *e);
     uint64_t (*random)(struct op_host *h); /* seeded per run */
+    /* Memory of iterations (MAY be NULL: all lives until the run ends). Between enter and leave,
+     * alloc and run_graph take memory that the next enter empties; keep moves n values (no
+     * sequences) where they stay until the keep after the next. Whoever opened one closes it; open
+     * answers NULL when there is no memory. */
+    void *(*pocket_open)(struct op_host *h);
+    void (*pocket_enter)(void *pocket);
+    void (*pocket_leave)(void *pocket);
+    enum code (*pocket_keep)(void *pocket, struct tensor *values, int n, struct err *e);
+    void (*pocket_close)(void *pocket);
     uint64_t loop_limit; /* iterations of one loop or scan; 0: what the operator finds sane */
 };
 

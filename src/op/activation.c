@@ -182,6 +182,10 @@ static enum code infer_clip(struct op_infer *c, struct err *e) {
 static enum code clip_whole(const struct op_call *c, const struct tensor *low,
                             const struct tensor *high, struct err *e) {
     const struct tensor *y = c->out[0], *x = c->in[0];
+    double ignored;
+    for (int i = 0; i < 2; i++)
+        if (i ? high : low)
+            TRY(operand_number(OPERAND_AT(c), i ? high : low, "a limit", &ignored, e));
     if (low)
         TRY(pairwise_run(c, &pair_most, x, low, y, e));
     if (high)

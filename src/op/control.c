@@ -2,8 +2,10 @@
 /* if, loop, scan: operators whose work is a graph of their own, run by the host once per iteration.
  *
  * 1. Nothing here knows what a body captures: the host supplies it.
- * 2. What a body answers lives until the run ends, so values carried from iteration to iteration
- *    are never copied here; what is stacked is copied once, into memory that doubles.
+ * 2. What a body answers lives until the run ends; after POCKET_AFTER iterations only until the
+ *    iteration after the next, so that a long loop needs no more memory than a short one: what it
+ *    carries is then moved each time (op.h: pocket). Sequences share items with older iterations
+ *    and are left where they are. What is stacked is copied once, into memory that doubles.
  * 3. The host is asked before every iteration whether to go on: a loop without end stops at the
  *    run's deadline, at its limit of memory, or after as many iterations as the host allows.
  *
@@ -11,6 +13,7 @@
 #include "op/operand.h"
 #include "op/stride.h"
 
+enum { POCKET_AFTER = 16 };
 enum { CONTROL_ITERATIONS = 1 << 24 }; /* where the host sets no limit */
 
 /* The graph attribute, with the numbers of inputs and outputs it must have (-1: any). */
@@ -100,6 +103,19 @@ static enum code stack_grow(const struct op_call *c, struct stack *s, size_t roo
     return OK;
 }
 
+/* Texts of a value that is to outlive its iteration. */
+static enum code keep_texts(const struct op_call *c, struct tensor *t, struct err *e) {
+    struct str *s = t->data;
+    for (size_t k = 0; t->dtype == DT_STRING && k < tensor_count(t); k++) {
+        void *text;
+        TRY(operand_alloc(c, s[k].n, 1, &text, e));
+        if (s[k].n)
+            memcpy(text, s[k].p, s[k].n);
+        s[k].p = text;
+    }
+    return OK;
+}
+
 /* room: how many items will come, or 0 when nobody knows. */
 static enum code stack_push(const struct op_call *c, struct stack *s, const struct tensor *t,
                             size_t room, struct err *e) {
@@ -120,8 +136,10 @@ static enum code stack_push(const struct op_call *c, struct stack *s, const stru
         TRY(stack_grow(c, s, room ? room : s->room ? 2 * s->room : 8, e));
     if (s->item_bytes)
         memcpy(s->data + s->n * s->item_bytes, t->data, s->item_bytes);
+    struct tensor item = *t;
+    item.data = s->data + s->n * s->item_bytes;
     s->n++;
-    return OK;
+    return keep_texts(c, &item, e);
 }
 
 /* Nothing was stacked: the shape is what the body declares, as far as it does. */
@@ -153,6 +171,7 @@ struct iteration { /* memory of a loop or scan */
     struct tensor *carried;   /* (n_carried) */
     struct stack *stacks;     /* (n_stacks) */
     uint64_t done;
+    void *pocket; /* owned; NULL: none yet, or the host has none */
 };
 
 static enum code iteration_begin(struct iteration *it, struct err *e) {
@@ -169,6 +188,43 @@ static enum code iteration_begin(struct iteration *it, struct err *e) {
     return OK;
 }
 
+static bool may_pocket(const struct iteration *it) {
+    if (!it->c->host->pocket_open || it->done < POCKET_AFTER)
+        return false;
+    for (int i = 0; i < it->n_carried; i++)
+        if (it->carried[i].dtype == DT_SEQUENCE)
+            return false;
+    return true;
+}
+
+static enum code run_in_pocket(struct iteration *it, struct err *e) {
+    struct op_host *host = it->c->host;
+    if (!it->pocket && may_pocket(it))
+        it->pocket = host->pocket_open(host);
+    if (!it->pocket)
+        return host->run_graph(host, it->c, it->body, it->in, it->out, e);
+    host->pocket_enter(it->pocket);
+    enum code code = host->run_graph(host, it->c, it->body, it->in, it->out, e);
+    host->pocket_leave(it->pocket);
+    return code;
+}
+
+/* Carried values come to lie where the run's end is theirs; the pocket is closed. */
+static enum code iteration_end(struct iteration *it, enum code code, struct err *e) {
+    if (!it->pocket)
+        return code;
+    for (int i = 0; i < it->n_carried && code == OK; i++) {
+        struct tensor kept = {0};
+        code = operand_keep(it->c, &it->carried[i], &kept, e);
+        if (code == OK)
+            code = keep_texts(it->c, &kept, e);
+        it->carried[i] = kept;
+    }
+    it->c->host->pocket_close(it->pocket);
+    it->pocket = NULL;
+    return code;
+}
+
 /* Runs the body once. Its outputs after the first `skip` are carried values, then stacked ones. */
 static enum code iteration_run(struct iteration *it, int skip, size_t room, struct err *e) {
     struct op_host *host = it->c->host;
@@ -176,9 +232,11 @@ static enum code iteration_run(struct iteration *it, int skip, size_t room, stru
     if (it->done++ == most)
         return operand_fail(it->c, e, LIMIT, "more than %llu iterations", (unsigned long long)most);
     TRY(host->check(host, e));
-    TRY(host->run_graph(host, it->c, it->body, it->in, it->out, e));
+    TRY(run_in_pocket(it, e));
     for (int i = 0; i < it->n_carried; i++)
         it->carried[i] = it->out[skip + i];
+    if (it->pocket)
+        TRY(host->pocket_keep(it->pocket, it->carried, it->n_carried, e));
     for (int i = 0; i < it->n_stacks; i++)
         TRY(stack_push(it->c, &it->stacks[i], &it->out[skip + it->n_carried + i], room, e));
     return OK;
@@ -243,7 +301,7 @@ static enum code run_loop(const struct op_call *c, struct err *e) {
     for (int i = 0; i < it.n_carried; i++)
         if (c->in[2 + i])
             it.carried[i] = *c->in[2 + i];
-    TRY(loop_iterate(&it, limit, go_on, 0, e));
+    TRY(iteration_end(&it, loop_iterate(&it, limit, go_on, 0, e), e));
     for (int i = 0; i < it.n_carried; i++) {
         if (any)
             give(c, i, &it.carried[i]);
@@ -368,6 +426,15 @@ static enum code scan_slice(struct scan *s, int k, int64_t step, struct err *e) 
     return OK;
 }
 
+static enum code scan_steps_run(struct scan *s, int64_t steps, struct err *e) {
+    for (int64_t step = 0; step < steps; step++) {
+        for (int k = 0; k < s->n_inputs; k++)
+            TRY(scan_slice(s, k, step, e));
+        TRY(iteration_run(&s->it, 0, (size_t)steps, e));
+    }
+    return OK;
+}
+
 /* All steps; carried and stacks then hold the results. states: (n_carried) initial values */
 static enum code scan_iterate(struct scan *s, const struct tensor *states, int64_t steps,
                               struct err *e) {
@@ -380,11 +447,7 @@ static enum code scan_iterate(struct scan *s, const struct tensor *states, int64
         it->in[it->n_carried + k] = &s->slices[k];
     for (int i = 0; i < it->n_stacks; i++)
         it->stacks[i] = (struct stack){0};
-    for (int64_t step = 0; step < steps; step++) {
-        for (int k = 0; k < s->n_inputs; k++)
-            TRY(scan_slice(s, k, step, e));
-        TRY(iteration_run(it, 0, (size_t)steps, e));
-    }
+    TRY(iteration_end(it, scan_steps_run(s, steps, e), e));
     for (int i = 0; i < it->n_stacks; i++)
         if (!it->stacks[i].n)
             stack_declare(&it->stacks[i], it->body, it->n_carried + i);

@@ -11,6 +11,7 @@
 #include "plan/run.h"
 
 #include "plan/nested.h"
+#include "plan/pocket.h"
 #include "plan/walk.h"
 
 #include "base/clock.h"
@@ -49,6 +50,14 @@ static uint64_t host_random(struct op_host *h) {
     z = (z ^ z >> 27) * 0x94D049BB133111EBu;
     return z ^ z >> 31;
 }
+
+static void *host_pocket_open(struct op_host *h) { return pocket_open(((struct run *)h)->terms); }
+static void host_pocket_enter(void *p) { pocket_enter(p); }
+static void host_pocket_leave(void *p) { pocket_leave(p); }
+static enum code host_pocket_keep(void *p, struct tensor *values, int n, struct err *e) {
+    return pocket_keep(p, values, n, e);
+}
+static void host_pocket_close(void *p) { pocket_close(p); }
 
 /* A copy in the area. Elements that are texts or sequences point into the area, constants or
  * inputs, which live as long. */
@@ -294,10 +303,18 @@ static void hand_out(struct runner *r) {
 
 enum code run_plan(struct runner *r, const struct tensor *inputs, struct run_terms *terms,
                    struct err *e) {
-    struct run x = {
-        {host_alloc, host_run_graph, host_check, host_random, r->plan->shop->o.loop_limit},
-        r,
-        terms};
+    struct run x = {.host = {.alloc = host_alloc,
+                             .run_graph = host_run_graph,
+                             .check = host_check,
+                             .random = host_random,
+                             .pocket_open = host_pocket_open,
+                             .pocket_enter = host_pocket_enter,
+                             .pocket_leave = host_pocket_leave,
+                             .pocket_keep = host_pocket_keep,
+                             .pocket_close = host_pocket_close,
+                             .loop_limit = r->plan->shop->o.loop_limit},
+                    .r = r,
+                    .terms = terms};
     bind_inputs(r, inputs);
     TRY(run_steps(&x, e));
     hand_out(r);

@@ -1,5 +1,6 @@
 """Lines of mixed text for the tokenizer tests: words, code, emoji, CJK, Arabic, control characters, odd spaces, digits, bytes that
 are not UTF-8. The same seed gives the same lines."""
+
 import random
 
 WORDS = """the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one you were
@@ -8,9 +9,20 @@ don't I'm we'll they've you're IT'S Can'T o'clock naïve café Zürich Ångströ
 CJK = "这是一个测试句子包含汉字人工智能模型服务日本語のテキストですカタカナ한국어문장입니다繁體字"
 OTHER = "привет мир ελληνικά γλώσσα مرحبا بالعالم שלום עולם हिन्दी भाषा ไทย ภาษา ქართული հայերեն Ünïcödé ñandú İstanbul ǅungla ﬁne Å é ạ̈".split()
 EMOJI = ["😀", "👍🏽", "👨‍👩‍👧‍👦", "🇩🇪", "❤️", "🚀", "☃", "½", "²", "Ⅷ", "٣", "१२", "①", "™", "…", "—", "“", "”", "€"]
-CODE = ["def f(x, y=3):\n    return x**2 + y[0]\n", "for (int i = 0; i < n; ++i) {\n\t\ta[i] += b[i] * 0x1F;\n}", "SELECT * FROM t WHERE a<>'b' -- c",
-        "{\"key\": [1, 2.5e-3, null], \"s\": \"\\u00e9\\n\"}", "<div class=\"x\">&nbsp;</div>", "x = a->b[c];//!!!", "https://example.org/a?b=c&d=%20#e",
-        "#include <stdio.h>\r\n\r\n#define X(a) (a##_t)", "git commit -m 'fix: 100% of #42'", "$$\\sum_{i=1}^{n} x_i^2$$", "====----====", "a\u200bb\u00adc\ufeffd"]
+CODE = [
+    "def f(x, y=3):\n    return x**2 + y[0]\n",
+    "for (int i = 0; i < n; ++i) {\n\t\ta[i] += b[i] * 0x1F;\n}",
+    "SELECT * FROM t WHERE a<>'b' -- c",
+    '{"key": [1, 2.5e-3, null], "s": "\\u00e9\\n"}',
+    '<div class="x">&nbsp;</div>',
+    "x = a->b[c];//!!!",
+    "https://example.org/a?b=c&d=%20#e",
+    "#include <stdio.h>\r\n\r\n#define X(a) (a##_t)",
+    "git commit -m 'fix: 100% of #42'",
+    "$$\\sum_{i=1}^{n} x_i^2$$",
+    "====----====",
+    "a\u200bb\u00adc\ufeffd",
+]
 SPACES = [" ", "  ", "   ", "\n", "\n\n", "\t", " \n ", "\r\n", "\u00a0", "\u3000", "\u2003", " \t ", "\u0085", "        "]
 CONTROL = ["\x00", "\x01", "\x1b[31m", "\x7f", "\u0080", "\ue000", "\U000f0000", "\ufffd", "\u202e", "\u0301"]
 SPECIAL = ["<|im_end|>", "<s>", "</s>", "<|endoftext|>", "[CLS]", "[MASK]", "<0x41>", "<unk>", "▁", "▁▁the", "Ġthe", "<bos>", "<start_of_turn>"]
@@ -37,7 +49,7 @@ def part(r, special):
         return number(r)
     if kind == 10:
         return r.choice(CONTROL)
-    return r.choice(SPECIAL) if special else chr(r.choice([r.randrange(0x20, 0x250), r.randrange(0x370, 0x1100), r.randrange(0x2000, 0x2c00)]))
+    return r.choice(SPECIAL) if special else chr(r.choice([r.randrange(0x20, 0x250), r.randrange(0x370, 0x1100), r.randrange(0x2000, 0x2C00)]))
 
 
 def line(r, special=False):
@@ -60,6 +72,6 @@ def broken(n, seed=2):
         raw = bytearray(text.encode())
         for _ in range(r.randrange(1, 6)):
             at = r.randrange(len(raw) + 1)
-            raw[at:at + r.randrange(3)] = bytes(r.randrange(256) for _ in range(r.randrange(3)))
+            raw[at : at + r.randrange(3)] = bytes(r.randrange(256) for _ in range(r.randrange(3)))
         out.append(bytes(raw))
     return out

@@ -667,7 +667,7 @@ def moved(g, nodes, wanted):
         x = v.x
         if v.plain and x.dtype.kind == "f":
             part = 1e-3 if x.dtype == np.float16 else 2e-6
-            x = (x * (1 + part * g.rng.choice([-1, 1], x.shape))).astype(x.dtype)
+            x = np.asarray(x * (1 + part * g.rng.choice([-1, 1], x.shape)), x.dtype)
         shaken.append(Value(v.name, x))
     results = peer_run(g.model(nodes, shaken, outputs=wanted), shaken)
     return dict(zip(wanted, results))

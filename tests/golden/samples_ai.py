@@ -94,7 +94,6 @@ def maybe(g, p=0.5, **attrs):
     "Ceil",
     "Exp",
     "Sqrt",
-    "Reciprocal",
     "Tanh",
     "Sigmoid",
     "Relu",
@@ -131,9 +130,9 @@ def unary(g, name):
     return Node(name, [x], attrs, exact=True if name in ("Shape", "Size", "IsNaN", "IsInf") else None)
 
 
-@op("Log", "Asin", "Acos", "Acosh", "Atanh")
+@op("Reciprocal", "Log", "Asin", "Acos", "Acosh", "Atanh")
 def ranged(g, name):
-    low, high = {"Log": (0.01, 50), "Acosh": (1, 20)}.get(name, (-1, 1))
+    low, high = {"Log": (0.01, 50), "Reciprocal": (0.2, 3), "Acosh": (1, 20)}.get(name, (-1, 1))
     return Node(name, [g.new(drawn_type(g, name), g.shape(), low, high)])
 
 

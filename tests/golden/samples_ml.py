@@ -61,6 +61,7 @@ def prepare(g, name):
         x = features(g, ("f32", "i64"))
         c = x.shape[1]
         if x.type == "f32":
+            x = g.leaf(x.x.copy())
             x.x[g.rng.random(x.shape) < 0.3] = np.nan
             x.tame = False
             return node(name, [x], {"imputed_value_floats": numbers(g, g.one([1, c])), "replaced_value_float": float("nan")})

