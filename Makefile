@@ -1,7 +1,7 @@
 # For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
 #   make          release build: build/slipway        make test   everything that proves it works
 #   make demo     real model, served, asked, answered  make bench  side by side with the peers
-.PHONY: all demo test quick asan tsan fuzz random-graphs bench bench-graph bench-serve install clean format tidy deps
+.PHONY: all demo test quick asan tsan fuzz random-graphs zoo bench bench-graph bench-serve install clean format tidy deps
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -55,6 +55,11 @@ random-graphs: all
 soak: all
 	@tools/deps bench
 	@.venv/bin/python tests/soak/soak.py
+
+zoo: all
+	@tools/deps test
+	@$(NINJA) -C build tests/golden/run_model
+	@.venv/bin/python tests/golden/zoo.py
 
 bench: bench-graph bench-serve
 

@@ -801,10 +801,11 @@ def main():
     p.add_argument("--cpu")
     p.add_argument("--coverage", action="store_true")
     p.add_argument("--keep")
+    p.add_argument("--types", help="write here which element types each operator was compared with")
     o = p.parse_args()
     samplers = all_samplers()
     failed = grown = 0
-    kinds = collections.Counter()
+    kinds, types = collections.Counter(), collections.defaultdict(set)
     with Cases(o.threads, o.off, o.cpu) as cases:
         for seed in range(o.seed, o.seed + o.graphs):
             g = draw(seed, samplers, o.only and o.only.split(","), o.single)
@@ -812,6 +813,10 @@ def main():
                 continue
             grown += 1
             kinds.update(n.form for n in g.nodes)
+            for n in g.nodes:
+                for v in n.ins[:1] if "+" not in n.form else []:
+                    if v is not None:
+                        types[n.form].add(v.type if v.plain else "map" if isinstance(v.x, dict) else "sequence")
             if text := check(cases, g):
                 failed += 1
                 print(f"seed {seed} opset {g.opset}: {text}", flush=True)
@@ -823,6 +828,9 @@ def main():
             base[k.split("+")[-1]] += n
         for k in sorted(samplers):
             print(f"{base[k]:6d} {k}")
+    if o.types:
+        with open(o.types, "w") as f:
+            f.writelines(f"{k}: {' '.join(sorted(types[k]))}\n" for k in sorted(samplers))
     print(f"{grown - failed} passed, {failed} failed")
     return 1 if failed or not grown else 0
 

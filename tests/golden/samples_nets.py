@@ -281,7 +281,14 @@ def resize(g, name):
     mode = g.one(["nearest", "linear"] + (["cubic"] if n == 2 and g.opset >= 11 and x.type == "f32" else []))
     scales = [1.0, 1.0] + [g.one([0.5, 0.6, 1.0, 1.5, 2.0, 3.0]) for _ in range(n)]
     if g.opset < 11:
-        return Node(name, [x, g.leaf(np.array(scales, np.float32))], {"mode": mode}, exact=False, compare=cut_numbers if x.type != "f32" else None, terminal=x.type != "f32")
+        return Node(
+            name,
+            [x, g.leaf(np.array(scales, np.float32))],
+            {"mode": mode},
+            exact=False,
+            compare=cut_numbers if x.type != "f32" else None,
+            terminal=x.type != "f32",
+        )
     attrs = {"mode": mode, **maybe(g, coordinate_transformation_mode=g.one(["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"]))}
     if mode == "nearest":
         attrs.update(maybe(g, nearest_mode=g.one(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])))

