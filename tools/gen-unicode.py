@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes what the tokenizers need of the Unicode Character Database, as Python knows it: gen-unicode.py OUTPUT
-Ranges of general categories, simple lower-case mappings, canonical decompositions."""
+Ranges of general categories, simple mappings of case, canonical decompositions."""
 import sys
 import unicodedata
 
@@ -20,7 +20,7 @@ def class_of(c):
 
 
 def main(target):
-    ranges, lower, bare = [], [], []
+    ranges, lower, upper, bare = [], [], [], []
     for c in range(0x110000):
         kind = class_of(c)
         if not ranges or ranges[-1][1] != kind:
@@ -28,6 +28,8 @@ def main(target):
         text = chr(c)
         if len(text.lower()) == 1 and text.lower() != text:
             lower.append((c, ord(text.lower())))
+        if len(text.upper()) == 1 and text.upper() != text:
+            upper.append((c, ord(text.upper())))
         parts = unicodedata.normalize("NFD", text)
         if parts != text and not 0xAC00 <= c < 0xD7A4:  # Hangul is arithmetic
             bare.append((c, [ord(p) for p in parts]))
@@ -35,8 +37,9 @@ def main(target):
         out.write("/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by tools/gen-unicode.py. */\n#pragma once\n#include \"llm/unicode.h\"\n")
         out.write("static const struct { uint32_t first; uint8_t kind; } unicode_ranges[] = {\n")
         out.writelines(f"{{{c},UNICODE_{kind}}},\n" for c, kind in ranges)
-        out.write("};\nstatic const struct { uint32_t from, to; } unicode_lowers[] = {\n")
-        out.writelines(f"{{{a},{b}}},\n" for a, b in lower)
+        for name, pairs in (("lowers", lower), ("uppers", upper)):
+            out.write(f"}};\nstatic const struct unicode_pair unicode_{name}[] = {{\n")
+            out.writelines(f"{{{a},{b}}},\n" for a, b in pairs)
         out.write("};\nstatic const struct { uint32_t from; uint32_t to[4]; } unicode_parts[] = {\n")
         out.writelines("{%d,{%s}},\n" % (a, ",".join(map(str, b))) for a, b in bare)
         out.write("};\n")

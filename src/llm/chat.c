@@ -1,134 +1,202 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates: see chat.h. So far those of the ChatML family (<|im_start|>ROLE\nTEXT<|im_end|>),
- * known by what the template writes, with the system message it adds when there is none. */
+/* Conversations: what clients send is brought into the shape templates were written for, rendered,
+ * and tokenised with its marks.
+ *
+ * Clients and templates disagree in two places. Content may be a list of typed parts, which older
+ * templates would print as a list: text parts become one string for a template that never asks for
+ * a part's type. And the arguments of a tool call are JSON in a string, which templates put through
+ * tojson as if they were an object: they become one. */
 #include "llm/chat.h"
 
-#include "base/buf.h"
-#include "base/json.h"
 #include "base/mem.h"
+#include "llm/jinja.h"
 
-enum { RENDERED = 64 << 20 };
+enum { TEMPLATE_BYTES = 64 << 20, SOURCE_MAX = 1 << 20 };
 
 struct chat_template {
-    const struct tokenizer *t;
-    struct str system; /* added when the first message is no system message; .n == 0: none */
+    struct arena arena;
+    const struct tokenizer *tokenizer;
+    struct jinja *jinja;
+    bool knows_parts; /* the template looks at the type of content's parts */
 };
 
-static struct str find_text(struct str in, const char *what) { /* what follows `what` */
-    const char *p = in.n ? memmem(in.p, in.n, what, strlen(what)) : NULL;
-    return p ? str_sub(in, (size_t)(p - in.p) + strlen(what), in.n) : (struct str){0};
-}
-
-/* '<|im_start|>system\nTEXT<|im_end|>' written as one literal. */
-static struct str default_system(struct str source) {
-    struct str rest = find_text(source, "<|im_start|>system\\n"), end;
-    if (rest.n == 0)
-        rest = find_text(source, "<|im_start|>system\n");
-    end = find_text(rest, "<|im_end|>");
-    struct str text = str_sub(rest, 0, rest.n - end.n);
-    if (end.n == 0 || text.n < 10)
-        return (struct str){0};
-    text.n -= 10;
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] == '\'' || text.p[i] == '{' || text.p[i] == '"')
-            return (struct str){0};
-    return text;
+static bool mentions(struct str source, const char *what) {
+    return source.p && memmem(source.p, source.n, what, strlen(what)) != NULL;
 }
 
 enum code chat_open(struct str source, const struct tokenizer *t, struct chat_template **out,
                     struct err *e) {
-    if (find_text(source, "<|im_start|>").n == 0)
-        return fail(e, UNSUPPORTED, "this chat template is not of the ChatML family");
+    if (source.n > SOURCE_MAX)
+        return fail(e, LIMIT, "a template of %zu bytes, limit %d", source.n, SOURCE_MAX);
     struct chat_template *c = mem_zalloc(1, sizeof *c);
     if (!c)
-        return fail(e, NOMEM, "no memory for a chat template");
-    c->t = t;
-    c->system = default_system(source);
+        return fail(e, NOMEM, "out of memory");
+    arena_init(&c->arena, TEMPLATE_BYTES);
+    c->tokenizer = t;
+    c->knows_parts =
+        mentions(source, "'type'") || mentions(source, "\"type\"") || mentions(source, ".type");
+    enum code code = jinja_parse(source, &c->arena, &c->jinja, e);
+    if (code != OK) {
+        chat_close(c);
+        return code;
+    }
     *out = c;
     return OK;
 }
 
-void chat_close(struct chat_template *c) { mem_free(c); }
+void chat_close(struct chat_template *c) {
+    if (!c)
+        return;
+    arena_deinit(&c->arena);
+    mem_free(c);
+}
 
-struct prompt { /* under construction */
-    const struct chat_template *c;
-    struct arena *arena;
-    struct buf text, ids;
+/* --- messages as templates want them --- */
+
+static enum code no_room(struct arena *a, struct err *e) {
+    return arena_fail(a, 64, "the request's messages", e);
+}
+
+static const struct datum *member(const struct datum *v, const char *name) {
+    return v->kind == DATUM_DICT ? dict_get(v->dict, str_of(name)) : NULL;
+}
+
+static bool is_text(const struct datum *v, const char *text) {
+    return v && v->kind == DATUM_TEXT && str_is((struct str){v->s.p, v->s.n}, text);
+}
+
+/* All parts of the list as one string, a line each; INVALID for a part that is no text. */
+static enum code join_parts(const struct list *parts, struct arena *a, struct datum *out,
+                            struct err *e) {
+    size_t n = parts->n, at = 0;
+    for (size_t i = 0; i < parts->n; i++) {
+        const struct datum *text = member(&parts->v[i], "text");
+        if (!is_text(member(&parts->v[i], "type"), "text") || !text || text->kind != DATUM_TEXT)
+            return fail(e, INVALID,
+                        "messages: part %zu of a content is no text; this model reads "
+                        "text only",
+                        i);
+        n += text->s.n;
+    }
+    char *p = arena_push(a, n + 1);
+    uint8_t *marks = arena_push(a, n + 1);
+    if (!p || !marks)
+        return no_room(a, e);
+    memset(marks, 1, n);
+    for (size_t i = 0; i < parts->n; i++) {
+        struct text t = member(&parts->v[i], "text")->s;
+        if (i)
+            p[at++] = '\n';
+        memcpy(p + at, t.p, t.n);
+        at += t.n;
+    }
+    *out = (struct datum){.kind = DATUM_TEXT, .s = {p, marks, at}};
+    return OK;
+}
+
+/* "arguments": "{...}" as an object. Text that is no JSON object stays text. */
+static enum code open_arguments(const struct datum *calls, struct arena *a, struct err *e) {
+    for (size_t i = 0; calls && calls->kind == DATUM_LIST && i < calls->list->n; i++) {
+        const struct datum *function = member(&calls->list->v[i], "function");
+        const struct datum *arguments = function ? member(function, "arguments") : NULL;
+        struct datum v;
+        struct err ignored;
+        if (!arguments || arguments->kind != DATUM_TEXT ||
+            datum_from_json((struct str){arguments->s.p, arguments->s.n}, a, &v, &ignored) != OK ||
+            v.kind != DATUM_DICT)
+            continue;
+        if (!dict_put(function->dict, datum_text(LIT("arguments")), v, a))
+            return no_room(a, e);
+    }
+    return OK;
+}
+
+static enum code settle_message(const struct chat_template *c, const struct datum *m,
+                                struct arena *a, struct err *e) {
+    const struct datum *content = member(m, "content");
+    const struct datum *role = member(m, "role");
+    struct datum joined;
+    if (m->kind != DATUM_DICT || !role || role->kind != DATUM_TEXT)
+        return fail(e, INVALID, "messages: each is an object with a role");
+    TRY(open_arguments(member(m, "tool_calls"), a, e));
+    if (!content || content->kind != DATUM_LIST || c->knows_parts)
+        return OK;
+    TRY(join_parts(content->list, a, &joined, e));
+    return dict_put(m->dict, datum_text(LIT("content")), joined, a) ? OK : no_room(a, e);
+}
+
+static enum code read_messages(const struct chat_template *c, struct str json, struct arena *a,
+                               struct datum *out, struct err *e) {
+    if (datum_from_json(json, a, out, e) != OK)
+        return err_prefix(e, "messages");
+    if (out->kind != DATUM_LIST || out->list->n == 0)
+        return fail(e, INVALID, "messages: a list of at least one message expected");
+    for (size_t i = 0; i < out->list->n; i++)
+        TRY(settle_message(c, &out->list->v[i], a, e));
+    return OK;
+}
+
+/* --- variables --- */
+
+struct globals {
+    struct dict dict;
+    struct arena *a;
+    struct err *e;
 };
 
-static enum code put(struct prompt *p, struct str text, unsigned flags, struct err *e) {
-    int32_t *ids;
-    size_t n;
-    buf_put_str(&p->text, text);
-    TRY(tokenizer_encode(p->c->t, text, flags, p->arena, &ids, &n, e));
-    buf_put(&p->ids, ids, n * sizeof *ids);
-    return buf_check(&p->ids, "prompt", e);
+static enum code set(struct globals *g, const char *name, struct datum v) {
+    return dict_put(&g->dict, datum_text(str_of(name)), v, g->a) ? OK : no_room(g->a, g->e);
 }
 
-static enum code put_turn(struct prompt *p, struct str role, struct str text, struct err *e) {
-    char head[128];
-    int n = snprintf(head, sizeof head, "<|im_start|>%.*s\n", STR(str_sub(role, 0, 64)));
-    TRY(put(p, (struct str){head, (size_t)n}, TOKENIZE_SPECIAL_PARSE, e));
-    TRY(put(p, text, 0, e));
-    return put(p, LIT("<|im_end|>\n"), TOKENIZE_SPECIAL_PARSE, e);
+static enum code set_token(struct globals *g, const char *name, const struct tokenizer *t,
+                           int32_t id) {
+    return id < 0 ? OK : set(g, name, datum_text(tokenizer_name(t, id)));
 }
 
-static enum code read_message(struct json *j, struct str *role, struct str *content,
-                              struct err *e) {
-    struct str key;
-    bool more;
-    *role = *content = (struct str){0};
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return OK;
-        if (str_is(key, "role") && json_peek(j) == JSON_STRING)
-            TRY(json_string(j, role, e));
-        else if (str_is(key, "content") && json_peek(j) == JSON_STRING)
-            TRY(json_string(j, content, e));
-        else
-            TRY(json_skip(j, NULL, e));
-    }
-}
-
-static enum code render(struct prompt *p, const struct chat_ask *ask, struct err *e) {
-    struct str role, content;
-    struct json j;
-    bool more;
-    json_init(&j, ask->messages_json, p->arena);
-    TRY(json_enter_array(&j, e));
-    for (bool first = true;; first = false) {
-        TRY(json_next_item(&j, &more, e));
-        if (!more)
-            break;
-        TRY(read_message(&j, &role, &content, e));
-        if (first && p->c->system.n && !str_is(role, "system"))
-            TRY(put_turn(p, LIT("system"), p->c->system, e));
-        TRY(put_turn(p, role, content, e));
-    }
-    if (!ask->generation_prompt)
+/* What the request adds, except what the template must not be told otherwise. */
+static enum code set_extra(struct globals *g, struct str json) {
+    struct datum extra = {.kind = DATUM_NULL};
+    if (json.n == 0)
         return OK;
-    return put(p, LIT("<|im_start|>assistant\n"), TOKENIZE_SPECIAL_PARSE, e);
+    if (datum_from_json(json, g->a, &extra, g->e) != OK)
+        return err_prefix(g->e, "chat_template_kwargs");
+    if (extra.kind != DATUM_DICT)
+        return fail(g->e, INVALID, "chat_template_kwargs: an object expected");
+    for (size_t i = 0; i < extra.dict->n; i++) {
+        struct text name = extra.dict->keys[i].s;
+        if (dict_get(&g->dict, (struct str){name.p, name.n}))
+            return fail(g->e, INVALID, "chat_template_kwargs: '%.*s' is not the request's to set",
+                        STR(((struct str){name.p, name.n})));
+        if (!dict_put(&g->dict, extra.dict->keys[i], extra.dict->values[i], g->a))
+            return no_room(g->a, g->e);
+    }
+    return OK;
+}
+
+static enum code set_all(struct globals *g, const struct chat_template *c,
+                         const struct chat_ask *ask) {
+    struct datum messages = {0}, tools = {.kind = DATUM_NULL};
+    TRY(read_messages(c, ask->messages_json, g->a, &messages, g->e));
+    if (ask->tools_json.n && datum_from_json(ask->tools_json, g->a, &tools, g->e) != OK)
+        return err_prefix(g->e, "tools");
+    TRY(set(g, "messages", messages));
+    TRY(set(g, "tools", tools));
+    TRY(set(g, "documents", (struct datum){.kind = DATUM_NULL}));
+    TRY(set(g, "add_generation_prompt",
+            (struct datum){.kind = DATUM_BOOL, .b = ask->generation_prompt}));
+    TRY(set_token(g, "bos_token", c->tokenizer, tokenizer_bos(c->tokenizer)));
+    TRY(set_token(g, "eos_token", c->tokenizer, tokenizer_eos(c->tokenizer)));
+    return set_extra(g, ask->extra_json);
 }
 
 enum code chat_tokens(const struct chat_template *c, const struct chat_ask *ask, struct arena *a,
                       int32_t **ids, size_t *n, struct str *rendered, struct err *e) {
-    struct prompt p = {.c = c, .arena = a};
-    buf_init(&p.text, RENDERED);
-    buf_init(&p.ids, RENDERED);
-    enum code code = render(&p, ask, e);
-    if (code == OK) {
-        int32_t *out = arena_push(a, p.ids.n + 1);
-        *rendered = arena_str(a, buf_str(&p.text));
-        if (!out || !rendered->p)
-            code = arena_fail(a, p.ids.n, "prompt", e);
-        else
-            memcpy(out, p.ids.p, p.ids.n);
-        *ids = out;
-        *n = p.ids.n / sizeof *out;
-    }
-    buf_deinit(&p.text);
-    buf_deinit(&p.ids);
-    return code;
+    struct globals g = {.a = a, .e = e};
+    struct text text = {0};
+    TRY(set_all(&g, c, ask));
+    TRY(jinja_render(c->jinja, &g.dict, a, &text, e));
+    if (rendered)
+        *rendered = (struct str){text.p, text.n};
+    return tokenizer_encode_marked(c->tokenizer, (struct str){text.p, text.n}, text.foreign, a, ids,
+                                   n, e);
 }

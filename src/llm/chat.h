@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat turns to a prompt, by the model's own template. Immutable after open; any thread.
+/* A conversation to the tokens its model was trained on, by the model's own template.
  *
- * What the template writes may be control tokens; what a user wrote never becomes one. */
+ * What a request brought stays marked through the rendering (jinja.h): a control token is found
+ * only where every byte of its spelling was written by the template, so nobody can end a turn or
+ * speak as the system by spelling it in a message. */
 #pragma once
 
 #include "llm/tokenizer.h"
 
-struct chat_template; /* opaque */
+struct chat_template; /* opaque; immutable, usable from any thread */
 
-/* UNSUPPORTED for a template this build cannot follow. The tokenizer must outlive it. */
+/* UNSUPPORTED names what the template uses that this build does not know; INVALID its line. The
+ * tokenizer must outlive it. */
 MUST_USE enum code chat_open(struct str source, const struct tokenizer *t,
                              struct chat_template **out, struct err *e);
 void chat_close(struct chat_template *c); /* NULL allowed */
 
-struct chat_ask {
-    struct str messages_json, tools_json, extra_json; /* as OpenAI's clients send them; .n == 0:
-                                                         none */
-    bool generation_prompt;
+struct chat_ask {             /* JSON as clients of the OpenAI API send it; borrowed */
+    struct str messages_json; /* an array */
+    struct str tools_json;    /* an array; .n == 0: none */
+    struct str extra_json;    /* an object of further variables; .n == 0: none */
+    bool generation_prompt;   /* ends with the beginning of the assistant's turn */
 };
-/* The prompt's tokens, and its text for people. */
+
+/* *ids and *rendered (the text; may be NULL) in the arena, which pays for the rendering too.
+ * INVALID when the messages are not what the template takes, with its own words where it has some.
+ */
 MUST_USE enum code chat_tokens(const struct chat_template *c, const struct chat_ask *ask,
                                struct arena *a, int32_t **ids, size_t *n, struct str *rendered,
                                struct err *e);

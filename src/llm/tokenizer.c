@@ -152,18 +152,27 @@ void token_put_bytes(const struct tokenizer *t, struct str text, struct token_ou
     }
 }
 
+struct marked { /* text, and who wrote it */
+    struct str text;
+    bool controls;          /* control tokens count at all */
+    const uint8_t *foreign; /* not where a byte of theirs is; NULL: anywhere */
+};
+
+static bool may_be_control(const struct marked *m, size_t at, size_t n) {
+    return m->controls && (!m->foreign || !memchr(m->foreign + at, 1, n));
+}
+
 /* The special token at text[at], the longest; TOKEN_NONE: none that may count here. */
-static int32_t special_at(const struct tokenizer *t, struct str text, size_t at, bool controls,
-                          size_t *n) {
-    uint8_t first = (uint8_t)text.p[at];
+static int32_t special_at(const struct tokenizer *t, const struct marked *m, size_t at, size_t *n) {
+    uint8_t first = (uint8_t)m->text.p[at];
     if (!(t->special_first[first / 64] >> first % 64 & 1))
         return TOKEN_NONE;
     for (size_t i = 0; i < t->n_special_lengths; i++) {
-        struct str part = str_sub(text, at, at + t->special_lengths[i]);
+        struct str part = str_sub(m->text, at, at + t->special_lengths[i]);
         if (part.n != t->special_lengths[i])
             continue;
         int32_t id = (int32_t)(uintptr_t)map_get(&t->specials, part) - 1;
-        if (id >= 0 && (controls || t->v.kinds[id] == TOKEN_USER)) {
+        if (id >= 0 && (t->v.kinds[id] == TOKEN_USER || may_be_control(m, at, part.n))) {
             *n = part.n;
             return id;
         }
@@ -171,43 +180,60 @@ static int32_t special_at(const struct tokenizer *t, struct str text, size_t at,
     return TOKEN_NONE;
 }
 
-static enum code encode_parts(const struct tokenizer *t, struct str text, bool controls,
+static enum code encode_parts(const struct tokenizer *t, const struct marked *m,
                               struct token_out *out, struct err *e) {
     size_t begin = 0, n = 0;
-    bool first = true;
-    for (size_t at = 0; at < text.n;) {
-        int32_t id = special_at(t, text, at, controls, &n);
+    for (size_t at = 0; at < m->text.n;) {
+        int32_t id = special_at(t, m, at, &n);
         if (id < 0) {
             at++;
             continue;
         }
         if (at > begin)
-            TRY(t->kind->encode(t, str_sub(text, begin, at), first, out, e));
+            TRY(t->kind->encode(t, str_sub(m->text, begin, at), true, out, e));
         token_put(out, id);
         begin = at += n;
-        first = true;
     }
-    return begin < text.n ? t->kind->encode(t, str_sub(text, begin, text.n), first, out, e) : OK;
+    return begin < m->text.n ? t->kind->encode(t, str_sub(m->text, begin, m->text.n), true, out, e)
+                             : OK;
+}
+
+static enum code make_room(const struct tokenizer *t, struct str text, struct arena *a,
+                           struct token_out *out, struct err *e) {
+    /* A token takes at least a byte; a space of SentencePiece is three where it is no token. */
+    out->room = (t->prefix_space || t->drop_space ? 3 : 1) * text.n + 16;
+    out->scratch = a;
+    out->ids = ARENA_ARRAY(a, out->room, int32_t);
+    return out->ids ? OK : arena_fail(a, out->room * sizeof *out->ids, "tokens", e);
 }
 
 enum code tokenizer_encode(const struct tokenizer *t, struct str text, unsigned flags,
                            struct arena *a, int32_t **ids, size_t *n, struct err *e) {
-    /* A token takes at least a byte; a space of SentencePiece is three where it is no token. */
-    size_t room = (t->prefix_space || t->drop_space ? 3 : 1) * text.n + 16;
-    struct token_out out = {.room = room, .scratch = a};
-    out.ids = ARENA_ARRAY(a, room, int32_t);
-    if (!out.ids)
-        return arena_fail(a, room * sizeof *out.ids, "tokens", e);
+    struct marked m = {text, flags & TOKENIZE_SPECIAL_PARSE, NULL};
+    struct token_out out = {0};
     bool add = flags & TOKENIZE_SPECIAL_ADD, separators = t->kind->adds_separators;
+    TRY(make_room(t, text, a, &out, e));
     if (add && separators)
         token_put(&out, t->cls);
     else if (add && t->add_bos)
         token_put(&out, t->bos);
-    TRY(encode_parts(t, text, flags & TOKENIZE_SPECIAL_PARSE, &out, e));
+    TRY(encode_parts(t, &m, &out, e));
     if (add && separators)
         token_put(&out, t->sep);
     else if (add && t->add_eos)
         token_put(&out, t->eos);
+    *ids = out.ids;
+    *n = out.n;
+    return OK;
+}
+
+enum code tokenizer_encode_marked(const struct tokenizer *t, struct str text,
+                                  const uint8_t *foreign, struct arena *a, int32_t **ids, size_t *n,
+                                  struct err *e) {
+    struct marked m = {text, true, foreign};
+    struct token_out out = {0};
+    TRY(make_room(t, text, a, &out, e));
+    TRY(encode_parts(t, &m, &out, e));
     *ids = out.ids;
     *n = out.n;
     return OK;

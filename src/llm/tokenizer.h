@@ -27,6 +27,12 @@ void tokenizer_close(struct tokenizer *t); /* NULL allowed */
 MUST_USE enum code tokenizer_encode(const struct tokenizer *t, struct str text, unsigned flags,
                                     struct arena *a, int32_t **ids, size_t *n, struct err *e);
 
+/* A text of several authors: foreign[i] != 0 where a byte is not to be trusted (NULL: all are to
+ * be). Control tokens are found where no byte of their spelling is foreign. Nothing is added. */
+MUST_USE enum code tokenizer_encode_marked(const struct tokenizer *t, struct str text,
+                                           const uint8_t *foreign, struct arena *a, int32_t **ids,
+                                           size_t *n, struct err *e);
+
 /* The bytes a token stands for, maybe part of a character; control tokens: none. Borrowed. */
 struct str tokenizer_piece(const struct tokenizer *t, int32_t id);
 struct str tokenizer_name(const struct tokenizer *t, int32_t id); /* as the vocabulary spells it */

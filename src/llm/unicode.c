@@ -39,20 +39,29 @@ enum unicode_kind unicode_kind(uint32_t c) {
     return c < UNICODE_BROKEN ? search_kind(c) : UNICODE_NONE;
 }
 
-uint32_t unicode_lower(uint32_t c) {
-    size_t low = 0, high = COUNT(unicode_lowers);
-    if (c < 0x80)
-        return c - 'A' < 26 ? c | 0x20 : c;
-    while (low < high) {
+static uint32_t mapped(const struct unicode_pair *pairs, size_t high, uint32_t c) {
+    for (size_t low = 0; low < high;) {
         size_t middle = (low + high) / 2;
-        if (unicode_lowers[middle].from == c)
-            return unicode_lowers[middle].to;
-        if (unicode_lowers[middle].from < c)
+        if (pairs[middle].from == c)
+            return pairs[middle].to;
+        if (pairs[middle].from < c)
             low = middle + 1;
         else
             high = middle;
     }
     return c;
+}
+
+uint32_t unicode_lower(uint32_t c) {
+    if (c < 0x80)
+        return c - 'A' < 26 ? c | 0x20 : c;
+    return mapped(unicode_lowers, COUNT(unicode_lowers), c);
+}
+
+uint32_t unicode_upper(uint32_t c) {
+    if (c < 0x80)
+        return c - 'a' < 26 ? c & ~0x20u : c;
+    return mapped(unicode_uppers, COUNT(unicode_uppers), c);
 }
 
 /* Unicode 15, §3.12: syllables are leading consonant, vowel and trailing consonant. */

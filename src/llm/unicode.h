@@ -31,7 +31,11 @@ static inline bool unicode_mark(uint32_t c) {
     enum unicode_kind k = unicode_kind(c);
     return k == UNICODE_MN || k == UNICODE_MC;
 }
-uint32_t unicode_lower(uint32_t c); /* simple mapping */
+struct unicode_pair { /* of a mapping */
+    uint32_t from, to;
+};
+uint32_t unicode_lower(uint32_t c); /* simple mappings */
+uint32_t unicode_upper(uint32_t c);
 /* Canonical decomposition, in full; returns how many code points. */
 size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_PARTS]);
 /* The code point at text[at] and its bytes; a byte that is not UTF-8 is UNICODE_BROKEN, one byte
