@@ -1,5 +1,5 @@
 """Serving, side by side with the usual Python way, interleaved in the same minutes: small predictions per second, cold start,
-resident memory, binary size. Usage: python tests/bench/bench_serve.py [--rounds 3] [--seconds 5]  -> a table and JSON."""
+resident memory, binary size; nginx with a constant body as the ceiling. Usage: python tests/bench/bench_serve.py [--rounds 3] [--seconds 5]  -> a table and JSON."""
 import argparse
 import json
 import os
@@ -35,9 +35,12 @@ def wait_for(url, seconds=20):
     raise SystemExit(f"{url} did not answer")
 
 
-def wrk(url, body, seconds, connections):
+def wrk(url, body, seconds, connections, pause_ms=0):
+    """pause_ms: each connection waits so long before it asks again: a rate below the most that is possible."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as f:
         f.write(f"wrk.method='POST'\nwrk.body=[[{body}]]\nwrk.headers['Content-Type']='application/json'\n")
+        if pause_ms:
+            f.write(f"function delay() return {pause_ms} end\n")
     out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", f.name, url], capture_output=True, text=True).stdout
     os.unlink(f.name)
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
@@ -53,6 +56,27 @@ def resident(pid):
     text = open(f"/proc/{pid}/status").read()
     kib = lambda key: int(re.search(rf"{key}:\s+(\d+)", text).group(1)) * 1024
     return kib("VmRSS"), kib("RssAnon")
+
+
+class Nginx:
+    """Debian's nginx, one worker, a constant answer of the same length as ours."""
+
+    def __init__(self, folder, answer):
+        self.folder = os.path.join(folder, "nginx")
+        os.makedirs(self.folder)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/"
+        with open(os.path.join(self.folder, "nginx.conf"), "w") as f:
+            f.write(f"""daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy;
+fastcgi_temp_path {self.folder}/fastcgi; uwsgi_temp_path {self.folder}/uwsgi; scgi_temp_path {self.folder}/scgi;
+server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{answer}'; }} }} }}""")
+        self.process = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-p", self.folder, "-c", f"{self.folder}/nginx.conf"])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
 
 
 class Ours:
@@ -101,16 +125,22 @@ def main():
     peer = subprocess.Popen([sys.executable, "-m", "uvicorn", "peer_fastapi:app", "--port", str(port), "--log-level", "error", "--no-access-log"],
                             cwd=HERE, env={**os.environ, "MODEL": mlp})
     ours = Ours(store, "mlp")
-    rows = {"slipway": [], "fastapi+onnxruntime": []}
+    request = urllib.request.Request(ours.url + "/v1/models/mlp:predict", data=body.encode())
+    nginx = Nginx(folder, urllib.request.urlopen(request, timeout=20).read().decode())
+    rows = {"slipway": [], "fastapi+onnxruntime": [], "nginx constant": []}
     try:
         wait_for(f"http://127.0.0.1:{port}/docs")
-        wait_for(ours.url + "/v2/health/ready")
-        for _ in range(a.rounds):  # A B A B
+        wait_for(nginx.url)
+        for _ in range(a.rounds):  # A B C A B C
             rows["fastapi+onnxruntime"].append(wrk(f"http://127.0.0.1:{port}/predict", body, a.seconds, a.connections))
             rows["slipway"].append(wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, a.connections))
+            rows["nginx constant"].append(wrk(nginx.url, body, a.seconds, a.connections))
+        half = max(1, int(max(r["rate"] for r in rows["slipway"]) / 2 / 1000))  # one request a millisecond from each
+        half_load = wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, half, 1)
         idle = resident(ours.process.pid)
     finally:
         ours.stop()
+        nginx.stop()
         peer.terminate()
         peer.wait()
     best = {k: max(r["rate"] for r in v) for k, v in rows.items()}
@@ -126,6 +156,7 @@ def main():
     result = {
         "cores": os.cpu_count(), "connections": a.connections, "rounds": rows, "best": best,
         "ratio": round(best["slipway"] / best["fastapi+onnxruntime"], 1),
+        "of_nginx": round(best["slipway"] / best["nginx constant"], 2), "half_load": half_load,
         "rec_exec_to_first_answer": cold,
         "mlp_resident_mb": [round(x / 1e6, 1) for x in idle], "rec_resident_mb": [round(x / 1e6, 1) for x in rec_resident],
         "binary_mb": round(os.path.getsize(SLIPWAY) / 1e6, 2), "binary_stripped_mb": round(os.path.getsize(stripped) / 1e6, 2),
@@ -135,6 +166,7 @@ def main():
     for k, v in rows.items():
         top = max(v, key=lambda r: r["rate"])
         print(f"{k:24}{top['rate']:12.0f}{top['p99_ms']:10.2f}")
+    print(f"half load {half_load['rate']:.0f}/s: p99 {half_load['p99_ms']} ms; {result['of_nginx']} of nginx")
     print(f"ratio {result['ratio']} x; rec exec to first answer {cold['min_ms']} ms min, {cold['median_ms']} ms median; "
           f"resident (all, anonymous) mlp {result['mlp_resident_mb']} MB, rec {result['rec_resident_mb']} MB; binary {result['binary_stripped_mb']} MB stripped")
     print(json.dumps(result))
