@@ -3,6 +3,8 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "base/file.h"
+#include "job/roster.h"
 #include "plan/cores.h"
 #include "serve/server.h"
 
@@ -11,7 +13,8 @@
 
 struct options {
     const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
-        *predict_path, *health_path, *port, *model_store;
+        *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
+        *batching;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels;
     uint64_t body, header, run_memory, memory;
@@ -173,8 +176,63 @@ static enum code serve(struct cli *c, struct host *h, const struct options *o, s
     return code;
 }
 
+static enum code read_text(struct cli *c, const char *path, struct str *out, struct err *e) {
+    enum { CAP = 16 << 20 };
+    struct span bytes;
+    TRY(file_read(path, CAP, &c->arena, &bytes, e));
+    *out = (struct str){(const char *)bytes.p, bytes.n};
+    return OK;
+}
+
+/* The models that another server's configuration lists, beside those named. */
+static enum code take_roster(struct cli *c, const struct options *o, struct str **models, size_t *n,
+                             struct err *e) {
+    struct roster r = {0};
+    struct str text, *refs;
+    size_t n_refs;
+    if (o->model_config) {
+        TRY(read_text(c, o->model_config, &text, e));
+        enum code code = roster_read(text, &c->arena, &r, e);
+        if (code != OK)
+            return err_prefix(e, "%s", o->model_config);
+    } else if (o->model_repository) {
+        TRY(roster_repository(o->model_repository, &c->arena, &r, e));
+    } else {
+        return OK;
+    }
+    TRY(roster_apply(c->store, &r, &c->arena, &refs, &n_refs, e));
+    struct str *all = ARENA_ARRAY(&c->arena, *n + n_refs + 1, struct str);
+    if (!all)
+        return fail(e, NOMEM, "out of memory");
+    memcpy(all, *models, *n * sizeof *all);
+    memcpy(all + *n, refs, n_refs * sizeof *all);
+    *models = all;
+    *n += n_refs;
+    return OK;
+}
+
+/* Flags win over the file. */
+static enum code take_batching(struct cli *c, struct options *o, struct err *e) {
+    struct roster_batching b;
+    struct str text;
+    if (!o->batching)
+        return OK;
+    TRY(read_text(c, o->batching, &text, e));
+    enum code code = roster_read_batching(text, &c->arena, &b, e);
+    if (code != OK)
+        return err_prefix(e, "%s", o->batching);
+    if (!o->batch)
+        o->batch = (int64_t)b.batch;
+    if (!o->queue && b.queue) {
+        uint64_t asks;
+        bool fits = !__builtin_mul_overflow(b.queue, b.batch ? b.batch : 32, &asks);
+        o->queue = fits && asks < 1 << 16 ? (int64_t)asks : 1 << 16;
+    }
+    return OK;
+}
+
 static enum code run(struct cli *c, struct err *e) {
-    const struct options *o = c->options;
+    struct options *o = c->options;
     enum log_level level;
     struct host *h;
     TRY(check(o, e));
@@ -183,8 +241,11 @@ static enum code run(struct cli *c, struct err *e) {
     struct str *models = ARENA_ARRAY(&c->arena, (size_t)c->n_args + 1, struct str);
     if (!models)
         return fail(e, NOMEM, "out of memory");
+    size_t n_models = (size_t)c->n_args;
     for (int i = 0; i < c->n_args; i++)
         models[i] = str_of(c->args[i]);
+    TRY(take_batching(c, o, e));
+    TRY(take_roster(c, o, &models, &n_models, e));
     struct host_options options = {
         .store = c->store,
         .threads = o->threads ? (int)o->threads : cpu_cores(),
@@ -193,7 +254,7 @@ static enum code run(struct cli *c, struct err *e) {
         .run_bytes = o->run_memory,
         .memory_bytes = o->memory,
         .models = models,
-        .n_models = (size_t)c->n_args,
+        .n_models = n_models,
         .explicit_only = o->explicit_only,
         .poll_ms = (uint64_t)o->poll_ms,
     };
@@ -246,6 +307,12 @@ static const struct option options[] = {
      "AIP_HEALTH_ROUTE"},
     {"model-store", 0, OPTION_TEXT, AT(model_store), "DIR",
      "files that clients may register, by TorchServe's calls", NULL},
+    {"model-config-file", 0, OPTION_TEXT, AT(model_config), "FILE",
+     "models as TensorFlow Serving lists them", NULL},
+    {"model-repository", 0, OPTION_TEXT, AT(model_repository), "DIR",
+     "models as Triton lays them out", NULL},
+    {"batching-parameters-file", 0, OPTION_TEXT, AT(batching), "FILE",
+     "sizes of batches and queues, as for TensorFlow Serving", NULL},
     {"poll-ms", 0, OPTION_INT, AT(poll_ms), "N", "how often the store is looked at (500)", NULL},
     {"access-log", 0, OPTION_FLAG, AT(access_log), NULL,
      "one JSON line per request on standard error", NULL},

@@ -120,6 +120,7 @@ static bool entry_add_split(struct route_model *m, const struct known *k) {
 
 /* --- what should be loaded --- */
 
+/* Of several for one model the first says what MODEL alone means. */
 const struct wish *wish_for(const struct host *h, struct str model) {
     for (size_t i = 0; i < h->options.n_models; i++)
         if (str_eq(h->wishes[i].ref.model, model))
@@ -150,12 +151,20 @@ static uint64_t version_before(const struct host *h, const struct known *k) {
     return a ? a->previous : 0;
 }
 
+static bool wished(const struct host *h, struct str model, uint64_t version) {
+    for (size_t i = 0; i < h->options.n_models; i++)
+        if (h->wishes[i].ref.version == version && str_eq(h->wishes[i].ref.model, model))
+            return true;
+    return false;
+}
+
 /* Named by an alias, now or just before (kept warm: going back must not wait), by the split, by
  * MODEL alone, or asked for. */
 bool entry_wants(const struct host *h, const struct known *k, const struct live *l) {
     const struct rollout *r = &k->rollout;
     uint64_t v = l->version;
-    bool named = l->asked || v == chosen_version(h, k) || v == r->shadow;
+    bool named =
+        l->asked || v == chosen_version(h, k) || v == r->shadow || wished(h, known_model(k), v);
     for (size_t i = 0; !named && i < k->n_aliases; i++)
         named = k->aliases[i].version == v || k->aliases[i].previous == v;
     for (int i = 0; !named && i < r->n_arms; i++)
