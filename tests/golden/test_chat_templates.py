@@ -226,7 +226,8 @@ You are helpful.<|im_end|>
     {%- else %}{{- raise_exception("Only user and assistant roles are supported") }}{%- endif %}
 {%- endfor %}""",
     "short": "{% for message in messages %}{{'<|' + message['role'] + '|>' + '\n' + message['content'] + '<|end|>\n' }}{% endfor %}"
-             "{% if add_generation_prompt and messages[-1]['role'] != 'assistant' %}{{- '<|assistant|>\n' -}}{% endif %}\n",
+             "{% if add_generation_prompt and messages[-1]['role'] != 'assistant' %}"
+             "{{- '<|assistant|>\n' -}}{% endif %}\n",
     "macro": """{% macro line(role, text='none', sep=': ') -%}
   {{ role|upper }}{{ sep }}{{ text }}
 {%- endmacro %}
@@ -235,8 +236,8 @@ You are helpful.<|im_end|>
   {% if m.role == 'assistant' %}{% continue %}{% endif %}
   {{ line(m.role, m.content) }}|{{ line(sep='=', role=loop.cycle('odd', 'even')) }}
 {% else %}nobody{% endfor %}{% generation %}{{ line('x') }}{% endgeneration %}""",
-    "spaces": "  {% if true %}\n  a\n  {%- if true %} b {%- endif %}\n\n {%+ if true %} c {% endif +%}\n d {# x #}\n  {# y #}\n{{ 'e' }}\n  
-        {{- ' f' -}}  \n g\n{% raw %}{{ x }} {% if %}{% endraw %}\n\n",
+    "spaces": "  {% if true %}\n  a\n  {%- if true %} b {%- endif %}\n\n {%+ if true %} c {% endif +%}\n d {# x #}\n  {# y #}\n{{ 'e' }}\n"
+              "  {{- ' f' -}}  \n g\n{% raw %}{{ x }} {% if %}{% endraw %}\n\n",
 }
 
 EXPRESSIONS = r"""1 + 2 * 3 - 4 // 3 % 2|7 / 2|-7 // 2|-7 % 3|2 ** 10|2 ** -1|1.5e3|1e16|1e-7|0.1 + 0.2|10 / 5|'a' ~ 1 ~ none ~ true|'ab' * 3
