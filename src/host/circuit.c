@@ -24,7 +24,7 @@ static bool our_fault(enum code code) {
 }
 
 static void withdraw(struct host *h, struct live *l, unsigned streak, const struct err *e) {
-    if (atomic_exchange(&l->withdrawn, true))
+    if (atomic_exchange(&l->withdrawn, BY_CIRCUIT) == BY_CIRCUIT)
         return;
     log_event(LOG_ERROR, "circuit open", 3,
               (struct log_field[]){LOG_S("model", str_of(l->model)), LOG_I("version", l->version),

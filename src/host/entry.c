@@ -215,11 +215,15 @@ static bool leads_to(const struct route_model *m, const struct live *l) {
     return found;
 }
 
-/* A name that newly leads to a version takes back that it was withdrawn. */
+/* A name that newly leads to a version takes back that it was withdrawn. What was withdrawn by hand
+ * is done with once no name leads there any more: one may go back to it; not so what failed. */
 static void forgive(const struct route_model *m, const struct route_model *old) {
-    for (size_t i = 0; i < m->n_lives; i++)
-        if (leads_to(m, m->lives[i]) && !leads_to(old, m->lives[i]))
-            atomic_store(&m->lives[i]->withdrawn, false);
+    for (size_t i = 0; i < m->n_lives; i++) {
+        struct live *l = m->lives[i];
+        bool leads = leads_to(m, l);
+        if (leads ? !leads_to(old, l) : atomic_load(&l->withdrawn) == BY_HAND)
+            atomic_store(&l->withdrawn, NOT_WITHDRAWN);
+    }
 }
 
 void entry_publish_final(struct host *h, const struct known *k) {

@@ -378,7 +378,7 @@ static enum code withdraw(const struct route_model *m, struct str alias, uint64_
     struct live *l = name ? name->live : m->chosen, *before = name ? name->previous : m->before;
     if (!l || !live_usable(before) || before == l)
         return fail(e, NOT_FOUND, "'%s': no version before this one is loaded", m->name);
-    atomic_store(&l->withdrawn, true);
+    atomic_store(&l->withdrawn, BY_HAND);
     *from = l->version;
     *to = before->version;
     return OK;
@@ -399,7 +399,7 @@ void host_restore(struct host *h, struct str model, uint64_t version) {
     const struct route_model *m = route_find(h, model);
     for (size_t i = 0; m && i < m->n_lives; i++)
         if (m->lives[i]->version == version)
-            atomic_store(&m->lives[i]->withdrawn, false);
+            atomic_store(&m->lives[i]->withdrawn, NOT_WITHDRAWN);
     pthread_rwlock_unlock(&h->routes_lock);
 }
 

@@ -42,9 +42,10 @@ struct live {
     double backlog[PRIORITIES]; /* expected ns of compute of what waits */
     bool in_ring;
     struct live *ring_next;
-    _Atomic double weight;  /* share of the cores beside others: 1 */
-    double vtime;           /* ns of compute it was given, divided by its weight (worker.c) */
-    _Atomic bool withdrawn; /* routing by name goes to the version before this one */
+    _Atomic double weight; /* share of the cores beside others: 1 */
+    double vtime;          /* ns of compute it was given, divided by its weight (worker.c) */
+    /* routing by name goes to the version before this one */
+    _Atomic enum withdrawal { NOT_WITHDRAWN, BY_HAND, BY_CIRCUIT } withdrawn;
     _Atomic uint64_t shadow_results[SHADOW_N];
     bool asked; /* loaded because somebody asked for this version; loader only */
     /* its model's policy; written by the loader */

@@ -2,9 +2,10 @@
 
     overload   ten times as many requests as it can answer: how fast the rest is refused, what is still answered, memory
     thousand   1,000 registered models, 100 of them loaded: latency as with one
+    rollback   from the request for it to the last question the version still got
     batching   ResNet-50, 8 clients at once, against the same engine called in a loop at batch 1
 
-Usage: python tests/bench/bench_load.py overload|thousand|batching [--seconds 60]"""
+Usage: python tests/bench/bench_load.py overload|thousand|rollback|batching [--seconds 60]"""
 import argparse
 import json
 import os
@@ -154,6 +155,48 @@ def variants(path, store, n):
         add(store, name, f"m{i:04}")
 
 
+def rollback(a, tmp):
+    """One client asks without pause; another says `rollback`. How much later was the last question asked that the version
+    which was taken back still answered? (Both clients are Python on the same cores.)"""
+    import http.client
+    import threading
+
+    folder = pathlib.Path(tmp)
+    store = f"{tmp}/store"
+    for i, path in enumerate((conftest.affine(folder / "1.onnx"), conftest.affine(folder / "2.onnx", factor=(10,) * 4, offset=(0,) * 4))):
+        add(store, path, "m")
+        subprocess.run([SLIPWAY, "alias", f"m@{i + 1}", "prod", "--store", store], check=True, stdout=subprocess.DEVNULL)
+    server = Server(store)
+    address, admin = server.url.split("//")[1], server.admin.split("//")[1]
+    asked, stop = [], threading.Event()
+
+    def hammer():
+        c = http.client.HTTPConnection(address)
+        while not stop.is_set():
+            began = time.monotonic()
+            c.request("POST", "/v1/models/m:predict", '{"instances": [[1,2,3,4]]}')
+            asked.append((began, b"[[10" in c.getresponse().read()))
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    c, late, took = http.client.HTTPConnection(admin), [], []
+    for turn in range(40):
+        time.sleep(0.05)
+        before, began = len(asked), time.monotonic()
+        c.request("POST", "/admin/models/m/rollback")
+        c.getresponse().read()
+        took.append(1000 * (time.monotonic() - began))
+        time.sleep(0.05)
+        old = turn % 2 == 0  # whether version 2 is being taken back
+        still = [t for t, second in asked[before:] if second == old and t > began]
+        late.append(1000 * (max(still) - began) if still else 0.0)
+    stop.set()
+    thread.join()
+    server.close()
+    return {"rollbacks": len(late), "questions": len(asked), "last_question_to_the_old_ms": {"p50": round(percentile(late, 0.5), 3),
+            "max": round(max(late), 3)}, "answer_to_rollback_ms_p50": round(percentile(took, 0.5), 2)}
+
+
 def batching(a, tmp):
     path = fetch.all_models()["resnet50"]
     store = f"{tmp}/store"
@@ -184,7 +227,7 @@ def batching(a, tmp):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("what", choices=["overload", "thousand", "batching"])
+    p.add_argument("what", choices=["overload", "thousand", "rollback", "batching"])
     p.add_argument("--seconds", type=int, default=60)
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as tmp:

@@ -258,3 +258,12 @@ def test_changes_under_load_fail_nothing(shop):
     for t in threads:
         t.join()
     assert not wrong, wrong[:3]
+
+
+def test_rollback_is_at_once_however_often(shop):
+    store, server = shop
+    store.run("alias", "m@3", "prod")
+    assert until(lambda: share(server, 5) == {3: 5})
+    for turn in range(6):
+        requests.post(server.admin + "/admin/models/m/rollback").raise_for_status()
+        assert share(server, 5) == {1 if turn % 2 == 0 else 3: 5}  # nobody waits for a look at the store
