@@ -175,7 +175,7 @@ def test_deadline_and_cancellation(server, client):
     assert until(lambda: server.metric("slipway_requests_in_flight") <= 1)
     with pytest.raises(InferenceServerException) as e:  # the server's own word: timeout is in microseconds
         client.infer("slow", [tensor("n", np.array([1_000_000]))], timeout=100_000)
-    assert "DEADLINE" in e.value.status()
+    assert e.value.status() in ("StatusCode.DEADLINE_EXCEEDED", "StatusCode.RESOURCE_EXHAUSTED")  # tried, or not even begun
 
 
 def test_repository_and_statistics(client):

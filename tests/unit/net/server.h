@@ -30,7 +30,7 @@
 #include <cmocka.h>
 
 #define CRLF "\r\n"
-enum { HOLDS = 256 };
+enum { HOLDS = 2048 };
 
 struct server {
     struct loop *loop;
