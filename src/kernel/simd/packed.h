@@ -139,10 +139,20 @@ SIMD void put(float *y, size_t n, size_t end, vf v, bool add) {
         vf_store_n(y + n, add ? vf_add(vf_load_n(y + n, end - n), v) : v, end - n);
 }
 
-/* m rows from `row`, v vectors of outputs from the strip: both constant after inlining. Codes that
- * lie `ahead` bytes further are fetched meanwhile. */
-SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, size_t ahead,
-                      const size_t m, const size_t v, const struct form f) {
+/* Codes that are needed AHEAD bytes later; at the end of the strips the first of the next ones. */
+SIMD void fetch_ahead(const struct packed_gemm *g, const uint8_t *codes, size_t groups_left,
+                      const size_t v, const struct form f) {
+    const size_t group_bytes = 64 * (size_t)f.bits;
+    codes += AHEAD + (groups_left * group_bytes <= AHEAD ? (v / PARTS - 1) * g->codes_strip : 0);
+    for (size_t c = 0; c < v; c += PARTS)
+        for (size_t i = 0; i < group_bytes; i += MEM_LINE)
+            __builtin_prefetch(codes + c / PARTS * g->codes_strip + i);
+}
+
+/* m rows from `row`, v vectors of outputs from the strip: both constant after inlining. The first
+ * rows are those that wait for memory. */
+SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, const size_t m,
+                      const size_t v, const struct form f) {
     const size_t groups = g->k / GROUP, group_bytes = 64 * (size_t)f.bits;
     const uint8_t *codes = g->codes + strip * g->codes_strip;
     const uint8_t *scales = g->scales + strip * g->scales_strip;
@@ -158,9 +168,8 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, siz
     for (size_t group = 0; group < groups; group++, codes += group_bytes, a += GROUP, q++) {
         vf both[DOT_ROWS][DOT_VECTORS];
         struct scales s[DOT_VECTORS];
-        for (size_t c = 0; c < v; c += PARTS)
-            for (size_t i = 0; i < group_bytes; i += MEM_LINE)
-                __builtin_prefetch(codes + c / PARTS * g->codes_strip + i + ahead, 0, 2);
+        if (row == 0)
+            fetch_ahead(g, codes, groups - group, v, f);
 #pragma GCC unroll 4
         for (size_t c = 0; c < v; c++)
             s[c] = scales_at(scales + c / PARTS * g->scales_strip, group, c % PARTS, f);
@@ -221,15 +230,11 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, siz
             put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, acc[r][c], g->add);
 }
 
-/* Rows [row, m) in tiles of n; returns where they end. The last tile of all fetches the next
- * strips, which the first will find in the cache; an only tile fetches what it needs itself soon.
- */
+/* Rows [row, m) in tiles of n; returns where they end. */
 SIMD size_t packed_tiles(const struct packed_gemm *g, size_t strip, size_t row, const size_t n,
                          const size_t v, const struct form f) {
-    for (; row + n <= g->m; row += n) {
-        size_t ahead = row + n < g->m ? 0 : row ? v / PARTS * g->codes_strip : AHEAD;
-        packed_tile(g, strip, row, ahead, n, v, f);
-    }
+    for (; row + n <= g->m; row += n)
+        packed_tile(g, strip, row, n, v, f);
     return row;
 }
 
