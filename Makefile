@@ -1,7 +1,7 @@
 # For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
 #   make          release build: build/slipway        make test   everything that proves it works
 #   make demo     real model, served, asked, answered  make bench  side by side with the peers
-.PHONY: all demo test quick asan tsan fuzz random-graphs zoo bench bench-graph bench-serve install clean format tidy deps
+.PHONY: all demo test quick asan tsan fuzz random-graphs zoo bench bench-graph bench-serve bench-llm install clean format tidy deps
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -66,6 +66,11 @@ bench: bench-graph bench-serve
 bench-graph: all
 	@tools/deps test
 	@.venv/bin/python tests/bench/bench_graph.py
+
+bench-llm: all
+	@tools/deps bench
+	@.venv/bin/python -m pip install -q llama-cpp-python
+	@.venv/bin/python tests/bench/bench_language.py
 
 bench-serve: all
 	@tools/deps bench

@@ -2,6 +2,7 @@
 /* Barriers and pieces: see crew.h. OpenMP supplies the threads. */
 #include "llm/crew.h"
 
+#include <omp.h>
 #include <sched.h>
 
 enum { SPINS = 4000 }; /* some 50 us */
@@ -48,7 +49,10 @@ void crew_run(struct crew *c, int n, void (*work)(void *arg, int thread), void *
         work(arg, 0);
         return;
     }
-#pragma omp parallel for num_threads(n) schedule(static, 1)
-    for (int i = 0; i < n; i++)
-        work(arg, i);
+#pragma omp parallel num_threads(n)
+    {
+#pragma omp single
+        c->n = omp_get_num_threads(); /* fewer where the runtime has a limit: barriers count them */
+        work(arg, omp_get_thread_num());
+    }
 }

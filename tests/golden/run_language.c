@@ -6,6 +6,7 @@
  *   greedy N ID...           "ID:GAP ..." N times the best token, and how far the second is behind
  *   embed FILE ID... , ID... texts; FILE gets (texts, width) f32; "ok"
  *   bench                    "prefill_tps decode_tps decode_8_tps decode_16_tps", best of 4
+ *   bench_embed              texts of 64 tokens per second, 64 at once, best of 4
  *
  * Usage: run_language MODEL [--threads N] [--kv f16|bf16|q8_0|f32] [--rows N]. A failure is one
  * line "error CODE text". */
@@ -170,12 +171,37 @@ static enum code do_bench(struct driver *d, struct err *e) {
     return OK;
 }
 
+static enum code do_bench_embed(struct driver *d, struct err *e) {
+    enum { TEXTS = 64, TOKENS = 64 };
+    uint64_t best = UINT64_MAX;
+    float *out = calloc(TEXTS, forward_width(d->forward) * sizeof *out);
+    for (int i = 0; i < TEXTS * TOKENS; i++)
+        d->rows[i] = (struct forward_row){1000 + i, i % TOKENS, i / TOKENS, false};
+    for (int round = 0; round < 4; round++) {
+        uint64_t start = clock_ns();
+        enum code code = out ? forward_embed(d->forward, d->rows, TEXTS * TOKENS, out, e)
+                             : fail(e, NOMEM, "embeddings");
+        if (code != OK) {
+            free(out);
+            return code;
+        }
+        uint64_t took = clock_ns() - start;
+        best = took < best ? took : best;
+    }
+    free(out);
+    printf("%.1f\n", TEXTS * 1e9 / (double)best);
+    return OK;
+}
+
 static enum code obey(struct driver *d, char *line, struct err *e) {
     static const struct {
         const char *name;
         enum code (*run)(struct driver *d, struct err *e);
-    } commands[] = {
-        {"logits", do_logits}, {"greedy", do_greedy}, {"embed", do_embed}, {"bench", do_bench}};
+    } commands[] = {{"logits", do_logits},
+                    {"greedy", do_greedy},
+                    {"embed", do_embed},
+                    {"bench", do_bench},
+                    {"bench_embed", do_bench_embed}};
     const char *name = strtok_r(line, " \n", &d->rest);
     for (size_t i = 0; name && i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(name, commands[i].name) == 0)
