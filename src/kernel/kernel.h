@@ -128,6 +128,27 @@ struct depthwise_f32 {
 };
 typedef void depthwise_f32_fn(const struct depthwise_f32 *c);
 
+/* Winograd's F(4x4, 3x3): a patch of 6 x 6 pixels becomes 36 numbers per channel, whose products
+ * with 36 numbers of the weights, summed over input channels, become 4 x 4 pixels: 36
+ * multiplications in the place of 144. */
+enum { WINOGRAD_IN = 6, WINOGRAD_OUT = 4, WINOGRAD_POINTS = WINOGRAD_IN * WINOGRAD_IN };
+struct winograd_in {
+    size_t n;              /* channels */
+    const float *const *x; /* (36) pixels; one outside the picture points to zeros */
+    float *v;              /* number p of the patch at v + p * v_step */
+    size_t v_step;
+};
+typedef void winograd_in_fn(const struct winograd_in *c);
+struct winograd_out {
+    size_t n;
+    const float *m; /* number p at m + p * m_step */
+    size_t m_step;
+    const float *bias; /* (n) or NULL */
+    bool relu;
+    float *const *y; /* (16) pixels; NULL: not wanted */
+};
+typedef void winograd_out_fn(const struct winograd_out *c);
+
 /* The same tile with a pair of int16 in the place of each float of A and B, and int32 in that of C:
  * exact sums of products of bytes from which zero points have been taken off. A row of k pairs
  * holds 2k numbers; bias is int32. */

@@ -127,6 +127,12 @@ EVERY(gemm_f32)
 SLOT(gemm_pairs, gemm_pairs, 0, 0)
 EVERY(gemm_pairs)
 
+/* winograd_f32.c: sums of up to 100 times the input, which cancel */
+SLOT(winograd_in, winograd_in, 16, 64.0f)
+EVERY(winograd_in)
+SLOT(winograd_out, winograd_out, 16, 64.0f)
+EVERY(winograd_out)
+
 /* quant_q8.c */
 SLOT(quantize_u8, quantize_u8, 0, 0)
 EVERY(quantize_u8)

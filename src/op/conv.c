@@ -3,8 +3,9 @@
  *
  * The work is always done channels last. A PLAIN node carries its input there and its output back
  * through scratch memory. f32 with constant weights: oneDNN for the large ones, our own gathered
- * product and depthwise loops for the small ones and where oneDNN has no fast form. Weights that
- * are not constant are packed in every run. f16, bf16 and f64 are computed in f32.
+ * product and depthwise loops for the small ones and where oneDNN has no fast form, Winograd's
+ * transforms for the large ones of 3 x 3. Weights that are not constant are packed in every run.
+ * f16, bf16 and f64 are computed in f32.
  *
  * Scratch, in this order: [x channels last] [y channels last] [packed weights] [what the kernel
  * asks]. */
@@ -14,6 +15,7 @@
 #include "op/post.h"
 #include "op/reorder.h"
 #include "op/team.h"
+#include "op/winograd.h"
 #include "tensor/cast.h"
 
 static enum code shapes(const struct operand_at *at, const struct shape *x, const struct shape *w,
@@ -53,11 +55,13 @@ static enum code infer_conv(struct op_infer *c, struct err *e) {
 
 struct conv {
     struct implicit implicit;
-    struct dnnl_task *task; /* NULL: implicit. Owned, freed by release */
-    const void *packed;     /* NULL: weights are packed by each run into scratch */
-    bool plain;             /* x and y go through scratch */
-    bool wide;              /* another float type: x, w, bias and y go through scratch as f32 */
-    bool fused;             /* the task does the posts */
+    struct dnnl_task *task; /* NULL: implicit or winograd. Owned, freed by release */
+    bool quarter;           /* winograd */
+    struct winograd winograd;
+    const void *packed; /* NULL: weights are packed by each run into scratch */
+    bool plain;         /* x and y go through scratch */
+    bool wide;          /* another float type: x, w, bias and y go through scratch as f32 */
+    bool fused;         /* the task does the posts */
     size_t y_at, w_at, bias_at, inner_at, inner_bytes;
 };
 
@@ -105,13 +109,18 @@ static void try_task(const struct op_prepare *c, struct conv *s) {
 
 static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *e) {
     const struct tensor *w = c->in[1].data;
-    size_t bytes =
-        s->task ? dnnl_task_packed(s->task) : implicit_packed(&s->implicit) * sizeof(float);
-    uint64_t packing = s->task ? dnnl_task_packing(s->task) : PACK_IMPLICIT + s->implicit.groups;
+    size_t bytes = s->quarter ? winograd_packed(&s->winograd) * sizeof(float)
+                   : s->task  ? dnnl_task_packed(s->task)
+                              : implicit_packed(&s->implicit) * sizeof(float);
+    uint64_t packing = s->quarter ? PACK_WINOGRAD
+                       : s->task  ? dnnl_task_packing(s->task)
+                                  : PACK_IMPLICIT + s->implicit.groups;
     void *to;
     bool filled;
     TRY(pack_room(c, w->data, packing, bytes, &to, &filled, e));
-    if (!filled && s->task)
+    if (!filled && s->quarter)
+        winograd_pack(&s->winograd, w->data, to);
+    else if (!filled && s->task)
         TRY(dnnl_task_pack(s->task, w->data, to, e));
     else if (!filled)
         implicit_pack(&s->implicit, w->data, to);
@@ -140,7 +149,9 @@ static void lay_out(struct op_prepare *c, struct conv *s) {
                                   : (implicit_packed(p) +
                                      (s->wide ? channels_out * p->in * window_taps(&p->w) : 0)) *
                                         sizeof(float));
-    s->inner_bytes = s->task ? dnnl_task_scratch(s->task) : implicit_scratch(p, c->threads);
+    s->inner_bytes = s->quarter ? winograd_scratch(&s->winograd, c->threads)
+                     : s->task  ? dnnl_task_scratch(s->task)
+                                : implicit_scratch(p, c->threads);
     s->inner_at = take(&at, s->inner_bytes);
     c->scratch_bytes = at;
 }
@@ -178,7 +189,10 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     s->plain = c->in[0].layout == LAYOUT_PLAIN;
     s->wide = c->in[0].dtype != DT_F32;
     if (!s->wide && c->in[1].data) {
-        if (wants_task(&s->implicit))
+        s->quarter = winograd_plan(&s->winograd, &window, s->implicit.batch, groups, s->implicit.in,
+                                   s->implicit.out, c->threads) &&
+                     winograd_pays(&s->winograd);
+        if (!s->quarter && wants_task(&s->implicit))
             try_task(c, s);
         enum code code = pack_weights(c, s, e);
         if (code != OK) {
@@ -189,7 +203,8 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     lay_out(c, s);
     c->state = s;
     c->flops = 2 * multiplications(&s->implicit);
-    c->kernel = s->task                 ? dnnl_task_kernel(s->task)
+    c->kernel = s->quarter              ? "winograd 4x4"
+                : s->task               ? dnnl_task_kernel(s->task)
                 : s->implicit.depthwise ? "depthwise"
                                         : "gather gemm";
     return OK;
@@ -258,6 +273,22 @@ static void finish(void *ctx, size_t begin, size_t count) {
     post_apply(c, c->out[0], begin, count);
 }
 
+static void run_quarter(const struct op_call *c, const struct conv *s, const struct ready *r,
+                        bool here) {
+    const struct node *n = c->node;
+    const bool relu = here && n->n_post == 1 && n->post[0].kind == POST_RELU;
+    winograd_run(&s->winograd,
+                 &(struct winograd_run){.x = r->x,
+                                        .packed = r->w,
+                                        .bias = r->bias,
+                                        .y = r->y,
+                                        .scratch = (char *)c->scratch + s->inner_at,
+                                        .threads = c->threads,
+                                        .relu = relu,
+                                        .done = here && n->n_post && !relu ? finish : NULL,
+                                        .ctx = (void *)(uintptr_t)c});
+}
+
 static enum code run_conv(const struct op_call *c, struct err *e) {
     const struct conv *s = c->state;
     const struct implicit *p = &s->implicit;
@@ -266,7 +297,9 @@ static enum code run_conv(const struct op_call *c, struct err *e) {
         return OK;
     TRY(gather_inputs(c, s, &r, e));
     const bool here = r.y == c->out[0]->data; /* then posts can follow each stretch */
-    if (s->task) {
+    if (s->quarter) {
+        run_quarter(c, s, &r, here);
+    } else if (s->task) {
         TRY(run_task(c, s, &r, e));
     } else {
         implicit_run(p, &(struct implicit_run){.x = r.x,

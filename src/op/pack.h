@@ -10,7 +10,8 @@ enum {
     PACK_IMPLICIT = 1 << 20,
     PACK_PANEL = 2 << 20,
     PACK_PANEL_TRANSPOSED = 3 << 20,
-    PACK_OTHER = 4 << 20
+    PACK_OTHER = 4 << 20,
+    PACK_WINOGRAD = 5 << 20
 };
 
 /* *to: `bytes` of 64-byte aligned memory for the packed form of `constant`; *filled: it has been

@@ -301,6 +301,54 @@ static void check_depthwise_f32(const struct limit *l, depthwise_f32_fn *scalar,
         }
 }
 
+static void check_winograd_in(const struct limit *l, winograd_in_fn *scalar, winograd_in_fn *fn) {
+    static float x[40 * 140], want[WINOGRAD_POINTS * 130];
+    const float *pixels[WINOGRAD_POINTS];
+    for (size_t i = 0; i < 40 * 140; i++)
+        x[i] = uniform(-1, 1);
+    for (size_t s = 0; s < N_SIZES; s++) {
+        for (size_t p = 0; p < WINOGRAD_POINTS; p++)
+            pixels[p] = x + next() % (39 * 140);
+        struct winograd_in c = {.n = sizes[s], .x = pixels, .v = want, .v_step = sizes[s]};
+        scalar(&c);
+        float *got = c.v = guard(&room, WINOGRAD_POINTS * c.n * sizeof *got, 4);
+        fn(&c);
+        for (size_t i = 0; i < WINOGRAD_POINTS * c.n; i++)
+            check_float(l, want[i], got[i], (float)i);
+        check_guard(l, &room);
+    }
+}
+
+static void check_winograd_out(const struct limit *l, winograd_out_fn *scalar,
+                               winograd_out_fn *fn) {
+    enum { PIXELS = WINOGRAD_OUT * WINOGRAD_OUT };
+    static float m[WINOGRAD_POINTS * 130 + 1], bias[140], want[PIXELS * 130];
+    float *pixels[PIXELS];
+    for (size_t i = 0; i < sizeof m / sizeof m[0]; i++)
+        m[i] = uniform(-1, 1), bias[i % 140] = uniform(-1, 1);
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (unsigned form = 0; form < 4; form++) {
+            size_t n = sizes[s];
+            struct winograd_out c = {.n = n,
+                                     .m = m + 1,
+                                     .m_step = n,
+                                     .bias = form & 1 ? bias + 1 : NULL,
+                                     .relu = form & 2,
+                                     .y = pixels};
+            for (size_t p = 0; p < PIXELS; p++) /* some are outside the picture */
+                pixels[p] = form && p % 4 == 3 ? NULL : want + p * n;
+            scalar(&c);
+            float *got = guard(&room, PIXELS * n * sizeof *got, 4);
+            for (size_t p = 0; p < PIXELS; p++)
+                pixels[p] = pixels[p] ? got + p * n : NULL;
+            fn(&c);
+            for (size_t i = 0; i < PIXELS * n; i++)
+                if (pixels[i / n])
+                    check_float(l, want[i], got[i], (float)i);
+            check_guard(l, &room);
+        }
+}
+
 static void check_gemm_tile(const struct limit *l, gemm_tile_fn *scalar, gemm_tile_fn *fn) {
     (void)scalar;
     struct gemm_tile t = {0};

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* simd/winograd.h for AVX-512; compiled with that instruction set, so nothing here may be called
+ * before cpu_flags() allows it. */
+#include "kernel/simd/avx512.h"
+
+#include "kernel/simd/winograd.h"
