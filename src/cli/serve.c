@@ -16,8 +16,8 @@ struct options {
         *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
         *batching;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
-        connections, requests, pixels;
-    uint64_t body, header, run_memory, memory;
+        connections, requests, pixels, context, sequences, speculate;
+    uint64_t body, header, run_memory, memory, kv_memory;
     bool access_log, explicit_only, control;
 };
 
@@ -39,6 +39,9 @@ static enum code check(const struct options *o, struct err *e) {
     TRY(at_least("connections", o->connections, e));
     TRY(at_least("max-requests", o->requests, e));
     TRY(at_least("max-pixels", o->pixels, e));
+    TRY(at_least("context", o->context, e));
+    TRY(at_least("sequences", o->sequences, e));
+    TRY(at_least("speculate", o->speculate, e));
     return OK;
 }
 
@@ -257,6 +260,11 @@ static enum code run(struct cli *c, struct err *e) {
         .n_models = n_models,
         .explicit_only = o->explicit_only,
         .poll_ms = (uint64_t)o->poll_ms,
+        .language = {.context = (size_t)o->context,
+                     .kv_bytes = o->kv_memory,
+                     .sequences = (int)o->sequences,
+                     .queue = (size_t)o->queue,
+                     .speculate = (int)o->speculate},
     };
     cores_setup(options.threads);
     TRY(host_open(&options, &h, e));
@@ -281,6 +289,13 @@ static const struct option options[] = {
     {"max-connections", 0, OPTION_INT, AT(connections), "N", "open at one time (20000)", NULL},
     {"max-requests", 0, OPTION_INT, AT(requests), "N", "in flight at one time (8192)", NULL},
     {"max-pixels", 0, OPTION_INT, AT(pixels), "N", "of one image, decoded (33554432)", NULL},
+    {"context", 0, OPTION_INT, AT(context), "N",
+     "tokens of one request to a language model (the model's, 32768 at most)", NULL},
+    {"kv-memory", 0, OPTION_SIZE, AT(kv_memory), "SIZE", "of a language model's KV cache (1G)",
+     NULL},
+    {"sequences", 0, OPTION_INT, AT(sequences), "N", "answers decoded at one time (64)", NULL},
+    {"speculate", 0, OPTION_INT, AT(speculate), "N",
+     "tokens guessed from the prompt at a time (0: none); the text stays the same", NULL},
     {"memory", 0, OPTION_SIZE, AT(memory), "SIZE",
      "of all loaded models: the rest is loaded on demand, the least used goes", "SLIPWAY_MEMORY"},
     {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},

@@ -356,6 +356,22 @@ enum code talk_option(struct talk *t, struct json *j, struct str key, bool *take
     return OK;
 }
 
+enum code talk_options(struct talk *t, struct json *j, struct err *e) {
+    struct str key;
+    bool more, taken;
+    if (json_peek(j) == JSON_NULL)
+        return json_null(j, e);
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            return OK;
+        TRY(talk_option(t, j, key, &taken, e));
+        if (!taken)
+            TRY(json_skip(j, NULL, e));
+    }
+}
+
 /* --- prompt --- */
 
 enum code talk_tokens(struct talk *t, const int32_t *ids, size_t n, struct err *e) {

@@ -76,6 +76,8 @@ MUST_USE enum code talk_route(struct request *r, struct str model, struct err *e
 /* A generation parameter by any of the names APIs give it; *taken false: none of ours. */
 MUST_USE enum code talk_option(struct talk *t, struct json *j, struct str key, bool *taken,
                                struct err *e);
+/* An object of them; members nobody knows are passed over. */
+MUST_USE enum code talk_options(struct talk *t, struct json *j, struct err *e);
 /* Defaults of llama.cpp and what follows it, instead of OpenAI's. */
 void talk_like_llama(struct talk *t);
 

@@ -14,6 +14,9 @@ PROTOCOL(predict)            /* /predict/M: JSON as people write it, .npy, image
 PROTOCOL(torchserve)         /* /predictions/M: TorchServe's inference API */
 PROTOCOL(torchmodels)        /* /models: TorchServe's management API */
 PROTOCOL(mlflow)             /* /invocations /version /health: MLflow scoring, SageMaker, Vertex */
+PROTOCOL(generate)           /* /v2/models/M/generate, generate_stream: OIP's extension */
+PROTOCOL(llamacpp)           /* /completion /tokenize /props ...: llama.cpp's server */
+PROTOCOL(ollama)             /* /api/chat /api/generate /api/tags */
 PROTOCOL(openai_chat)        /* /v1/chat/completions */
 PROTOCOL(openai_completions) /* /v1/completions */
 PROTOCOL(openai_embeddings)  /* /v1/embeddings */

@@ -417,6 +417,9 @@ static enum code put_status(struct request *r, const struct live_info *versions,
     }
     json_put_array_end(&j.w);
     json_put_member_str(&j.w, "name", r->model);
+    json_put_member_str(&j.w, "id", r->model); /* OpenAI's, of one model */
+    json_put_member_text(&j.w, "object", "model");
+    json_put_member_text(&j.w, "owned_by", "slipway");
     json_put_member_bool(&j.w, "ready", ready);
     json_put_object_end(&j.w);
     return answer_json_end(r, &j, e);
@@ -451,6 +454,24 @@ static enum code status(struct request *r, struct err *e) {
 }
 
 /* KServe V1's list; TF Serving has none. */
+/* The same path is OpenAI's list of models: its members stand beside. */
+static void put_openai_list(struct json_out *w, const struct live_info *all, size_t n) {
+    json_put_member_text(w, "object", "list");
+    json_put_key(w, "data");
+    json_put_array(w);
+    for (size_t i = 0; i < n; i++) {
+        if (i && str_eq(all[i].model, all[i - 1].model))
+            continue;
+        json_put_object(w);
+        json_put_member_str(w, "id", all[i].model);
+        json_put_member_text(w, "object", "model");
+        json_put_member_i64(w, "created", (int64_t)(all[i].created_us / 1000000));
+        json_put_member_text(w, "owned_by", "slipway");
+        json_put_object_end(w);
+    }
+    json_put_array_end(w);
+}
+
 static enum code list(struct request *r, struct err *e) {
     struct live_info *all;
     struct answer_json j;
@@ -464,6 +485,7 @@ static enum code list(struct request *r, struct err *e) {
         if (i == 0 || !str_eq(all[i].model, all[i - 1].model))
             json_put_str(&j.w, all[i].model);
     json_put_array_end(&j.w);
+    put_openai_list(&j.w, all, n);
     json_put_object_end(&j.w);
     return answer_json_end(r, &j, e);
 }

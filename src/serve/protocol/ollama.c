@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ollama's API in its basic form: docs/protocols/ollama.md.
+ *
+ *   POST /api/chat, /api/generate   streamed as lines of JSON unless "stream" is false
+ *   GET  /api/tags, /api/version    what is there
+ *
+ * "name:latest" is the model "name"; any other tag is an alias. */
+#include "serve/protocol/protocol.h"
+
+#include "base/clock.h"
+#include "serve/answer.h"
+#include "serve/talk.h"
+
+struct ollama { /* in talk->own */
+    struct str model, messages, tools, prompt, system, format;
+    bool chat, raw;
+};
+
+/* --- answers --- */
+
+static void put_head(struct talk *t, struct json_out *w) {
+    const struct ollama *o = t->own;
+    char now[CLOCK_TEXT];
+    size_t n = clock_print(clock_wall_us(), now);
+    json_put_object(w);
+    json_put_member_str(w, "model", o->model);
+    json_put_member_str(w, "created_at", (struct str){now, n});
+}
+
+struct calls { /* tool calls of a whole message */
+    struct json_out *w;
+    struct buf *text, arguments;
+    bool open, any;
+};
+
+static void close_call(struct calls *c) {
+    if (!c->open)
+        return;
+    json_put_key(c->w, "arguments");
+    json_put_raw(c->w, c->arguments.n ? buf_str(&c->arguments) : LIT("{}"));
+    json_put_object_end(c->w);
+    json_put_object_end(c->w);
+    buf_clear(&c->arguments);
+    c->open = false;
+}
+static void on_content(void *ctx, struct str text) {
+    buf_put_str(((struct calls *)ctx)->text, text);
+}
+static void on_call(void *ctx, int index, struct str name) {
+    struct calls *c = ctx;
+    (void)index;
+    close_call(c);
+    if (!c->any)
+        json_put_array(c->w);
+    c->any = c->open = true;
+    json_put_object(c->w);
+    json_put_key(c->w, "function");
+    json_put_object(c->w);
+    json_put_member_str(c->w, "name", name);
+}
+static void on_arguments(void *ctx, int index, struct str text) {
+    (void)index;
+    buf_put_str(&((struct calls *)ctx)->arguments, text);
+}
+
+/* A stream's pieces keep calls whole: Ollama's clients expect each in one piece. */
+static void put_message(struct talk *t, struct talk_choice *c, bool last, struct json_out *w) {
+    struct json_out cw;
+    struct buf text, json;
+    struct calls calls = {.w = &cw, .text = &text};
+    const struct toolcall_sink sink = {&calls, on_content, on_call, on_arguments};
+    buf_init(&text, ANSWER_BYTES);
+    buf_init(&json, ANSWER_BYTES);
+    buf_init(&calls.arguments, ANSWER_BYTES);
+    json_out_init(&cw, &json, 0);
+    if (t->tools != TOOLCALL_NONE && !last) {
+        buf_put_str(&c->reader.held, buf_str(&c->part.text)); /* read at the end */
+    } else {
+        toolcall_feed(&c->reader, buf_str(&c->part.text), &sink);
+        if (last)
+            toolcall_end(&c->reader, &sink);
+    }
+    close_call(&calls);
+    json_put_key(w, "message");
+    json_put_object(w);
+    json_put_member_text(w, "role", "assistant");
+    json_put_member_str(w, "content", buf_str(&text));
+    if (calls.any) {
+        json_put_array_end(&cw);
+        json_put_key(w, "tool_calls");
+        json_put_raw(w, buf_str(&json));
+    }
+    json_put_object_end(w);
+    buf_deinit(&text);
+    buf_deinit(&json);
+    buf_deinit(&calls.arguments);
+}
+
+static void put_answer(struct talk *t, struct talk_choice *c, bool last, struct json_out *w) {
+    const struct ollama *o = t->own;
+    if (o->chat)
+        put_message(t, c, last, w);
+    else
+        json_put_member_str(w, "response", buf_str(&c->part.text));
+}
+
+static void put_totals(struct talk *t, enum decode_end how, struct json_out *w) {
+    const struct decode_ask *a = &t->ask;
+    uint64_t first = a->first_ns ? a->first_ns : a->ended_ns;
+    json_put_member_bool(w, "done", true);
+    json_put_member_text(w, "done_reason", talk_end_name(how));
+    json_put_member_i64(w, "total_duration", (int64_t)(a->ended_ns - a->queued_ns));
+    json_put_member_i64(w, "load_duration", 0);
+    json_put_member_i64(w, "prompt_eval_count", (int64_t)a->n_prompt);
+    json_put_member_i64(w, "prompt_eval_duration", (int64_t)(first - a->queued_ns));
+    json_put_member_i64(w, "eval_count", (int64_t)a->n_generated);
+    json_put_member_i64(w, "eval_duration", (int64_t)(a->ended_ns - first));
+    json_put_object_end(w);
+}
+
+static void put_line(struct talk *t, struct talk_choice *c, bool last, struct buf *out) {
+    struct json_out w;
+    json_out_init(&w, out, 0);
+    put_head(t, &w);
+    put_answer(t, c, last, &w);
+    json_put_member_bool(&w, "done", false);
+    json_put_object_end(&w);
+    buf_put_byte(out, '\n');
+}
+
+static void piece(struct talk *t, struct talk_choice *c, struct buf *out) {
+    put_line(t, c, c->ended, out);
+}
+
+static void put_empty(struct json_out *w) {
+    json_put_key(w, "message");
+    json_put_raw(w, LIT("{\"role\":\"assistant\",\"content\":\"\"}"));
+}
+
+static void end(struct talk *t, struct buf *out) {
+    const struct ollama *o = t->own;
+    struct json_out w;
+    json_out_init(&w, out, 0);
+    put_head(t, &w);
+    if (o->chat)
+        put_empty(&w);
+    else
+        json_put_member_text(&w, "response", "");
+    put_totals(t, t->choices[0].part.end, &w);
+    buf_put_byte(out, '\n');
+}
+
+static void failed(struct talk *t, const struct err *e, struct buf *out) {
+    struct json_out w;
+    (void)t;
+    json_out_init(&w, out, 0);
+    json_put_object(&w);
+    json_put_member_text(&w, "error", e->text);
+    json_put_object_end(&w);
+    buf_put_byte(out, '\n');
+}
+
+static enum code whole(struct talk *t, struct err *e) {
+    struct answer_json j;
+    TRY(answer_json(t->r, &j, e));
+    put_head(t, &j.w);
+    put_answer(t, &t->choices[0], true, &j.w);
+    put_totals(t, t->choices[0].part.end, &j.w);
+    return answer_json_end(t->r, &j, e);
+}
+
+static const struct talk_form form = {
+    .type = "application/x-ndjson",
+    .piece = piece,
+    .end = end,
+    .failed = failed,
+    .whole = whole,
+};
+
+/* --- questions --- */
+
+static enum code take_member(struct talk *t, struct ollama *o, struct json *j, struct str key,
+                             struct err *e) {
+    bool text = json_peek(j) == JSON_STRING;
+    if (str_is(key, "options"))
+        return talk_options(t, j, e);
+    if (str_is(key, "messages"))
+        return json_skip(j, &o->messages, e);
+    if (str_is(key, "tools") && json_peek(j) == JSON_ARRAY)
+        return json_skip(j, &o->tools, e);
+    if (str_is(key, "prompt") && text)
+        return json_string(j, &o->prompt, e);
+    if (str_is(key, "system") && text)
+        return json_string(j, &o->system, e);
+    if (str_is(key, "raw") && json_peek(j) == JSON_BOOL)
+        return json_bool(j, &o->raw, e);
+    if (str_is(key, "format") && json_peek(j) != JSON_NULL)
+        return json_skip(j, &o->format, e);
+    if (str_is(key, "stream") && json_peek(j) == JSON_BOOL)
+        return json_bool(j, &t->streamed, e);
+    return json_skip(j, NULL, e);
+}
+
+static enum code read_body(struct request *r, struct talk *t, struct ollama *o, struct err *e) {
+    struct json j;
+    struct str key;
+    bool more;
+    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
+    TRY(json_enter_object(&j, e));
+    for (;;) {
+        TRY(json_next_key(&j, &key, &more, e));
+        if (!more)
+            return json_end(&j, e);
+        if (t)
+            TRY(take_member(t, o, &j, key, e));
+        else if (str_is(key, "model") && json_peek(&j) == JSON_STRING)
+            TRY(json_string(&j, &o->model, e));
+        else
+            TRY(json_skip(&j, NULL, e));
+    }
+}
+
+/* "name:tag": :latest is nothing, another tag an alias. */
+static enum code route(struct request *r, struct str name, struct err *e) {
+    size_t at;
+    if (str_find(name, ':', &at)) {
+        struct str tag = str_sub(name, at + 1, name.n);
+        name = str_sub(name, 0, at);
+        TRY(talk_route(r, name, e));
+        if (str_is(tag, "latest"))
+            return OK;
+        ask_end(&r->ask);
+        r->ask.live = NULL;
+        r->ask.alias = tag;
+        return request_route(r, e);
+    }
+    return talk_route(r, name, e);
+}
+
+/* prompt and system as turns */
+static enum code prompt_turns(struct talk *t, struct ollama *o, struct str *messages,
+                              struct err *e) {
+    struct json_out w;
+    struct buf *b = answer_buf(t->r, o->prompt.n + 64, e);
+    if (!b)
+        return e->code;
+    json_out_init(&w, b, 0);
+    json_put_array(&w);
+    for (int k = o->system.n ? 0 : 1; k < 2; k++) {
+        json_put_object(&w);
+        json_put_member_text(&w, "role", k ? "user" : "system");
+        json_put_member_str(&w, "content", k ? o->prompt : o->system);
+        json_put_object_end(&w);
+    }
+    json_put_array_end(&w);
+    *messages = buf_str(b);
+    return buf_check(b, "prompt", e);
+}
+
+static enum code decode(struct request *r, struct err *e) {
+    struct talk *t;
+    struct ollama *o = ARENA_NEW(r->arena, struct ollama);
+    if (!o)
+        return arena_fail(r->arena, sizeof *o, "request", e);
+    TRY(read_body(r, NULL, o, e));
+    TRY(route(r, o->model, e));
+    TRY(talk_new(r, &form, &t, e));
+    talk_like_llama(t);
+    t->ask.sample.top_p = 0.9f;
+    t->streamed = true;
+    t->own = o;
+    o->chat = str_is(r->x->request.path, "/api/chat");
+    TRY(read_body(r, t, o, e));
+    if (o->format.n && o->format.p[0] == '{')
+        t->schema_text = o->format;
+    else
+        t->json_mode = str_is(o->format, "\"json\"");
+    if (o->tools.n)
+        t->tools = toolcall_family_of(t->language->template);
+    if (o->chat && o->messages.n == 0)
+        return fail(e, INVALID, "\"messages\" is missing");
+    if (!o->chat && !o->raw && t->language->chat)
+        TRY(prompt_turns(t, o, &o->messages, e));
+    TRY(talk_constrain(t, e));
+    TRY(o->messages.n ? talk_chat(t, o->messages, o->tools, (struct str){0}, e)
+                      : talk_text(t, o->prompt, e));
+    r->talk = t;
+    return OK;
+}
+
+static enum code tags(struct request *r, struct err *e) {
+    struct live_info *all;
+    struct answer_json j;
+    char when[CLOCK_TEXT], name[256];
+    size_t n;
+    TRY(host_list(r->host, r->arena, &all, &n, e));
+    TRY(answer_json(r, &j, e));
+    json_put_object(&j.w);
+    json_put_key(&j.w, "models");
+    json_put_array(&j.w);
+    for (size_t i = 0; i < n; i++) {
+        if (!all[i].is_default || !all[i].live || !live_language(all[i].live))
+            continue;
+        struct live_stats stats;
+        live_stats(all[i].live, &stats);
+        snprintf(name, sizeof name, "%.*s:latest", STR(all[i].model));
+        json_put_object(&j.w);
+        json_put_member_text(&j.w, "name", name);
+        json_put_member_text(&j.w, "model", name);
+        json_put_member_str(&j.w, "modified_at",
+                            (struct str){when, clock_print(all[i].created_us, when)});
+        json_put_member_i64(&j.w, "size", (int64_t)stats.mapped_bytes);
+        json_put_member_str(&j.w, "digest", all[i].digest);
+        json_put_key(&j.w, "details");
+        json_put_object(&j.w);
+        json_put_member_str(&j.w, "format", all[i].format);
+        json_put_member_str(&j.w, "family", live_language(all[i].live)->facts.arch);
+        json_put_object_end(&j.w);
+        json_put_object_end(&j.w);
+    }
+    json_put_array_end(&j.w);
+    json_put_object_end(&j.w);
+    return answer_json_end(r, &j, e);
+}
+
+static enum code version(struct request *r, struct err *e) {
+    struct answer_json j;
+    TRY(answer_json(r, &j, e));
+    json_put_object(&j.w);
+    json_put_member_text(&j.w, "version", SLIPWAY_VERSION);
+    json_put_object_end(&j.w);
+    return answer_json_end(r, &j, e);
+}
+
+static const struct route routes[] = {
+    {ROUTE_POST, "/api/chat", ROUTE_TEXT, NULL},
+    {ROUTE_POST, "/api/generate", ROUTE_TEXT, NULL},
+    {ROUTE_GET, "/api/tags", 0, tags},
+    {ROUTE_GET, "/api/version", 0, version},
+};
+
+const struct protocol protocol_ollama = {
+    .name = "ollama",
+    .routes = routes,
+    .n_routes = sizeof routes / sizeof *routes,
+    .decode = decode,
+};

