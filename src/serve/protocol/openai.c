@@ -168,6 +168,10 @@ static enum code join_parts(struct json *j, struct buf *text, struct err *e) {
 
 static enum code put_content(struct talk *t, struct json *j, struct json_out *w, struct err *e) {
     struct str raw;
+    if (json_peek(j) == JSON_NULL) { /* beside tool calls; templates join it to text */
+        json_put_text(w, "");
+        return json_null(j, e);
+    }
     if (json_peek(j) != JSON_ARRAY) {
         TRY(json_skip(j, &raw, e));
         json_put_raw(w, raw);
