@@ -171,9 +171,12 @@ static void enter(struct request *r) {
         auth_leave(r->key);
 }
 
+static bool short_body(const struct request *r) {
+    return r->route->page && !(r->route->flags & ROUTE_BODY);
+}
+
 static size_t body_most(const struct request *r) {
-    return r->route->page && !(r->route->flags & ROUTE_BODY) ? PAGE_BODY
-                                                             : r->options->http.body_bytes;
+    return short_body(r) ? PAGE_BODY : r->options->http.body_bytes;
 }
 
 static enum step limit(struct request *r) {
@@ -182,7 +185,7 @@ static enum step limit(struct request *r) {
     if (q->content_length > most)
         (void)fail(&r->err, TOO_LARGE, "the body has %llu bytes, the limit is %zu%s",
                    (unsigned long long)q->content_length, most,
-                   most == PAGE_BODY ? "" : " (--max-body)");
+                   short_body(r) ? "" : " (--max-body)");
     else if (atomic_load_explicit(&r->server->refusing, memory_order_relaxed) &&
              !(r->route->flags & ROUTE_OPEN))
         (void)fail(&r->err, UNAVAILABLE, "the server is draining");
