@@ -235,6 +235,9 @@ static enum code iteration_run(struct iteration *it, int skip, size_t room, stru
     TRY(run_in_pocket(it, e));
     for (int i = 0; i < it->n_carried; i++)
         it->carried[i] = it->out[skip + i];
+    for (int i = 0; i < it->n_carried && it->pocket; i++)
+        if (it->carried[i].dtype == DT_SEQUENCE)
+            return operand_fail(it->c, e, INVALID, "carried value %d becomes a sequence", i);
     if (it->pocket)
         TRY(host->pocket_keep(it->pocket, it->carried, it->n_carried, e));
     for (int i = 0; i < it->n_stacks; i++)
@@ -259,6 +262,9 @@ static enum code infer_loop(struct op_infer *c, struct err *e) {
     const struct graph *body;
     int n_stacks;
     TRY(loop_body(OPERAND_AT(c), &body, &n_stacks, e));
+    for (int i = 2; i < c->node->n_in; i++)
+        if (!operand_given(c, i))
+            return operand_fail(c, e, FORMAT, "input %d, a carried value, is missing", i);
     for (int i = 0; i < c->node->n_out; i++)
         operand_out_later(c, i, declared(body, i + 1));
     return OK;

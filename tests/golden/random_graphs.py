@@ -523,8 +523,9 @@ class Refused(Exception):
 class Cases:
     """The engine's driver: one process for many graphs."""
 
-    def __init__(self, threads=2, off=0, cpu=None):
-        self.arguments = [DRIVER, "--threads", str(threads), "--off", str(off)]
+    def __init__(self, threads=2, off=0, cpu=None, spoil=0):
+        self.arguments = [DRIVER, "--threads", str(threads), "--off", str(off), "--spoil", str(spoil)]
+        self.spoil = spoil
         self.environment = dict(os.environ, **({"SLIPWAY_CPU": cpu} if cpu else {}))
         self.folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         self.process = None
@@ -560,6 +561,8 @@ class Cases:
             raise Refused(f"the engine {'died with ' + str(status) if ready else 'took more than a minute'}")
         if line != "ok":
             raise Refused(line[6:])
+        if self.spoil:
+            return {}
         with open(os.path.join(self.folder, "out.bin"), "rb") as f:
             return {o.name: read_value(f) for o in model.graph.output}
 
@@ -741,6 +744,16 @@ def check(cases, g):
     return f"together only, output {name!r}: {d}\n" + "\n".join("    " + describe(n) for n in smallest(cases, g))
 
 
+def survives(cases, g):
+    """None, or how the engine fell over a spoiled graph."""
+    leaves = g.used_leaves(g.nodes)
+    try:
+        cases.run(g.model(g.nodes, leaves, outputs=g.wanted()), leaves)
+    except Refused as e:
+        return f"spoiled: {e}\n" + "\n".join("    " + describe(n) for n in g.nodes)
+    return None
+
+
 def smallest(cases, g):
     """Nodes of a prefix of the graph that still differs, without what the difference does not need."""
     nodes = list(g.nodes)
@@ -801,12 +814,13 @@ def main():
     p.add_argument("--cpu")
     p.add_argument("--coverage", action="store_true")
     p.add_argument("--keep")
+    p.add_argument("--spoil", type=int, default=0, help="run each graph spoiled, this many times: only crashes count (SLIPWAY_BUILD=build/asan)")
     p.add_argument("--types", help="write here which element types each operator was compared with")
     o = p.parse_args()
     samplers = all_samplers()
     failed = grown = 0
     kinds, types = collections.Counter(), collections.defaultdict(set)
-    with Cases(o.threads, o.off, o.cpu) as cases:
+    with Cases(o.threads, o.off, o.cpu, o.spoil) as cases:
         for seed in range(o.seed, o.seed + o.graphs):
             g = draw(seed, samplers, o.only and o.only.split(","), o.single)
             if g is None:
@@ -817,7 +831,7 @@ def main():
                 for v in n.ins[:1] if "+" not in n.form else []:
                     if v is not None:
                         types[n.form].add(v.type if v.plain else "map" if isinstance(v.x, dict) else "sequence")
-            if text := check(cases, g):
+            if text := (survives if o.spoil else check)(cases, g):
                 failed += 1
                 print(f"seed {seed} opset {g.opset}: {text}", flush=True)
                 if o.keep:

@@ -27,6 +27,15 @@ def test_random_graphs_switched(switch):
             assert not (g and rg.check(cases, g)), f"seed {seed}"
 
 
+def test_spoiled_graphs():
+    """Damaged graphs of every kind may be refused or answered, not crash; with sanitizers: random_graphs.py --spoil."""
+    with rg.Cases(spoil=3) as cases:
+        for seed in range(1000, 1200):
+            g = rg.draw(seed, SAMPLERS, single=True)
+            text = g and rg.survives(cases, g)
+            assert not text, f"seed {seed}: {text}"
+
+
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_every_operator(name):
     """At least one graph of this operator alone that onnxruntime takes, and the engine answers alike."""

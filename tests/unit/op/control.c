@@ -136,6 +136,14 @@ static void loop_refuses(void **state) {
     op_case_out(&shape, T_F32(DIMS(1), 0));
     op_case_out(&shape, T_F32(DIMS(1), 0));
     op_case_refuse(&shape, ERR_FORMAT, "'body' has 3 inputs and 2 outputs, expected 3 and 3");
+    struct op_case missing = with_body("loop", 21);
+    op_case_graph(&missing, "body", body("count", 3, 3));
+    op_case_in(&missing, T_I64(SCALAR, 3));
+    op_case_in(&missing, T_ABSENT);
+    op_case_in(&missing, T_ABSENT);
+    op_case_out(&missing, T_F32(DIMS(1), 0));
+    op_case_out(&missing, T_F32(DIMS(1), 0));
+    op_case_refuse(&missing, ERR_FORMAT, "input 2, a carried value, is missing");
 }
 
 static void a_loop_without_end_stops(void **state) {
