@@ -15,7 +15,7 @@ FOLDER = os.path.join(ROOT, "build", "demo")
 sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
 import fetch  # noqa: E402
 TEXT = "Slipway reads this line."
-MODELS = {"ocr_rec": "ocr-rec", "ocr_det": "ocr-det", "magika": "magika"}  # of tests/models/fetch.py: name in the store
+MODELS = {"ocr_rec": "ocr-rec", "ocr_det": "ocr-det", "magika": "magika", "smollm2": "smollm2"}  # of tests/models/fetch.py: name in the store
 RESIZE_REC = {"height": 48, "resize": "height", "min_width": 320, "max_width": 3200, "mean": [127.5] * 3, "scale": [1 / 127.5] * 3, "order": "BGR"}
 RESIZE_DET = {"resize": "sides", "max_side": 960, "multiple": 32, "mean": [123.675, 116.28, 103.53], "scale": [0.0171248, 0.0175070, 0.0174292], "order": "BGR"}
 
@@ -71,6 +71,17 @@ def draw(path):
     picture.save(path)
 
 
+def ask(url):
+    """A question to the language model, as any OpenAI client asks."""
+    question = "What is the capital of Italy?"
+    body = {"model": "smollm2", "messages": [{"role": "user", "content": question}], "max_tokens": 40, "temperature": 0}
+    request = urllib.request.Request(url + "/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"})
+    answer = json.load(urllib.request.urlopen(request, timeout=120))["choices"][0]["message"]["content"]
+    say(f"asked SmolLM2: {question}")
+    say(f"it answers:    {answer}")
+    return answer
+
+
 def find_text(answer):
     """The text anywhere in the answer."""
     if isinstance(answer, dict):
@@ -116,6 +127,7 @@ def main():
             raise SystemExit(f"demo: the server did not start (is {listen} in use? SLIPWAY_LISTEN=127.0.0.1:0 picks a free port)")
         url = line.split()[-1]
         text = read_back(url, picture)
+        answer = ask(url)
         say(f"try it: {url}/docs   metrics: {url}/metrics")
         say(f"curl {url}/predict/ocr-rec -H 'content-type: image/png' --data-binary @{os.path.relpath(picture, ROOT)}")
         if sys.stdout.isatty():
@@ -127,6 +139,8 @@ def main():
         if server.poll() is None:
             server.send_signal(signal.SIGTERM)
         server.wait()
+    if not (answer or "").strip():
+        raise SystemExit("demo: the language model said nothing")
     if (text or "").strip() != TEXT:
         raise SystemExit(f'demo: expected "{TEXT}"')
 

@@ -1,6 +1,6 @@
 # bash completion for slipway
 _slipway() {
-    local word=${COMP_WORDS[COMP_CWORD]} commands="add list show log alias rollback route policy apply key remove export predict bench replay serve verify gc doctor help"
+    local word=${COMP_WORDS[COMP_CWORD]} commands="add list show log alias rollback route policy apply key remove export predict chat evaluate bench replay serve verify gc doctor help"
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W "$commands" -- "$word"))
     elif [[ $word == -* ]]; then
