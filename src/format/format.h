@@ -10,9 +10,17 @@
 
 #include "graph/model.h"
 
+struct import_file {
+    struct str name; /* as in model->files */
+    char path[4096];
+    struct span bytes; /* mapped; owned by the import */
+};
+
 struct format_input {
-    struct str name;   /* base name of the main file */
-    struct span bytes; /* whole file, mapped */
+    struct str name;                 /* base name of the main file */
+    struct span bytes;               /* whole file, mapped */
+    const struct import_file *files; /* [0]: the main file; then those `wants` named, by name */
+    int n_files;                     /* at least 1 */
     struct arena *arena;
 };
 
@@ -22,6 +30,10 @@ struct format {        /* const record at the bottom of each format's file */
     /* Do these first bytes (up to 64 KiB, size: whole file) look like this format? By magic, never
      * by file name. MUST */
     bool (*sniff)(struct span head, uint64_t size);
+    /* Does reading the main file take this one beside it too (a shard, a tokenizer)? Asked for
+     * every file of its folder, by name only; with an empty main: is it ever only a part? MAY be
+     * NULL: no */
+    bool (*wants)(struct str main, struct str name);
     /* Parses; in the sandboxed child. Names operators by ours (node->op_name). MUST */
     enum code (*read)(const struct format_input *in, struct model **out, struct err *e);
 };
@@ -41,18 +53,12 @@ struct format_limits {
     bool in_process;     /* tests and fuzzers only: no child */
 };
 
-struct import_file {
-    struct str name; /* as in model->files */
-    char path[4096];
-    struct span bytes; /* mapped; owned by the import */
-};
-
 /* Must stay where it is until import_close: the model knows its arena. */
 struct import { /* the result; all of it lives in `arena` and the maps until import_close */
     struct arena arena;
     const struct format *format;
     struct model *model;       /* verified; operators resolved; constants point into the maps */
-    struct import_file *files; /* [0]: the main file; then external data in model->files order */
+    struct import_file *files; /* as the input's; then external data in model->files order */
     int n_files;
 };
 

@@ -34,6 +34,8 @@ struct reader {
     const uint8_t *begin, *p, *end;
     struct arena *a;
     struct str subject; /* the key or tensor being read, for messages */
+    int file;           /* its index in the model's files */
+    struct map *names;  /* of the tensors so far, in all files */
 };
 
 /* --- numbers and text --- */
@@ -293,7 +295,7 @@ static enum code read_tensor(struct reader *r, struct value *v, struct err *e) {
                     STR(str_sub(v->name, 0, 64)), dtype_name(t->dtype),
                     shape_print(&t->shape, text));
     }
-    v->origin.file = 0;
+    v->origin.file = r->file;
     v->origin.length = bytes;
     v->dtype = t->dtype;
     v->ranked = true;
@@ -303,18 +305,16 @@ static enum code read_tensor(struct reader *r, struct value *v, struct err *e) {
 }
 
 static enum code read_table(struct reader *r, uint64_t n, struct graph *g, struct err *e) {
-    struct map seen;
     if (n > TENSORS_MAX || n > left(r) / TENSOR_MIN)
         return fail(e, FORMAT, "the header speaks of %llu tensors, the file has %zu bytes",
                     (unsigned long long)n, left(r));
-    map_init(&seen, r->a);
     for (uint64_t i = 0; i < n; i++) {
         struct value v = {.origin = {.file = -1}, .capture = VALUE_NONE, .producer = NODE_NONE};
         r->subject = (struct str){0};
         TRY(read_tensor(r, &v, e));
-        if (map_has(&seen, v.name))
+        if (map_has(r->names, v.name))
             return fail(e, FORMAT, "tensor '%.*s' comes twice", STR(str_sub(v.name, 0, 64)));
-        TRY(map_put(&seen, v.name, v.constant, e));
+        TRY(map_put(r->names, v.name, v.constant, e));
         value_id id = graph_add_value(g, v.name);
         if (id == VALUE_NONE)
             return no_room(r, sizeof v, e);
@@ -324,12 +324,12 @@ static enum code read_table(struct reader *r, uint64_t n, struct graph *g, struc
     return OK;
 }
 
-/* Offsets from the data to offsets from the file. */
+/* Offsets from the data to offsets from the file, for the values from `first` on. */
 static enum code place_tensors(const struct reader *r, uint64_t alignment, struct graph *g,
-                               struct err *e) {
+                               int first, struct err *e) {
     const uint64_t size = (uint64_t)(r->end - r->begin);
     const uint64_t data = (at(r) + alignment - 1) / alignment * alignment;
-    for (int i = 0; i < g->n_values; i++) {
+    for (int i = first; i < g->n_values; i++) {
         struct value *v = &g->values[i];
         if (v->origin.offset % alignment)
             return fail(e, FORMAT, "tensor '%.*s' begins at %llu, not a multiple of %llu",
@@ -367,33 +367,73 @@ static enum code check_version(uint32_t version, struct err *e) {
 
 static enum code start(const struct format_input *in, struct model **out, struct err *e) {
     struct model *m = model_new(in->arena);
-    struct model_file *file = ARENA_NEW(in->arena, struct model_file);
-    if (!m || !file)
+    struct model_file *files = ARENA_ARRAY(in->arena, (size_t)in->n_files, struct model_file);
+    if (!m || !files)
         return arena_fail(in->arena, sizeof *m, "the model", e);
-    *file = (struct model_file){.name = in->name, .size = in->bytes.n};
+    for (int f = 0; f < in->n_files; f++)
+        files[f] = (struct model_file){in->files[f].name, in->files[f].bytes.n};
     m->format = LIT("gguf");
-    m->files = file;
-    m->n_files = 1;
+    m->files = files;
+    m->n_files = in->n_files;
     *out = m;
     return OK;
 }
 
-static enum code read_gguf(const struct format_input *in, struct model **out, struct err *e) {
-    struct reader r = {in->bytes.p, in->bytes.p, in->bytes.p + in->bytes.n, in->arena, {0}};
-    struct gguf_pairs pairs = {0};
-    struct model *m = NULL;
-    uint32_t magic = 0, version = 0;
+/* One file: its metadata into *pairs, its tensors into g. */
+static enum code read_file(struct reader *r, struct graph *g, struct gguf_pairs *pairs,
+                           struct err *e) {
+    const uint8_t *magic = NULL;
+    uint32_t version = 0;
     uint64_t n_tensors = 0, n_pairs = 0, alignment = 0;
-    TRY(start(in, &m, e));
-    TRY(take_u32(&r, &magic, e));
-    TRY(take_u32(&r, &version, e));
+    int first = g->n_values;
+    TRY(take(r, 4, &magic, e));
+    if (memcmp(magic, "GGUF", 4) != 0)
+        return fail(e, FORMAT, "this is no GGUF file");
+    TRY(take_u32(r, &version, e));
     TRY(check_version(version, e));
-    TRY(take_u64(&r, &n_tensors, e));
-    TRY(take_u64(&r, &n_pairs, e));
-    TRY(read_pairs(&r, n_pairs, &pairs, e));
-    TRY(find_alignment(&pairs, &alignment, e));
-    TRY(read_table(&r, n_tensors, m->main, e));
-    TRY(place_tensors(&r, alignment, m->main, e));
+    TRY(take_u64(r, &n_tensors, e));
+    TRY(take_u64(r, &n_pairs, e));
+    TRY(read_pairs(r, n_pairs, pairs, e));
+    TRY(find_alignment(pairs, &alignment, e));
+    TRY(read_table(r, n_tensors, g, e));
+    return place_tensors(r, alignment, g, first, e);
+}
+
+/* A split model: the first part has the metadata, all have tensors. */
+static enum code check_split(const struct gguf_pairs *pairs, const struct format_input *in,
+                             struct err *e) {
+    const struct attr *count = gguf_pair(pairs, "split.count"), *no = gguf_pair(pairs, "split.no");
+    if (no && no->kind == ATTR_INT && no->i != 0)
+        return fail(e, INVALID, "this is not the first part of a split model: name that one");
+    if (count && count->kind == ATTR_INT && count->i > 1 && count->i != in->n_files)
+        return fail(e, NOT_FOUND, "the model has %lld parts, %d are in the folder",
+                    (long long)count->i, in->n_files);
+    return OK;
+}
+
+static enum code read_gguf(const struct format_input *in, struct model **out, struct err *e) {
+    struct model *m = NULL;
+    struct gguf_pairs pairs = {0};
+    struct map names;
+    TRY(start(in, &m, e));
+    map_init(&names, in->arena);
+    for (int f = 0; f < in->n_files; f++) {
+        const struct span bytes = in->files[f].bytes;
+        struct gguf_pairs own = {0};
+        struct reader r = {.begin = bytes.p,
+                           .p = bytes.p,
+                           .end = bytes.p + bytes.n,
+                           .a = in->arena,
+                           .file = f,
+                           .names = &names};
+        enum code code = read_file(&r, m->main, &own, e);
+        if (code == OK && f == 0)
+            code = check_split(&own, in, e);
+        if (code != OK)
+            return f == 0 ? code : err_prefix(e, "'%.*s'", STR(in->files[f].name));
+        if (f == 0)
+            pairs = own;
+    }
     TRY(gguf_facts(&pairs, m, e));
     *out = m;
     return OK;
@@ -403,9 +443,31 @@ static bool sniff_gguf(struct span head, uint64_t size) {
     return size >= 24 && head.n >= 24 && memcmp(head.p, "GGUF", 4) == 0;
 }
 
+/* "model-00001-of-00003.gguf": the stem, which and how many. */
+static bool split_name(struct str name, struct str *stem, int64_t *which, int64_t *count) {
+    enum { TAIL = sizeof "-00001-of-00003.gguf" - 1 };
+    if (name.n <= TAIL || !str_ends(name, ".gguf"))
+        return false;
+    struct str tail = str_sub(name, name.n - TAIL, name.n);
+    *stem = str_sub(name, 0, name.n - TAIL);
+    return tail.p[0] == '-' && memcmp(tail.p + 6, "-of-", 4) == 0 &&
+           str_to_i64(str_sub(tail, 1, 6), which) && str_to_i64(str_sub(tail, 10, 15), count);
+}
+
+static bool wants_gguf(struct str main, struct str name) {
+    struct str stem, other;
+    int64_t which, count, which_other, count_other;
+    if (!split_name(name, &other, &which_other, &count_other) || which_other < 2 ||
+        which_other > count_other)
+        return false;
+    return main.n == 0 || (split_name(main, &stem, &which, &count) && which == 1 &&
+                           count == count_other && str_eq(stem, other));
+}
+
 const struct format format_gguf = {
     .name = "gguf",
     .about = "GGUF, versions 2 and 3: language models",
     .sniff = sniff_gguf,
+    .wants = wants_gguf,
     .read = read_gguf,
 };

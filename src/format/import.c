@@ -23,7 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { HEAD = 64 << 10, FILES_MAX = 4096, ENTRIES_MAX = 10000 };
+enum { HEAD = 64 << 10, FILES_MAX = 4096, ENTRIES_MAX = 10000, FILES_BYTES = 64 << 20 };
 
 /* --- the main file --- */
 
@@ -36,18 +36,20 @@ static bool join(char out[4096], const char *folder, const char *name) {
     return n > 0 && n < 4096;
 }
 
-static bool is_model(const char *path) {
+static bool is_model(const char *path, const char *name) {
     uint8_t head[HEAD];
     struct stat st;
+    const struct format *format;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool regular = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     ssize_t n = regular ? read(fd, head, sizeof head) : 0;
     if (fd >= 0)
         close(fd);
-    return n > 0 && format_sniff((struct span){head, (size_t)n}, (uint64_t)st.st_size);
+    format = n > 0 ? format_sniff((struct span){head, (size_t)n}, (uint64_t)st.st_size) : NULL;
+    return format && !(format->wants && format->wants((struct str){0}, str_of(name)));
 }
 
-/* The one model among the files of a folder; hidden ones do not count. */
+/* The one model among the files of a folder; hidden ones and parts of another do not count. */
 static enum code find_in_folder(const char *folder, char path[4096], struct err *e) {
     char candidate[4096];
     int found = 0, seen = 0;
@@ -55,7 +57,8 @@ static enum code find_in_folder(const char *folder, char path[4096], struct err 
     if (!dir)
         return fail_errno(e, errno, "cannot list '%s'", folder);
     for (struct dirent *d; found < 2 && seen < ENTRIES_MAX && (d = readdir(dir)); seen++) {
-        if (d->d_name[0] == '.' || !join(candidate, folder, d->d_name) || !is_model(candidate))
+        if (d->d_name[0] == '.' || !join(candidate, folder, d->d_name) ||
+            !is_model(candidate, d->d_name))
             continue;
         if (found++ == 0)
             memcpy(path, candidate, sizeof candidate);
@@ -121,6 +124,41 @@ static int open_by_parts(int folder, const char *name) {
     return -1;
 }
 
+/* Is the folder's parent named "snapshots", with "blobs" beside it? Gives the latter, or -1. */
+static int open_blobs(int folder) {
+    struct stat parent, snapshots;
+    if (fstatat(folder, "..", &parent, 0) != 0 ||
+        fstatat(folder, "../../snapshots", &snapshots, AT_SYMLINK_NOFOLLOW) != 0 ||
+        parent.st_dev != snapshots.st_dev || parent.st_ino != snapshots.st_ino)
+        return -1;
+    return openat(folder, "../../blobs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Hugging Face's cache keeps a model as links: snapshots/REVISION/NAME -> ../../blobs/HASH (one
+ * "../" more for each folder in NAME). Such a link, and no other that leads out, is followed, to a
+ * file that lies in that folder itself. */
+static int open_in_cache(int folder, const char *name) {
+    char target[512];
+    const char *blob = target;
+    ssize_t n = readlinkat(folder, name, target, sizeof target - 1);
+    int ups = 2, found = 0, fd = -1;
+    target[n > 0 ? n : 0] = '\0';
+    for (const char *p = name; *p; p++)
+        ups += *p == '/';
+    for (; strncmp(blob, "../", 3) == 0; blob += 3)
+        found++;
+    bool is_blob = found == ups && strncmp(blob, "blobs/", 6) == 0 && blob[6] != '\0' &&
+                   !strchr(blob + 6, '/') && strcmp(blob + 6, "..") != 0;
+    int blobs = is_blob ? open_blobs(folder) : -1;
+    if (blobs >= 0) {
+        fd = openat(blobs, blob + 6, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+        close(blobs);
+    }
+    if (fd < 0)
+        errno = EXDEV;
+    return fd;
+}
+
 static enum code map_beneath(int folder, struct import_file *f, struct err *e) {
     char name[4096];
     struct map_file map;
@@ -133,6 +171,8 @@ static enum code map_beneath(int folder, struct import_file *f, struct err *e) {
         (errno == ENOSYS || errno == EPERM)) /* EPERM: a container's filter that does not know it */
         fd = open_by_parts(folder, name);
     if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+        fd = open_in_cache(folder, name);
+    if (fd < 0 && (errno == EXDEV || errno == ELOOP))
         return fail(e, FORMAT, "external data '%s' lies outside the model's folder", name);
     if (fd < 0)
         return fail_errno(e, errno, "external data '%s' beside the model cannot be opened", name);
@@ -143,30 +183,27 @@ static enum code map_beneath(int folder, struct import_file *f, struct err *e) {
     return code;
 }
 
-/* Opens files[1..]; files[0] is mapped. */
-static enum code open_files(struct import *i, const struct model_file *files, int n,
-                            struct err *e) {
-    if (n < 1 || n > FILES_MAX)
-        return fail(e, LIMIT, "the model names %d files, limit %d", n, FILES_MAX);
-    struct import_file *list = ARENA_ARRAY(&i->arena, (size_t)n, struct import_file);
-    if (!list)
-        return arena_fail(&i->arena, (size_t)n * sizeof *list, "files of the model", e);
-    list[0] = i->files[0];
-    i->files = list;
-    if (n == 1)
-        return OK;
+/* The folder of the main file: "" when its path has none; as a descriptor (O_PATH) in *fd. */
+static enum code open_folder(const struct import *i, char folder[4096], int *fd, struct err *e) {
+    size_t length = strlen(i->files[0].path) - base_name(i->files[0].path).n;
+    memcpy(folder, i->files[0].path, length);
+    folder[length] = '\0';
+    *fd = open(length ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *fd < 0 ? fail_errno(e, errno, "cannot open '%s'", length ? folder : ".") : OK;
+}
+
+/* Opens list[i->n_files..n), whose names are set. */
+static enum code open_list(struct import *i, struct import_file *list, int n, struct err *e) {
     char folder[4096];
-    size_t length = strlen(list[0].path) - base_name(list[0].path).n;
-    memcpy(folder, length ? list[0].path : ".", length ? length : 1);
-    folder[length ? length : 1] = '\0';
-    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(e, errno, "cannot open '%s'", folder);
+    int fd;
+    i->files = list;
+    if (n == i->n_files)
+        return OK;
+    TRY(open_folder(i, folder, &fd, e));
     enum code code = OK;
     while (code == OK && i->n_files < n) {
         struct import_file *f = &list[i->n_files];
-        f->name = files[i->n_files].name;
-        int bytes = snprintf(f->path, sizeof f->path, "%s%.*s", length ? folder : "", STR(f->name));
+        int bytes = snprintf(f->path, sizeof f->path, "%s%.*s", folder, STR(f->name));
         if (bytes >= (int)sizeof f->path)
             code = fail(e, INVALID, "the path of '%.*s' is too long", STR(f->name));
         else
@@ -175,6 +212,111 @@ static enum code open_files(struct import *i, const struct model_file *files, in
     }
     close(fd);
     return code;
+}
+
+static struct import_file *longer_list(struct import *i, int n, struct err *e) {
+    struct import_file *list = ARENA_ARRAY(&i->arena, (size_t)n, struct import_file);
+    if (!list)
+        (void)arena_fail(&i->arena, (size_t)n * sizeof *list, "files of the model", e);
+    else
+        memcpy(list, i->files, (size_t)i->n_files * sizeof *list);
+    return list;
+}
+
+/* The model's files: first those its reader was given, then external data, opened here. */
+static enum code open_files(struct import *i, const struct model_file *files, int n,
+                            struct err *e) {
+    if (n < i->n_files || n > FILES_MAX)
+        return fail(e, LIMIT, "the model names %d files, limit %d", n, FILES_MAX);
+    for (int f = 0; f < i->n_files; f++)
+        if (!str_eq(files[f].name, i->files[f].name))
+            return fail(e, FORMAT, "the model's files are not those it was read from");
+    struct import_file *list = longer_list(i, n, e);
+    if (!list)
+        return e->code;
+    for (int f = i->n_files; f < n; f++)
+        list[f].name = files[f].name;
+    return open_list(i, list, n, e);
+}
+
+/* --- companions: files beside the main one that the reader needs too --- */
+
+struct companions {
+    struct import *i;
+    struct str *names; /* in the import's arena */
+    size_t n, room;
+    int seen;
+};
+
+static enum code add_companion(struct companions *c, const char *name, struct err *e) {
+    if (!c->i->format->wants(c->i->files[0].name, str_of(name)))
+        return OK;
+    if (c->n == FILES_MAX - 1)
+        return fail(e, LIMIT, "the model has more than %d files", FILES_MAX);
+    if (c->n == c->room) {
+        size_t room = c->room ? c->room * 2 : 16;
+        struct str *bigger = ARENA_ARRAY(&c->i->arena, room, struct str);
+        if (!bigger)
+            return arena_fail(&c->i->arena, room * sizeof *bigger, "files of the model", e);
+        if (c->n)
+            memcpy(bigger, c->names, c->n * sizeof *bigger);
+        c->names = bigger;
+        c->room = room;
+    }
+    c->names[c->n] = arena_str(&c->i->arena, str_of(name));
+    return c->names[c->n++].p ? OK : arena_fail(&c->i->arena, strlen(name), "a file's name", e);
+}
+
+/* prefix: "" or "1_Pooling/"; folders directly in the model's are looked into, no deeper. */
+static enum code list_companions(struct companions *c, int folder, const char *prefix,
+                                 struct err *e) {
+    char name[512];
+    enum code code = OK;
+    int fd = openat(folder, *prefix ? prefix : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return *prefix ? OK : fail_errno(e, errno, "cannot list the model's folder");
+    }
+    for (struct dirent *d; code == OK && c->seen < ENTRIES_MAX && (d = readdir(dir)); c->seen++) {
+        int n = snprintf(name, sizeof name - 1, "%s%s", prefix, d->d_name);
+        if (d->d_name[0] == '.' || n >= (int)sizeof name - 1)
+            continue;
+        if (d->d_type == DT_DIR && !*prefix) {
+            name[n] = '/';
+            name[n + 1] = '\0';
+            code = list_companions(c, folder, name, e);
+        } else if (d->d_type != DT_DIR) {
+            code = add_companion(c, name, e);
+        }
+    }
+    closedir(dir);
+    return code;
+}
+
+static int by_name(const void *a, const void *b) {
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static enum code open_companions(struct import *i, struct err *e) {
+    struct companions c = {.i = i};
+    char folder[4096];
+    int fd, before = i->n_files;
+    if (!i->format->wants)
+        return OK;
+    TRY(open_folder(i, folder, &fd, e));
+    enum code code = list_companions(&c, fd, "", e);
+    close(fd);
+    if (code != OK || c.n == 0)
+        return code;
+    qsort(c.names, c.n, sizeof *c.names, by_name);
+    struct import_file *list = longer_list(i, before + (int)c.n, e);
+    if (!list)
+        return e->code;
+    for (size_t f = 0; f < c.n; f++)
+        list[before + (int)f].name = c.names[f];
+    return open_list(i, list, before + (int)c.n, e);
 }
 
 /* --- the model --- */
@@ -232,9 +374,10 @@ static enum code parse(struct import *i, const struct format_limits *l, struct e
     struct import_file *main = &i->files[0];
     struct sandbox_limits limits = {l->memory_bytes ? l->memory_bytes : (size_t)1 << 30,
                                     l->seconds ? l->seconds : 60};
-    struct reading r = {.format = i->format,
-                        .in = {.name = main->name, .bytes = main->bytes},
-                        .memory_bytes = limits.memory_bytes};
+    struct reading r = {
+        .format = i->format,
+        .in = {.name = main->name, .bytes = main->bytes, .files = i->files, .n_files = i->n_files},
+        .memory_bytes = limits.memory_bytes};
     struct buf wire;
     char what[300];
     i->arena.cap_bytes = limits.memory_bytes;
@@ -269,7 +412,7 @@ static enum code open_main(struct import *i, const char *path, struct err *e) {
     if (!i->format)
         return fail(e, FORMAT, "'%s' is no model this build can read (%s)", f->path,
                     format_names());
-    return OK;
+    return open_companions(i, e);
 }
 
 /* Names in a file may hold anything; an error is one printable line. */
@@ -282,7 +425,7 @@ static void make_printable(char *text) {
 enum code import_open(const char *path, const struct format_limits *l, struct import *out,
                       struct err *e) {
     struct import i = {0};
-    arena_init(&i.arena, 1 << 20);
+    arena_init(&i.arena, FILES_BYTES);
     enum code code = open_main(&i, path, e);
     if (code == OK)
         code = parse(&i, l, e);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Formats in the order they are tried. */
 FORMAT(gguf)
+FORMAT(huggingface)
 FORMAT(onnx)

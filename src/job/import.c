@@ -3,6 +3,8 @@
 #include "job/import.h"
 
 #include "base/mem.h"
+#include "llm/chat.h"
+#include "llm/forward.h"
 #include "plan/session.h"
 
 #include <stdlib.h>
@@ -95,8 +97,28 @@ static enum code collect(struct collector *c, const struct import *in) {
     return OK;
 }
 
+/* A language model: its tensors fit its facts, its tokenizer opens (a file for measurements may
+ * have none), its chat template is one we follow. */
+static enum code check_language(const struct model *m, struct err *e) {
+    struct tokenizer *t = NULL;
+    struct chat_template *chat = NULL;
+    const struct attr *template = model_fact(m, "chat.template");
+    TRY(forward_check(m, e));
+    if (!model_fact(m, "tok.kind"))
+        return OK;
+    TRY(tokenizer_open(m, &t, e));
+    enum code code = OK;
+    if (template && template->kind == ATTR_STR && chat_open(template->s, t, &chat, e) != OK)
+        code = err_prefix(e, "chat template");
+    chat_close(chat);
+    tokenizer_close(t);
+    return code;
+}
+
 static enum code check_runs(const struct model *m, struct err *e) {
     struct session *session;
+    if (model_is_language(m))
+        return check_language(m, e);
     TRY(session_open(m, &(struct session_options){0}, &session, e));
     session_close(session);
     return OK;

@@ -64,6 +64,7 @@ static void common(const struct llm_facts *f, struct blueprint *b) {
         .vocab = (size_t)f->vocab,
         .context = (size_t)f->context,
         .epsilon = f->norm_epsilon,
+        .norm_shift = f->norm_shift,
         .embed_scale = f->embed_scale > 0 ? f->embed_scale : 1,
         .query_scale = f->query_scale > 0 ? f->query_scale : 1 / sqrtf((float)f->head_dim),
         .logit_cap = f->logit_softcap,

@@ -40,6 +40,7 @@ enum code llm_facts_read(const struct model *m, struct llm_facts *f, struct err 
     k.vocab = whole(m, "vocab", 0);
     if (count(m, "tok.tokens"))
         k.vocab = count(m, "tok.tokens");
+    k.norm_shift = real(m, "norm_shift", 0);
     k.norm_epsilon = real(m, "norm_epsilon", bert ? 1e-12f : 1e-5f);
     k.rope_theta = real(m, "rope_theta", gemma ? 1e6f : 10000);
     k.rope_theta_local = real(m, "rope_theta_local", 10000);

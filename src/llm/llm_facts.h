@@ -8,6 +8,7 @@
 struct llm_facts {
     struct str arch;
     int64_t context, width, layers, ffn, heads, kv_heads, head_dim, vocab;
+    float norm_shift; /* added to the weights of norms */
     float norm_epsilon, rope_theta, rope_theta_local;
     int64_t rope_dims;
     bool rope_pairs; /* neighbours rotate together; else the halves of a head */

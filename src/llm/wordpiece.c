@@ -31,6 +31,8 @@ static bool cover(const struct tokenizer *t, const struct word *w, int32_t *ids,
     for (size_t from = 0; from < w->n;) {
         size_t end = w->n;
         int32_t id = TOKEN_NONE;
+        if (from > 0 && str_starts((struct str){w->spelt + from, end - from}, BLANK))
+            return false; /* the text's own, not the mark of a word */
         if (end - from > t->v.longest)
             end = from + t->v.longest;
         for (; end > from &&
@@ -93,6 +95,8 @@ static void take(const struct tokenizer *t, struct word *w, uint32_t c, struct t
 static void clean(const struct tokenizer *t, struct word *w, uint32_t c, struct token_out *out) {
     uint32_t parts[UNICODE_PARTS];
     enum unicode_kind kind = unicode_kind(c);
+    if (c == 0x0b || c == 0x0c || c == 0x85 || (c >= 0x1c && c <= 0x1f))
+        return; /* controls first, spaces second */
     if (kind == UNICODE_SPACE) {
         word_flush(t, w, out);
         return;

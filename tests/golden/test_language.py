@@ -28,7 +28,7 @@ def file_of(folder, arch):
 def compute(path, out, kv="f32", cpu=None, threads=2, rows=512):
     """Logits of all rows of TOKENS, or an encoder's embedding."""
     words = " ".join(map(str, models.TOKENS))
-    command = "embed" if path.endswith("bert.gguf") else "logits"
+    command = "embed" if os.path.basename(path).startswith("bert") else "logits"
     done = subprocess.run([DRIVER, path, "--threads", str(threads), "--kv", kv, "--rows", str(rows)], input=f"{command} {out} {words}\n",
                           capture_output=True, text=True, env=dict(os.environ, **({"SLIPWAY_CPU": cpu} if cpu else {})), timeout=120)
     assert done.stdout.split("\n")[:2] == ["ready", "ok"], done.stdout + done.stderr

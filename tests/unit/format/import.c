@@ -108,7 +108,7 @@ static void what_is_no_model(void **state) {
     write_file("empty.onnx", "", 0);
     REFUSED("empty.onnx", FORMAT, "empty.onnx' is empty");
     write_file("text.onnx", "hello world", 11);
-    REFUSED("text.onnx", FORMAT, "is no model this build can read (gguf onnx)");
+    REFUSED("text.onnx", FORMAT, "is no model this build can read (gguf huggingface onnx)");
     assert_int_equal(mkfifo(path_of("fifo.onnx"), 0600), 0);
     REFUSED("fifo.onnx", INVALID, "regular file");
     char name[5000];

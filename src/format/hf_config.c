@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.json (transformers) in our words: `num_attention_heads` is `heads`. Names changed between
+ * versions of transformers (rope_scaling became rope_parameters, torch_dtype dtype); both are read.
+ * docs/formats/huggingface.md has the table. */
+#include "format/hf.h"
+
+#include "base/json.h"
+
+#include <math.h>
+
+static const struct {
+    const char *model_type, *arch;
+} architectures[] = {
+    {"llama", "llama"},        {"mistral", "llama"},      {"mixtral", "llama"},
+    {"qwen2", "qwen2"},        {"qwen3", "qwen3"},        {"qwen2_moe", "qwen2moe"},
+    {"qwen3_moe", "qwen3moe"}, {"gemma3_text", "gemma3"}, {"gemma3", "gemma3"},
+    {"phi3", "phi3"},          {"bert", "bert"},
+};
+
+static const struct {
+    const char *theirs, *ours;
+    bool real;
+} words[] = {
+    {"max_position_embeddings", "context", false},
+    {"hidden_size", "width", false},
+    {"num_hidden_layers", "layers", false},
+    {"intermediate_size", "ffn", false},
+    {"num_attention_heads", "heads", false},
+    {"num_key_value_heads", "kv_heads", false},
+    {"vocab_size", "vocab", false},
+    {"rms_norm_eps", "norm_epsilon", true},
+    {"layer_norm_eps", "norm_epsilon", true},
+    {"attn_logit_softcapping", "attn_softcap", true},
+    {"final_logit_softcapping", "logit_softcap", true},
+    {"num_experts_per_tok", "experts_used", false},
+    {"moe_intermediate_size", "expert_ffn", false},
+    {"shared_expert_intermediate_size", "expert_shared_ffn", false},
+};
+
+static enum code put_words(struct hf_reader *r, struct err *e) {
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        bool found = false;
+        int64_t whole = 0;
+        double real = 0;
+        if (words[i].real) {
+            TRY(hf_object_real(&r->config, words[i].theirs, &found, &real, e));
+            if (found)
+                fact_float(&r->facts, words[i].ours, real);
+        } else {
+            TRY(hf_object_int(&r->config, words[i].theirs, &found, &whole, e));
+            if (found)
+                fact_int(&r->facts, words[i].ours, whole);
+        }
+    }
+    return OK;
+}
+
+static int64_t int_or(const struct hf_object *o, const char *key, int64_t otherwise) {
+    struct err ignored;
+    bool found;
+    int64_t v = 0;
+    return hf_object_int(o, key, &found, &v, &ignored) == OK && found ? v : otherwise;
+}
+
+static double real_or(const struct hf_object *o, const char *key, double otherwise) {
+    struct err ignored;
+    bool found;
+    double v = 0;
+    return hf_object_real(o, key, &found, &v, &ignored) == OK && found ? v : otherwise;
+}
+
+/* --- positions --- */
+
+/* Divisors of longrope: GGUF files have them as tensors, so they become some. */
+static enum code put_factors(struct hf_reader *r, const struct hf_object *rope, const char *key,
+                             const char *name, struct err *e) {
+    struct str raw;
+    struct json j;
+    struct json_tensor shape;
+    struct buf b;
+    struct arena *a = r->a;
+    if (!hf_object_find(rope, key, &raw))
+        return OK;
+    json_init(&j, raw, a);
+    buf_init(&b, 1 << 20);
+    enum code code = json_tensor(&j, JN_F32, &b, &shape, e);
+    struct tensor *t = ARENA_NEW(a, struct tensor);
+    float *data = ARENA_ARRAY(a, b.n / sizeof *data + 1, float);
+    value_id v = graph_add_value(r->m->main, str_of(name));
+    if (code == OK && (!t || !data || v == VALUE_NONE))
+        code = arena_fail(a, b.n, "rotary factors", e);
+    if (code == OK) {
+        if (b.n)
+            memcpy(data, b.p, b.n);
+        *t = (struct tensor){
+            .dtype = DT_F32, .shape = {.rank = 1, .dims = {(int64_t)shape.count}}, .data = data};
+        struct value *value = &r->m->main->values[v];
+        value->dtype = DT_F32;
+        value->ranked = true;
+        value->shape = t->shape;
+        value->constant = t;
+    }
+    buf_deinit(&b);
+    return code;
+}
+
+static enum code put_scaling(struct hf_reader *r, const struct hf_object *rope, struct err *e) {
+    struct str type = LIT("default");
+    TRY(hf_object_text(rope, "type", &type, e));
+    TRY(hf_object_text(rope, "rope_type", &type, e));
+    if (str_is(type, "default"))
+        return OK;
+    if (str_is(type, "su"))
+        type = LIT("longrope");
+    if (!str_is(type, "linear") && !str_is(type, "llama3") && !str_is(type, "yarn") &&
+        !str_is(type, "longrope"))
+        return fail(e, UNSUPPORTED,
+                    "rope scaling '%.*s'; this build knows linear, llama3, yarn and longrope",
+                    STR(str_sub(type, 0, 40)));
+    fact_str(&r->facts, "rope_scaling", type);
+    fact_float(&r->facts, "rope_factor", real_or(rope, "factor", 1));
+    fact_float(&r->facts, "rope_low", real_or(rope, "low_freq_factor", 1));
+    fact_float(&r->facts, "rope_high", real_or(rope, "high_freq_factor", 4));
+    int64_t original = int_or(rope, "original_max_position_embeddings",
+                              int_or(&r->config, "original_max_position_embeddings", 0));
+    if (original > 0)
+        fact_int(&r->facts, "rope_original", original);
+    TRY(put_factors(r, rope, "short_factor", "rope_factors_short.weight", e));
+    return put_factors(r, rope, "long_factor", "rope_factors_long.weight", e);
+}
+
+static enum code put_positions(struct hf_reader *r, struct err *e) {
+    struct hf_object rope, local;
+    double theta = real_or(&r->config, "rope_theta", 0),
+           theta_local = real_or(&r->config, "rope_local_base_freq", 0);
+    TRY(hf_object_object(&r->config, "rope_scaling", &rope, e));
+    if (rope.n == 0)
+        TRY(hf_object_object(&r->config, "rope_parameters", &rope, e));
+    TRY(hf_object_object(&rope, "sliding_attention", &local, e)); /* one per kind of layer */
+    if (local.n) {
+        theta_local = real_or(&local, "rope_theta", theta_local);
+        TRY(hf_object_object(&rope, "full_attention", &rope, e));
+    }
+    theta = real_or(&rope, "rope_theta", theta);
+    if (theta > 0)
+        fact_float(&r->facts, "rope_theta", theta);
+    if (theta_local > 0)
+        fact_float(&r->facts, "rope_theta_local", theta_local);
+    return put_scaling(r, &rope, e);
+}
+
+static void put_heads(struct hf_reader *r) {
+    int64_t width = int_or(&r->config, "hidden_size", 0),
+            heads = int_or(&r->config, "num_attention_heads", 0),
+            dim = int_or(&r->config, "head_dim", heads > 0 ? width / heads : 0);
+    if (str_is(r->arch, "gemma3"))
+        dim = int_or(&r->config, "head_dim", 256);
+    double part = real_or(&r->config, "partial_rotary_factor", 1);
+    fact_int(&r->facts, "head_dim", dim);
+    if (part > 0 && part < 1 && dim > 0 && dim < 1 << 20)
+        fact_int(&r->facts, "rope_dims", (int64_t)(part * (double)dim));
+}
+
+/* --- what is particular --- */
+
+static enum code put_window(struct hf_reader *r, struct err *e) {
+    bool uses = !str_is(r->arch, "qwen2") && !str_is(r->arch, "qwen3") &&
+                !str_is(r->arch, "qwen2moe") && !str_is(r->arch, "qwen3moe");
+    int64_t window = int_or(&r->config, "sliding_window", 0);
+    if (!uses) {
+        TRY(hf_object_bool(&r->config, "use_sliding_window", &uses, e));
+        return uses && window ? fail(e, UNSUPPORTED, "use_sliding_window of this architecture")
+                              : OK;
+    }
+    if (window > 0)
+        fact_int(&r->facts, "window", window);
+    if (str_is(r->arch, "gemma3"))
+        fact_int(&r->facts, "window_pattern", int_or(&r->config, "sliding_window_pattern", 6));
+    return OK;
+}
+
+static enum code put_experts(struct hf_reader *r, struct err *e) {
+    bool normed = str_is(r->arch, "qwen3moe") ? false : !str_is(r->arch, "qwen2moe");
+    int64_t n = int_or(&r->config, "num_experts", int_or(&r->config, "num_local_experts", 0));
+    if (n == 0)
+        return OK;
+    fact_int(&r->facts, "experts", n);
+    TRY(hf_object_bool(&r->config, "norm_topk_prob", &normed, e));
+    fact_int(&r->facts, "norm_experts", normed);
+    if (int_or(&r->config, "decoder_sparse_step", 1) != 1)
+        return fail(e, UNSUPPORTED, "decoder_sparse_step other than 1");
+    return OK;
+}
+
+static void put_gemma(struct hf_reader *r) {
+    double scalar = real_or(&r->config, "query_pre_attn_scalar", 256);
+    if (!str_is(r->arch, "gemma3"))
+        return;
+    fact_float(&r->facts, "norm_shift", 1); /* weights hold w of (1 + w) */
+    if (scalar > 0)
+        fact_float(&r->facts, "query_scale", 1 / sqrt(scalar));
+}
+
+/* 1_Pooling/config.json of sentence transformers. */
+static enum code put_pooling(struct hf_reader *r, struct err *e) {
+    static const struct {
+        const char *theirs, *ours;
+    } modes[] = {{"pooling_mode_mean_tokens", "mean"},
+                 {"pooling_mode_cls_token", "cls"},
+                 {"pooling_mode_lasttoken", "last"}};
+    struct str text = {0};
+    struct hf_object o;
+    if (!hf_file(r, "1_Pooling/config.json", &text))
+        return OK;
+    TRY(hf_object_read(text, r->a, &o, e));
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        bool on = false;
+        TRY(hf_object_bool(&o, modes[i].theirs, &on, e));
+        if (on) {
+            fact_str(&r->facts, "pooling", str_of(modes[i].ours));
+            return OK;
+        }
+    }
+    return fail(e, UNSUPPORTED, "1_Pooling/config.json: this build knows mean, cls and last token");
+}
+
+static enum code find_arch(struct hf_reader *r, struct hf_object *top, struct err *e) {
+    struct str type = {0}, raw;
+    TRY(hf_object_text(top, "model_type", &type, e));
+    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
+        if (str_is(type, architectures[i].model_type))
+            r->arch = str_of(architectures[i].arch);
+    if (r->arch.n == 0)
+        return fail(e, UNSUPPORTED,
+                    "model_type '%.*s'; this build knows llama, mistral, mixtral, qwen2, qwen3, "
+                    "qwen2_moe, qwen3_moe, gemma3, phi3 and bert",
+                    STR(str_sub(type, 0, 64)));
+    if (hf_object_find(top, "quantization_config", &raw))
+        return fail(e, UNSUPPORTED,
+                    "quantization_config: weights quantised by another library; "
+                    "take the original folder or a GGUF file");
+    r->config = *top;
+    if (hf_object_find(top, "text_config", &raw)) /* beside an image encoder, which is left out */
+        return hf_object_object(top, "text_config", &r->config, e);
+    return OK;
+}
+
+enum code hf_config_read(struct hf_reader *r, struct err *e) {
+    struct str text = {(const char *)r->in->bytes.p, r->in->bytes.n}, name = {0};
+    struct hf_object top;
+    TRY(hf_object_read(text, r->a, &top, e));
+    TRY(find_arch(r, &top, e));
+    fact_str(&r->facts, "arch", r->arch);
+    fact_int(&r->facts, "rope_pairs", 0);
+    TRY(hf_object_text(&top, "_name_or_path", &name, e));
+    if (name.n)
+        fact_str(&r->facts, "name", name);
+    r->tied = str_is(r->arch, "gemma3");
+    TRY(hf_object_bool(&r->config, "tie_word_embeddings", &r->tied, e));
+    TRY(put_words(r, e));
+    put_heads(r);
+    TRY(put_positions(r, e));
+    TRY(put_window(r, e));
+    TRY(put_experts(r, e));
+    put_gemma(r);
+    return put_pooling(r, e);
+}

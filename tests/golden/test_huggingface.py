@@ -1,0 +1,259 @@
+"""Folders as transformers saves them: the same logits as the same weights in GGUF, the same ids as the tokenizers library, and what is
+refused."""
+import json
+import os
+import subprocess
+import unicodedata
+
+import fetch
+import gguf
+import language_models as models
+import mixed_text
+import numpy as np
+import pytest
+import tokenizers
+from safetensors.numpy import save_file
+from test_language import DRIVER, LIMIT, RECORD, compute
+from test_tokenizers import field, ours
+
+LINES = int(os.environ.get("SLIPWAY_TOKENIZER_LINES", "1500"))
+KINDS = {"llama3": "llama", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text"}
+EXPERT = {"gate": ("gate_proj", "w1"), "up": ("up_proj", "w3"), "down": ("down_proj", "w2")}
+
+
+def config_of(arch):
+    """config.json as transformers writes it."""
+    options, layers, dim = models.sizes(arch)
+    c = {"model_type": KINDS.get(arch, arch), "vocab_size": models.VOCAB, "hidden_size": models.WIDTH, "num_hidden_layers": layers,
+         "num_attention_heads": models.HEADS, "intermediate_size": models.FFN, "max_position_embeddings": models.CONTEXT}
+    if arch == "bert":
+        return {**c, "layer_norm_eps": 1e-12}
+    c |= {"num_key_value_heads": models.KV, "head_dim": dim, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+          "tie_word_embeddings": bool(options.get("tied")), "sliding_window": options.get("window")}
+    if options.get("scaled"):
+        c["rope_scaling"] = {k: v for k, v in models.LLAMA3.items() if k != "rope_theta"}
+        c["rope_theta"] = models.LLAMA3["rope_theta"]
+    if arch == "mixtral":
+        c |= {"num_local_experts": models.EXPERTS, "num_experts_per_tok": 2}
+    elif options.get("experts"):
+        c |= {"num_experts": models.EXPERTS, "num_experts_per_tok": 2, "moe_intermediate_size": models.FFN, "decoder_sparse_step": 1,
+              "norm_topk_prob": arch == "qwen3moe"}
+    if arch == "gemma3":
+        c |= {"query_pre_attn_scalar": dim, "rope_local_base_freq": 10000.0}
+    return c
+
+
+def state_of(arch):
+    """Tensors by transformers' names, experts one by one as checkpoints have them."""
+    state = {}
+    for name, w in models.hf_state(arch).items():
+        at, _, what = name.partition("mlp.experts.")
+        if not what:
+            state[name.replace("mlp.gate.", "block_sparse_moe.gate.") if arch == "mixtral" else name] = w
+            continue
+        parts = {"gate": w[:, :models.FFN], "up": w[:, models.FFN:]} if what == "gate_up_proj" else {"down": w}
+        for part, stack in parts.items():
+            for i, one in enumerate(stack):
+                block = f"block_sparse_moe.experts.{i}.{EXPERT[part][1]}" if arch == "mixtral" else f"mlp.experts.{i}.{EXPERT[part][0]}"
+                state[f"{at}{block}.weight"] = one
+    return {k: np.ascontiguousarray(v) for k, v in state.items()}
+
+
+def write_folder(arch, folder, shards=1):
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump(config_of(arch), f)
+    state = state_of(arch)
+    if shards == 1:
+        save_file(state, f"{folder}/model.safetensors", metadata={"format": "pt"})
+        return folder
+    names, index = sorted(state), {}
+    for s in range(shards):
+        file = f"model-{s + 1:05d}-of-{shards:05d}.safetensors"
+        save_file({n: state[n] for n in names[s::shards]}, f"{folder}/{file}")
+        index |= {n: file for n in names[s::shards]}
+    with open(f"{folder}/model.safetensors.index.json", "w") as f:
+        json.dump({"metadata": {}, "weight_map": index}, f)
+    return folder
+
+
+@pytest.mark.parametrize("arch", models.ARCHS)
+def test_folder_equals_transformers(tmp_path, arch):
+    got = compute(write_folder(arch, f"{tmp_path}/{arch}", 3 if arch == "llama" else 1), tmp_path / "out")
+    assert np.abs(got - RECORD[arch].reshape(-1)).max() < LIMIT
+
+
+def test_snapshot_of_the_cache(tmp_path):
+    """As huggingface_hub keeps it: snapshots/REVISION/NAME is a link to ../../blobs/HASH. Links elsewhere are refused."""
+    write_folder("llama", f"{tmp_path}/blobs")
+    snapshot = tmp_path / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (snapshot / name).symlink_to(f"../../blobs/{name}")
+    got = compute(str(snapshot), tmp_path / "out")
+    assert np.abs(got - RECORD["llama"].reshape(-1)).max() < LIMIT
+    os.rename(tmp_path / "blobs" / "model.safetensors", tmp_path / "outside.safetensors")
+    for target in (tmp_path / "outside.safetensors", "../../outside.safetensors", "../../blobs/../outside.safetensors"):
+        (snapshot / "model.safetensors").unlink()
+        (snapshot / "model.safetensors").symlink_to(target)
+        assert "outside the model's folder" in refused(snapshot)
+
+
+def test_split_gguf(tmp_path):
+    """Parts as gguf-split writes them."""
+    models.write_gguf("llama", f"{tmp_path}/whole.gguf")
+    whole = gguf.GGUFReader(f"{tmp_path}/whole.gguf")
+    for part in range(2):
+        g = gguf.GGUFWriter(f"{tmp_path}/parts-{part + 1:05d}-of-00002.gguf", "llama")
+        if part == 0:
+            for key, f in whole.fields.items():
+                if not key.startswith("GGUF.") and key != "general.architecture":
+                    g.add_key_value(key, f.contents(), f.types[0])
+        g.add_uint16("split.no", part)
+        g.add_uint16("split.count", 2)
+        for t in whole.tensors[part::2]:
+            g.add_tensor(t.name, t.data)
+        g.write_header_to_file()
+        g.write_kv_data_to_file()
+        g.write_tensors_to_file()
+        g.close()
+    first = f"{tmp_path}/parts-00001-of-00002.gguf"
+    got = compute(first, tmp_path / "out")
+    assert np.abs(got - RECORD["llama"].reshape(-1)).max() < LIMIT
+    assert "not the first part" in refused(f"{tmp_path}/parts-00002-of-00002.gguf")
+    os.remove(f"{tmp_path}/parts-00002-of-00002.gguf")
+    assert "2 parts, 1 are in the folder" in refused(first)
+
+
+def refused(path):
+    done = subprocess.run([DRIVER, str(path)], input="", capture_output=True, text=True, timeout=60)
+    line = done.stdout.split("\n")[0]
+    assert line.startswith("error "), done.stdout + done.stderr
+    return line
+
+
+@pytest.mark.parametrize("change, says", [
+    ({"model_type": "mamba"}, "model_type 'mamba'"),
+    ({"quantization_config": {"bits": 4}}, "quantised by another library"),
+    ({"rope_scaling": {"rope_type": "dynamic", "factor": 2}}, "rope scaling 'dynamic'"),
+    ({"hidden_size": "big"}, "'hidden_size' is \"big\""),
+    ({"hidden_size": -64}, "width"),
+    ({"num_hidden_layers": 4}, "blk.3"),
+])
+def test_configurations_that_are_refused(tmp_path, change, says):
+    folder = write_folder("llama", f"{tmp_path}/m")
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump(config_of("llama") | change, f)
+    assert says in refused(folder)
+
+
+def test_missing_weights_are_named(tmp_path):
+    folder = write_folder("llama", f"{tmp_path}/m", 3)
+    os.remove(f"{folder}/model-00002-of-00003.safetensors")
+    assert "'model-00002-of-00003.safetensors', which is not in the folder" in refused(folder)
+    assert "weights alone" in refused(f"{folder}/model-00001-of-00003.safetensors")
+
+
+# --- tokenizer.json ---
+
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + TAIL
+QWEN2 = LLAMA3.replace("{1,3}", "")
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+LEAD = r"[^\r\n\p{L}\p{N}]?"
+GPT4O = (f"{LEAD}{UPPER}*{LOWER}+{CONTRACTIONS}?|{LEAD}{UPPER}+{LOWER}*{CONTRACTIONS}?|" + r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + TAIL)
+pre, dec, norm, post = tokenizers.pre_tokenizers, tokenizers.decoders, tokenizers.normalizers, tokenizers.processors
+
+
+def byte_level(split):
+    reader = gguf.GGUFReader(fetch.all_models()["smollm2"])
+    words, merges = field(reader, "tokenizer.ggml.tokens"), field(reader, "tokenizer.ggml.merges")
+    t = tokenizers.Tokenizer(tokenizers.models.BPE({w: i for i, w in enumerate(words)}, [tuple(m.split(" ")) for m in merges]))
+    last = pre.ByteLevel(add_prefix_space=False, use_regex=split in ("smollm", "gpt2"))
+    first = {"smollm": [pre.Digits(individual_digits=True)], "gpt2": []}.get(split)
+    if first is None:
+        first = [pre.Split(tokenizers.Regex({"llama3": LLAMA3, "qwen2": QWEN2, "gpt4o": GPT4O}[split]), "isolated")]
+    t.pre_tokenizer, t.decoder = pre.Sequence(first + [last]), dec.ByteLevel()
+    t.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    if split == "llama3":
+        t.post_processor = post.TemplateProcessing(single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)])
+    return t
+
+
+def sentence_bpe(prefix):
+    t = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
+    t.normalizer = norm.Replace(" ", "\u2581")
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=3000, special_tokens=["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)],
+                                             show_progress=False)
+    t.train_from_iterator([" " + line for line in mixed_text.lines(1500)], trainer)
+    made = json.loads(t.to_str())
+    made["added_tokens"] = [a for a in made["added_tokens"] if not a["content"].startswith("<0x")]
+    made["model"] |= {"byte_fallback": True, "fuse_unk": True}
+    made["normalizer"] = {"type": "Sequence", "normalizers": ([{"type": "Prepend", "prepend": "\u2581"}] if prefix else []) +
+                          [{"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}
+    t = tokenizers.Tokenizer.from_str(json.dumps(made))
+    strip = [dec.Strip(" ", 1, 0)] if prefix else []
+    t.decoder = dec.Sequence([dec.Replace("\u2581", " "), dec.ByteFallback(), dec.Fuse()] + strip)
+    t.post_processor = post.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return t
+
+
+def unigram():
+    t = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    t.pre_tokenizer, t.decoder = pre.Metaspace(), dec.Metaspace()
+    trainer = tokenizers.trainers.UnigramTrainer(vocab_size=2000, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", show_progress=False)
+    t.train_from_iterator(mixed_text.lines(1500), trainer)
+    return t
+
+
+def folder_of(tokenizer, path, arch="llama"):
+    write_folder(arch, path)
+    tokenizer.save(f"{path}/tokenizer.json")
+    return str(path)
+
+
+def compare(folder, peer, texts, decodes=True):
+    got = ours(folder, [t.encode() for t in texts], 1)
+    wrong = [(t, ids, theirs.ids) for t, (ids, _), theirs in zip(texts, got, peer.encode_batch(texts)) if ids != theirs.ids]
+    assert wrong[:3] == [] and len(wrong) == 0
+    for text, (ids, back) in zip(texts, got):
+        if decodes:
+            assert back.decode() == peer.decode(ids), text
+
+
+@pytest.mark.parametrize("split", ["smollm", "gpt2", "llama3", "qwen2", "gpt4o"])
+def test_byte_level(tmp_path, split):
+    peer = byte_level(split)
+    compare(folder_of(peer, tmp_path / "m"), peer, mixed_text.lines(LINES))
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_sentencepiece_bpe(tmp_path, prefix):
+    peer = sentence_bpe(prefix)
+    compare(folder_of(peer, tmp_path / "m"), peer, mixed_text.lines(LINES))
+
+
+def test_wordpiece():
+    folder = fetch.all_models()["minilm"]
+    peer = tokenizers.Tokenizer.from_file(f"{folder}/tokenizer.json")
+    peer.no_padding()
+    peer.no_truncation()
+    texts = ["".join(c for c in line if not newer(c)) for line in mixed_text.lines(LINES)]
+    compare(folder, peer, texts, decodes=False)  # the library's decoder mends spaces before punctuation
+
+
+def newer(c):
+    """Characters that came, or changed their kind, after the library's tables of Unicode were made."""
+    return unicodedata.category(c) != unicodedata.ucd_3_2_0.category(c)
+
+
+def test_unknown_parts_are_named(tmp_path):
+    peer = byte_level("gpt2")
+    peer.normalizer = norm.Lowercase()
+    assert "normalizer 'Lowercase'" in refused(folder_of(peer, tmp_path / "a"))
+    peer.normalizer = None
+    peer.pre_tokenizer = pre.Sequence([pre.Split(tokenizers.Regex("a+b"), "isolated"), pre.ByteLevel(add_prefix_space=False, use_regex=False)])
+    assert "unknown pattern 'a+b'" in refused(folder_of(peer, tmp_path / "b"))
+    peer.pre_tokenizer = pre.Punctuation()
+    assert "tokenizer.json: pre_tokenizer 'Punctuation'" in refused(folder_of(peer, tmp_path / "c"))
