@@ -82,15 +82,18 @@ static inline enum code import_bytes_take(struct span wire, struct span bytes, s
     return OK;
 }
 
-static inline enum code import_bytes_as(const struct format *format, struct span bytes,
-                                        struct err *e) {
+/* files[0] is the main one. */
+static inline enum code import_bytes_files(const struct format *format,
+                                           const struct import_file *files, int n, struct err *e) {
+    struct span bytes = files[0].bytes;
     struct arena a, b;
     struct buf wire;
     struct model *m;
     arena_init(&a, IMPORT_CAP);
     arena_init(&b, IMPORT_CAP);
     buf_init(&wire, IMPORT_CAP);
-    struct format_input in = {.name = LIT("fuzz.bin"), .bytes = bytes, .arena = &a};
+    struct format_input in = {
+        .name = files[0].name, .bytes = bytes, .files = files, .n_files = n, .arena = &a};
     enum code code = format->read(&in, &m, e);
     if (code == OK)
         code = wire_put(m, &wire, e);
@@ -103,6 +106,13 @@ static inline enum code import_bytes_as(const struct format *format, struct span
     arena_deinit(&a);
     arena_deinit(&b);
     return code;
+}
+
+static inline enum code import_bytes_as(const struct format *format, struct span bytes,
+                                        struct err *e) {
+    static struct import_file file = {.name = {"fuzz.bin", 8}};
+    file.bytes = bytes;
+    return import_bytes_files(format, &file, 1, e);
 }
 
 static inline enum code import_bytes(struct span bytes, struct err *e) {

@@ -62,8 +62,10 @@ static void put_data(struct file *f, size_t n) {
 }
 
 static enum code parse(struct file *f, struct arena *a, struct model **m, struct err *e) {
+    static struct import_file file = {.name = {"x.gguf", 6}};
+    file.bytes = (struct span){(const uint8_t *)f->b.p, f->b.n};
     struct format_input in = {
-        .name = LIT("x.gguf"), .bytes = {(const uint8_t *)f->b.p, f->b.n}, .arena = a};
+        .name = file.name, .bytes = file.bytes, .files = &file, .n_files = 1, .arena = a};
     arena_init(a, 1 << 24);
     return format_gguf.read(&in, m, e);
 }
