@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fuzz: the body of a request through a protocol's decode, and what was decoded back through its
  * encode. The first byte chooses the protocol (low bits), whether the body has a binary part (0x40,
- * 0x20) or is a form (0x80). */
+ * 0x20), asks to classify (0x20) or is a form (0x80) or CSV (0xc0). */
 #include "../unit/serve/stand.h"
 #include "serve/media.h"
 #include "serve/protocol/protocol.h"
@@ -31,7 +31,7 @@ static void answer(const struct protocol *p) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char *const names[] = {"tfserving", "oip", "predict", "mlflow"};
+    static const char *const names[] = {"tfserving", "oip", "predict", "mlflow", "torchserve"};
     enum { N = sizeof names / sizeof *names };
     static char length[24];
     size_t n;
@@ -60,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     else
         stand_header(&s, "Content-Type", "application/json");
     s.r.protocol = p;
+    s.x.request.path = data[0] & 0x20 ? LIT(":classify") : LIT(":predict");
     if (p && p->decode(&s.r, &s.e) == OK && media_inputs(&s.r, &s.e) == OK)
         answer(p);
     ask_end(&s.r.ask);
