@@ -3,6 +3,9 @@
 #include "cli/facts.h"
 
 #include "base/clock.h"
+#include "cli/command.h"
+
+#include <stdio.h>
 
 void facts_put_version(struct json_out *w, const struct store_info *i) {
     char when[CLOCK_TEXT];
@@ -57,6 +60,38 @@ void facts_put_io(struct json_out *w, const struct session_io *io, size_t n) {
         json_put_object_end(w);
     }
     json_put_array_end(w);
+}
+
+void facts_put_meta(struct json_out *w, const struct model *m) {
+    json_put_key(w, "metadata");
+    json_put_object(w);
+    for (int i = 0; i < m->n_meta; i++) {
+        json_put_key_str(w, m->meta[i].key);
+        json_put_str(w, m->meta[i].value);
+    }
+    json_put_object_end(w);
+}
+
+void facts_print_name(const struct store_info *i) {
+    printf("%.*s@%llu", STR(i->model), (unsigned long long)i->version);
+    for (size_t k = 0; k < i->n_aliases; k++)
+        printf("%s%.*s", k ? ", " : "  (", STR(i->aliases[k]));
+    puts(i->n_aliases ? ")" : "");
+}
+
+void facts_print_version(struct arena *a, const struct store_info *i) {
+    printf("%-12s%s, %s of its own\n", "size", print_size(a, i->size_bytes),
+           print_size(a, i->own_bytes));
+    printf("%-12s%.*s\n%-12s%s\n%-12s%.*s\n", "digest", STR(i->digest), "created",
+           print_when(a, i->created_us), "origin", STR(i->origin));
+    if (i->parent)
+        printf("%-12s@%llu\n", "parent", (unsigned long long)i->parent);
+}
+
+void facts_print_meta(const struct model *m) {
+    for (int i = 0; i < m->n_meta; i++)
+        printf("%-12s%.*s = %.*s%s\n", i ? "" : "metadata", STR(m->meta[i].key),
+               STR(str_sub(m->meta[i].value, 0, 60)), m->meta[i].value.n > 60 ? "..." : "");
 }
 
 enum code facts_resolve(struct store *s, const char *text, struct arena *a, struct store_info *out,

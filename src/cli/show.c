@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/facts.h"
 #include "cli/feed.h"
+#include "cli/language.h"
 #include "host/loaded.h"
 #include "plan/cores.h"
 
@@ -91,13 +92,7 @@ static void put_all(const struct shown *s, struct json_out *w) {
         json_put_i64(w, s->ops[i].n);
     }
     json_put_object_end(w);
-    json_put_key(w, "metadata");
-    json_put_object(w);
-    for (int i = 0; i < m->n_meta; i++) {
-        json_put_key_str(w, m->meta[i].key);
-        json_put_str(w, m->meta[i].value);
-    }
-    json_put_object_end(w);
+    facts_put_meta(w, m);
     json_put_member_bool(w, "batches", session_batches(s->loaded.session));
     if (s->steps)
         put_steps(s, w);
@@ -147,12 +142,6 @@ static void print_ops(const struct shown *s) {
     putchar('\n');
 }
 
-static void print_meta(const struct model *m) {
-    for (int i = 0; i < m->n_meta; i++)
-        printf("%-12s%.*s = %.*s%s\n", i ? "" : "metadata", STR(m->meta[i].key),
-               STR(str_sub(m->meta[i].value, 0, 60)), m->meta[i].value.n > 60 ? "..." : "");
-}
-
 static enum code print_plan(const struct shown *s, struct err *e) {
     enum { COLUMNS = 4 };
     struct arena *a = &s->cli->arena;
@@ -180,17 +169,10 @@ static enum code as_text(const struct shown *s, struct err *e) {
     const struct session_io *io;
     struct arena *a = &s->cli->arena;
     const struct model *m = s->loaded.model;
-    printf("%.*s@%llu", STR(s->info.model), (unsigned long long)s->info.version);
-    for (size_t i = 0; i < s->info.n_aliases; i++)
-        printf("%s%.*s", i ? ", " : "  (", STR(s->info.aliases[i]));
-    printf("%s\n%-12s%.*s, opset %d%s%.*s\n", s->info.n_aliases ? ")" : "", "format",
-           STR(s->info.format), m->opset, m->producer.n ? ", by " : "", STR(m->producer));
-    printf("%-12s%s, %s of its own\n", "size", print_size(a, s->info.size_bytes),
-           print_size(a, s->info.own_bytes));
-    printf("%-12s%.*s\n%-12s%s\n%-12s%.*s\n", "digest", STR(s->info.digest), "created",
-           print_when(a, s->info.created_us), "origin", STR(s->info.origin));
-    if (s->info.parent)
-        printf("%-12s@%llu\n", "parent", (unsigned long long)s->info.parent);
+    facts_print_name(&s->info);
+    printf("%-12s%.*s, opset %d%s%.*s\n", "format", STR(s->info.format), m->opset,
+           m->producer.n ? ", by " : "", STR(m->producer));
+    facts_print_version(a, &s->info);
     size_t n = session_inputs(s->loaded.session, &io);
     print_io("inputs", io, n);
     n = session_outputs(s->loaded.session, &io);
@@ -198,7 +180,7 @@ static enum code as_text(const struct shown *s, struct err *e) {
     printf("%-12s%s in %d nodes\n", "parameters", print_count(a, model_parameters(m)),
            graph_total_nodes(m->main));
     print_ops(s);
-    print_meta(m);
+    facts_print_meta(m);
     return s->steps ? print_plan(s, e) : OK;
 }
 
@@ -218,7 +200,8 @@ static enum code explain(struct shown *s, const struct options *o, struct err *e
     return OK;
 }
 
-static enum code show(struct shown *s, const struct options *o, struct err *e) {
+static enum code show_graph(struct shown *s, const struct options *o, struct err *e) {
+    TRY(session_open(s->loaded.model, &(struct session_options){0}, &s->loaded.session, e));
     s->ops = ARENA_ARRAY(&s->cli->arena, (size_t)graph_total_nodes(s->loaded.model->main) + 1,
                          struct tally);
     if (!s->ops)
@@ -235,8 +218,10 @@ static enum code run(struct cli *c, struct err *e) {
     const struct options *o = c->options;
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &s.info, e));
     cores_setup(o->threads > 0 ? (int)o->threads : cpu_cores());
-    TRY(loaded_open(c->store, s.info.model, s.info.version, NULL, &s.loaded, e));
-    enum code code = show(&s, o, e);
+    TRY(loaded_open_model(c->store, s.info.model, s.info.version, &s.loaded, e));
+    enum code code = model_is_language(s.loaded.model)
+                         ? show_language(c, &s.info, s.loaded.model, e)
+                         : show_graph(&s, o, e);
     loaded_close(&s.loaded);
     return code;
 }
