@@ -73,7 +73,7 @@ def draw(path):
 
 def ask(url):
     """A question to the language model, as any OpenAI client asks."""
-    question = "What is the capital of Italy?"
+    question = "What is gravity?"
     body = {"model": "smollm2", "messages": [{"role": "user", "content": question}], "max_tokens": 40, "temperature": 0}
     request = urllib.request.Request(url + "/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"})
     answer = json.load(urllib.request.urlopen(request, timeout=120))["choices"][0]["message"]["content"]
