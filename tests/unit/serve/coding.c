@@ -95,12 +95,40 @@ static void test_damage(void **state) {
     buf_deinit(&b);
 }
 
+/* Two frames are one body; a bomb is stopped at the limit; what is cut or damaged says so. */
+static void test_zstd(void **state) {
+    (void)state;
+    static char plain[1 << 20], packed[1 << 16];
+    struct err e;
+    struct buf b;
+    memset(plain, 'z', sizeof plain);
+    size_t n = ZSTD_compress(packed, sizeof packed, plain, sizeof plain, 3);
+    size_t more = ZSTD_compress(packed + n, sizeof packed - n, "tail", 4, 3);
+    assert_false(ZSTD_isError(n) || ZSTD_isError(more));
+    assert_int_equal(coding_of(LIT("zstd")), CODING_ZSTD);
+    buf_init(&b, 2 << 20);
+    assert_ok(coding_undo(CODING_ZSTD, (struct span){(const uint8_t *)packed, n + more}, &b, &e));
+    assert_int_equal(b.n, sizeof plain + 4);
+    assert_memory_equal(b.p + sizeof plain, "tail", 4);
+    buf_deinit(&b);
+    buf_init(&b, 1000);
+    assert_fails(coding_undo(CODING_ZSTD, (struct span){(const uint8_t *)packed, n}, &b, &e),
+                 TOO_LARGE, "limit");
+    buf_deinit(&b);
+    buf_init(&b, 2 << 20);
+    assert_fails(coding_undo(CODING_ZSTD, (struct span){(const uint8_t *)packed, n - 1}, &b, &e),
+                 INVALID, "too early");
+    packed[0] ^= 1;
+    assert_fails(coding_undo(CODING_ZSTD, (struct span){(const uint8_t *)packed, n}, &b, &e),
+                 INVALID, "damaged");
+    buf_deinit(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_raw_deflate),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_headers),     cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_raw_deflate), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_zstd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
