@@ -88,10 +88,11 @@ static size_t next_smollm(struct str text, size_t at) {
     struct cursor k = look(text, at);
     if (is_number(k.c))
         return at + k.n;
-    size_t end = next_gpt2(text, at); /* a digit further away changes nothing */
-    while (k.at <= end && k.c != END && !is_number(k.c))
+    enum { NEXT = 4 }; /* bytes of the space that a run of them leaves to the next word */
+    size_t end = next_gpt2(text, at); /* a digit further away than that changes nothing */
+    while (k.at <= end + NEXT && k.c != END && !is_number(k.c))
         step(&k);
-    return k.at <= end ? next_gpt2(str_sub(text, 0, k.at), at) : end;
+    return k.c != END && is_number(k.c) ? next_gpt2(str_sub(text, 0, k.at), at) : end;
 }
 
 /* \s*[\r\n]+ : up to the last line end of a run of spaces; 0: there is none. */

@@ -8,7 +8,7 @@ import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-SLIPWAY = os.path.join(os.environ.get("SLIPWAY_BUILD", os.path.join(ROOT, "build")), "slipway")
+SLIPWAY = os.environ.get("SLIPWAY", os.path.join(ROOT, "build", "slipway"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
 import fetch  # noqa: E402
 
