@@ -7,11 +7,13 @@ JINJA = {
     "loop": "{% for m in messages if m.role != 'x' %}{{ loop.index }}{{ m['role'] | upper }}{% else %}none{% endfor %}",
     "macro": "{% macro f(a, b='x') -%}{{ a ~ b }}{%- endmacro %}{{ f(1) }}{{ f(b=[1, (2,)], a={'k': none}) }}",
     "filters": "{{ messages | map(attribute='role') | list | sort(reverse=true) | join(', ') }}{{ messages | tojson(indent=2) }}",
-    "strings": "{{ 'a,b'.split(',')[::-1] | string }}{{ ' x '.strip() | title }}{{ 'abc'[1:] | replace('b', 'c') }}{{ messages[1].content[0].text | capitalize }}",
+    "strings": "{{ 'a,b'.split(',')[::-1] | string }}{{ ' x '.strip() | title }}"
+               "{{ 'abc'[1:] | replace('b', 'c') }}{{ messages[1].content[0].text | capitalize }}",
     "numbers": "{{ (1 + 2) * 3 // 2 ** 2 % 5 - -1 }}{{ 1.5 | round(1) }}{{ range(5) | sum }}{{ 7 is odd and not 3 is divisibleby 2 }}",
     "namespace": "{% set ns = namespace(n=0) %}{% for i in range(3) %}{% set ns.n = ns.n + i %}{% if i == 1 %}{% break %}{% endif %}{% endfor %}{{ ns.n }}",
     "spaces": "  {%- if true -%}\n a {#- c -#} {% endif %}\n{% raw %}{{ x }}{% endraw %}\n",
-    "tools": "{% for c in messages[2].tool_calls %}{% set f = c.function %}{{ f.name }}{% for k, v in f.arguments.items() %}{{ k }}={{ v|tojson }}{% endfor %}{% endfor %}",
+    "tools": "{% for c in messages[2].tool_calls %}{% set f = c.function %}{{ f.name }}"
+             "{% for k, v in f.arguments.items() %}{{ k }}={{ v|tojson }}{% endfor %}{% endfor %}",
     "errors": "{{ raise_exception('no') }}", "undefined": "{{ a.b is defined }}{{ a | default('x') }}",
     "set_block": "{% set x %}a{{ 1 }}{% endset %}{{ x | length }}{% set a, b = 1, 2 %}{{ a if b else 'c' }}",
 }
