@@ -137,6 +137,17 @@ double batch_cost(const struct live *l) {
     return best;
 }
 
+/* Runs far larger than any that was measured cost less per row than those did: guessing from single
+ * rows would refuse a large batch that takes milliseconds. So rows count up to the largest class
+ * measured, which is a lower bound. */
+double batch_expect(const struct live *l, int64_t rows) {
+    int64_t known = 1;
+    for (int k = 0; k < BATCH_CLASSES; k++)
+        if (l->row_runs[k])
+            known = (int64_t)2 << k;
+    return batch_cost(l) * (double)(rows < known ? rows : known);
+}
+
 int batch_cores(const struct live *l, int total) {
     return l->row_runs[0] >= EXPLORE_RUNS && l->row_ns[0] < SMALL_RUN_NS ? 1 : total;
 }

@@ -236,6 +236,8 @@ int batch_cores(const struct live *l, int total);
 void ask_finish(struct live *l, struct ask *a, enum code code);
 
 double batch_cost(const struct live *l); /* ns per row at best; 0: not known yet */
+/* ns a run of so many rows takes at least, as far as is known. Under queue_lock. */
+double batch_expect(const struct live *l, int64_t rows);
 
 /* speech.c: language models as takers of asks: an encoder embeds, the others generate by
  * talking to their decode (llm/decode.h). */

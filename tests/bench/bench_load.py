@@ -207,7 +207,7 @@ def batching(a, tmp):
                 "wrk.headers['Content-Type']='application/x-npy' wrk.headers['Accept']='application/x-npy'\n")
     rounds = {"loop": [], "served": []}
     for _ in range(3):
-        said = subprocess.run([SLIPWAY, "bench", "resnet50", "--store", store, "--json", "--seconds", str(a.seconds // 6 or 1)],
+        said = subprocess.run([SLIPWAY, "bench", "resnet50", "--store", store, "--json", "--runs", "200"],
                               capture_output=True, text=True, check=True)
         rounds["loop"].append(json.loads(said.stdout))
         server = Server(store)

@@ -2,6 +2,7 @@
 """What is let in: expected wait against deadline, priorities, Retry-After; models on demand within a memory budget."""
 
 import concurrent.futures
+import io
 import json
 import threading
 import time
@@ -50,6 +51,17 @@ def test_no_hope_is_refused_at_once(slow_server):
     assert all(f.result().status_code == 200 for f in futures)
     assert ask(slow_server, 40000, **{"X-Timeout-Ms": "60000"}).status_code == 200
     assert ask(slow_server, 1, **{"X-Timeout-Ms": "never"}).status_code == 400
+
+
+def test_a_large_batch_is_not_judged_by_single_rows(slow_server):
+    for _ in range(3):  # what a row costs alone is known now, mostly the run's own overhead
+        assert requests.post(slow_server.url + "/predict/affine", json=[[1, 2, 3, 4]]).status_code == 200
+    body = io.BytesIO()
+    np.save(body, np.ones((250_000, 4), np.float32))
+    answer = requests.post(slow_server.url + "/predict/affine", data=body.getvalue(),
+                           headers={"X-Timeout-Ms": "10000", "Accept": "application/x-npy"})
+    assert answer.status_code == 200, answer.text
+    assert np.load(io.BytesIO(answer.content)).shape == (250_000, 4)
 
 
 def test_priorities(slow_server):
