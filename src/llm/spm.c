@@ -7,55 +7,14 @@
 #include "llm/tokenizer_in.h"
 #include "llm/unicode.h"
 
-#define BLANK "\xe2\x96\x81" /* U+2581 */
-
 /* Spellings with spaces again. */
 static enum code open_spm(struct tokenizer *t, const struct model *m, struct err *e) {
     const struct attr *merges = model_fact(m, "tok.merges");
-    for (size_t i = 0; i < t->v.n; i++) {
-        struct str name = t->v.names[i];
-        size_t n = 0;
-        if (t->v.kinds[i] == TOKEN_BYTE)
-            continue;
-        char *text = arena_push(&t->arena, name.n);
-        if (!text)
-            return arena_fail(&t->arena, name.n, "vocabulary", e);
-        for (size_t at = 0; at < name.n; n++) {
-            bool blank = str_starts(str_sub(name, at, name.n), BLANK);
-            text[n] = blank ? ' ' : name.p[at];
-            at += blank ? 3 : 1;
-        }
-        t->v.texts[i] = (struct str){text, n};
-    }
+    TRY(blanks_decode(t, e));
     t->prefix_space = tokenizer_fact_bool(m, "tok.add_prefix_space", true);
     t->drop_space = t->prefix_space;
     if (!t->v.scores || (merges && merges->n))
         return pairs_read(t, m, e);
-    return OK;
-}
-
-/* The text as it is merged: a space before it where the model wants one, spaces as U+2581. */
-static enum code escape(struct str text, bool prefix, struct arena *a, struct str *out,
-                        struct err *e) {
-    size_t spaces = prefix, n = 0;
-    for (size_t i = 0; i < text.n; i++)
-        spaces += text.p[i] == ' ';
-    char *p = arena_push(a, text.n + 3 * spaces);
-    if (!p)
-        return arena_fail(a, text.n + 3 * spaces, "text", e);
-    if (prefix) {
-        memcpy(p, BLANK, 3);
-        n = 3;
-    }
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] != ' ') {
-            p[n++] = text.p[i];
-            continue;
-        }
-        memcpy(p + n, BLANK, 3);
-        n += 3;
-    }
-    *out = (struct str){p, n};
     return OK;
 }
 
@@ -108,7 +67,7 @@ static enum code encode_spm(const struct tokenizer *t, struct str text, bool fir
                             struct token_out *out, struct err *e) {
     struct str escaped = {0};
     struct arena_mark mark = arena_mark(out->scratch);
-    enum code code = escape(text, first && t->prefix_space, out->scratch, &escaped, e);
+    enum code code = blanks_encode(text, first && t->prefix_space, out->scratch, &escaped, e);
     if (code == OK && escaped.n > UINT32_MAX)
         code = fail(e, LIMIT, "a text of %zu bytes is too long", text.n);
     if (code == OK)

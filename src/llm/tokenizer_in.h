@@ -57,6 +57,12 @@ void token_put(struct token_out *out, int32_t id); /* drops TOKEN_NONE, and what
 void token_put_bytes(const struct tokenizer *t, struct str text, struct token_out *out);
 bool tokenizer_fact_bool(const struct model *m, const char *name, bool otherwise);
 
+/* blanks.c: U+2581 of spellings as spaces again, into t->v.texts; and a text as SentencePiece reads
+ * it, with a space before it where `prefix`. */
+MUST_USE enum code blanks_decode(struct tokenizer *t, struct err *e);
+MUST_USE enum code blanks_encode(struct str text, bool prefix, struct arena *a, struct str *out,
+                                 struct err *e);
+
 /* pairs.c: the list of merges, by pairs of tokens. */
 MUST_USE enum code pairs_read(struct tokenizer *t, const struct model *m, struct err *e);
 bool pairs_find(const struct tokenizer *t, int32_t left, int32_t right, uint32_t *rank,

@@ -9,8 +9,6 @@
 #include "llm/tokenizer_in.h"
 #include "llm/unicode.h"
 
-#define BLANK "\xe2\x96\x81"
-
 enum { PENALTY = 10 };
 
 static enum code open_unigram(struct tokenizer *t, const struct model *m, struct err *e) {
@@ -20,23 +18,10 @@ static enum code open_unigram(struct tokenizer *t, const struct model *m, struct
         return fail(e, UNSUPPORTED, "the tokenizer's precompiled_charsmap");
     if (!t->v.scores)
         return fail(e, FORMAT, "a unigram tokenizer without scores");
-    for (size_t i = 0; i < t->v.n; i++) {
-        struct str name = t->v.names[i];
-        size_t n = 0;
+    for (size_t i = 0; i < t->v.n; i++)
         if (t->v.scores[i] < lowest)
             lowest = t->v.scores[i];
-        if (t->v.kinds[i] == TOKEN_BYTE)
-            continue;
-        char *text = arena_push(&t->arena, name.n);
-        if (!text)
-            return arena_fail(&t->arena, name.n, "vocabulary", e);
-        for (size_t at = 0; at < name.n; n++) {
-            bool blank = str_starts(str_sub(name, at, name.n), BLANK);
-            text[n] = blank ? ' ' : name.p[at];
-            at += blank ? 3 : 1;
-        }
-        t->v.texts[i] = (struct str){text, n};
-    }
+    TRY(blanks_decode(t, e));
     t->unknown_score = lowest - PENALTY;
     t->prefix_space = tokenizer_fact_bool(m, "tok.add_prefix_space", true);
     t->drop_space = t->prefix_space;
@@ -48,28 +33,6 @@ struct best { /* way to a position of the text */
     uint32_t from;
     int32_t id; /* TOKEN_NONE: an unknown character */
 };
-
-static enum code escape(const struct tokenizer *t, struct str text, bool first, struct arena *a,
-                        struct str *out, struct err *e) {
-    char *p = arena_push(a, 3 * (text.n + 1));
-    size_t n = 0;
-    if (!p)
-        return arena_fail(a, 3 * (text.n + 1), "text", e);
-    if (first && t->prefix_space) {
-        memcpy(p, BLANK, 3);
-        n = 3;
-    }
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] != ' ') {
-            p[n++] = text.p[i];
-            continue;
-        }
-        memcpy(p + n, BLANK, 3);
-        n += 3;
-    }
-    *out = (struct str){p, n};
-    return OK;
-}
 
 static void improve(struct best *best, double score, size_t from, int32_t id) {
     if (best->from == UINT32_MAX || score > best->score)
@@ -129,7 +92,7 @@ static enum code encode_unigram(const struct tokenizer *t, struct str text, bool
                                 struct token_out *out, struct err *e) {
     struct str escaped = {0};
     struct arena_mark mark = arena_mark(out->scratch);
-    enum code code = escape(t, text, first, out->scratch, &escaped, e);
+    enum code code = blanks_encode(text, first && t->prefix_space, out->scratch, &escaped, e);
     struct best *best = NULL;
     if (code == OK && escaped.n >= UINT32_MAX)
         code = fail(e, LIMIT, "a text of %zu bytes is too long", text.n);
