@@ -125,7 +125,7 @@ class File:
             self.next()
         name = self.next()
         self.next(")")
-        return "." + self.full(name), streams
+        return "." + (name if name in self.known else self.full(name)), streams
 
     def service(self):
         name, out = self.next(), b""

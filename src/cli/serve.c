@@ -74,10 +74,10 @@ static void on_ready(void *ctx, const char *address, const char *admin) {
 /* The ports that clients of other servers expect: HTTP and gRPC are both on each. */
 static const struct {
     const char *name;
-    int ports[4]; /* ends with 0 */
+    int ports[6]; /* ends with 0 */
 } takeovers[] = {
     {"tfserving", {8500, 8501}},
-    {"torchserve", {8080, 8081, 7070}},
+    {"torchserve", {8080, 8081, 8082, 7070, 7071}},
     {"triton", {8000, 8001, 8002}},
     {"kserve", {8080, 8081}},
     {"mlflow", {5000}},

@@ -60,6 +60,14 @@ void answer_span(struct request *r, struct span bytes) {
         r->response.parts[r->response.n_parts++] = bytes;
 }
 
+void answer_front(struct request *r, struct span bytes) {
+    struct span *parts = r->response.parts;
+    if (!ALWAYS(r->response.n_parts < HTTP_PARTS))
+        return;
+    memmove(parts + 1, parts, (size_t)r->response.n_parts++ * sizeof *parts);
+    parts[0] = bytes;
+}
+
 enum code answer_part(struct request *r, const struct buf *b, struct err *e) {
     TRY(buf_check(b, "answer", e));
     answer_span(r, (struct span){(const uint8_t *)b->p, b->n});

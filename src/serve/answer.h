@@ -16,6 +16,8 @@ void answer_forget(
  * change afterwards. */
 MUST_USE enum code answer_part(struct request *r, const struct buf *b, struct err *e);
 void answer_span(struct request *r, struct span bytes);
+/* The same before all others. */
+void answer_front(struct request *r, struct span bytes);
 void answer_type(struct request *r, int status, struct str content_type);
 void answer_header(struct request *r, const char *name,
                    struct str value); /* value: in the arena or static */

@@ -16,7 +16,7 @@
 #include "tensor/cast.h"
 #include "tensor/npy.h"
 
-enum { NAMES_ROOM = 240 };
+enum { NAMES_ROOM = 240, NAME_MOST = 100 };
 
 /* --- inputs --- */
 
@@ -244,23 +244,32 @@ static enum code take_text(struct request *r, const struct live_io *io, struct s
     return add_input(r, io, &t, e);
 }
 
-static enum code take_part(struct request *r, const struct multipart_part *p, struct err *e) {
-    const struct live_io *io = find_io(r->ask.live, p->name);
-    if (image_kind(p->body) != IMAGE_NONE)
-        return media_take(r, io, p->body, e);
-    if (!io && (p->file_name.n || str_is(p->name, "data") || str_is(p->name, "body")))
+/* A part that names no input is the only one's when it may be: `whole`. */
+static enum code take_part(struct request *r, struct str name, struct span bytes, bool whole,
+                           struct err *e) {
+    const struct live_io *io = find_io(r->ask.live, name);
+    if (image_kind(bytes) != IMAGE_NONE)
+        return media_take(r, io, bytes, e);
+    if (!io && whole)
         io = records_sole(r->ask.live);
     if (!io)
-        return unexpected(r, p->name, e);
-    if (npy_is(p->body))
-        return take_npy(r, io, p->body, e);
-    if (io->dtype == DT_STRING && !looks_like_json(p->body))
-        return take_text(r, io, p->body, e);
+        return unexpected(r, name, e);
+    if (npy_is(bytes))
+        return take_npy(r, io, bytes, e);
+    if (io->dtype == DT_STRING && !looks_like_json(bytes))
+        return take_text(r, io, bytes, e);
     struct json j;
-    json_init(&j, (struct str){(const char *)p->body.p, p->body.n}, r->arena);
+    json_init(&j, (struct str){(const char *)bytes.p, bytes.n}, r->arena);
     j.allow_nan = true;
     TRY(take_value(r, &j, io, e));
     return json_end(&j, e);
+}
+
+static bool is_body(struct str name) { return str_is(name, "data") || str_is(name, "body"); }
+
+enum code body_part(struct request *r, struct str name, struct span bytes, struct err *e) {
+    enum code code = take_part(r, name, bytes, is_body(name), e);
+    return code == OK ? OK : err_prefix(e, "input '%.*s'", STR(str_sub(name, 0, NAME_MOST)));
 }
 
 static enum code take_form(struct request *r, struct str content_type, struct err *e) {
@@ -272,7 +281,7 @@ static enum code take_form(struct request *r, struct str content_type, struct er
         TRY(multipart_next(&m, &p, &more, e));
         if (!more)
             return r->ask.inputs ? OK : fail(e, INVALID, "the form holds no input");
-        enum code code = take_part(r, &p, e);
+        enum code code = take_part(r, p.name, p.body, p.file_name.n || is_body(p.name), e);
         if (code != OK)
             return err_prefix(e, "form field '%.*s'", STR(p.name));
     }

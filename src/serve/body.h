@@ -7,3 +7,5 @@
 
 /* r->body into r->ask.inputs, by the signature of r->ask.live. */
 MUST_USE enum code body_take(struct request *r, struct err *e);
+/* One named part of it: a field of a form, an entry of a map. */
+MUST_USE enum code body_part(struct request *r, struct str name, struct span bytes, struct err *e);

@@ -191,9 +191,7 @@ enum code grpc_frame(struct request *r, struct err *e) {
     if (n > UINT32_MAX || r->response.n_parts == HTTP_PARTS)
         return fail(e, TOO_LARGE, "the answer has %zu bytes, a gRPC message at most 4 GiB", n);
     put_frame_head(head, compressed, n);
-    memmove(r->response.parts + 1, r->response.parts,
-            (size_t)r->response.n_parts++ * sizeof *r->response.parts);
-    r->response.parts[0] = (struct span){head, GRPC_FRAME};
+    answer_front(r, (struct span){head, GRPC_FRAME});
     return OK;
 }
 

@@ -371,9 +371,12 @@ static enum step decode(struct request *r) {
 
 /* --- RUN --- */
 
+enum code request_may(struct request *r, struct str model, struct err *e) {
+    return r->key ? auth_allows(r->key, scope_of(r->route), model, e) : OK;
+}
+
 enum code request_route(struct request *r, struct err *e) {
-    if (r->key)
-        TRY(auth_allows(r->key, scope_of(r->route), r->ask.model, e));
+    TRY(request_may(r, r->ask.model, e));
     TRY(host_route(r->host, &r->ask, e));
     bool runs = r->route && !r->route->page;
     return runs && r->x->request.body.n >= ADMIT_BYTES ? host_admit(r->host, &r->ask, e) : OK;

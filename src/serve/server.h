@@ -17,7 +17,7 @@
 
 struct server; /* opaque */
 
-enum { SERVER_ALSO = 8 };
+enum { SERVER_ALSO = 16 };
 
 struct server_options {
     const char *listen;      /* "127.0.0.1:8080"; port 0 picks one */

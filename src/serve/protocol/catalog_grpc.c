@@ -42,6 +42,7 @@ static enum code take_model(struct request *r, struct err *e) {
     struct named n;
     TRY(take_named(r, &n, e));
     r->model = r->ask.model = n.first;
+    TRY(request_may(r, r->model, e));
     return request_version(r, n.second, e);
 }
 
@@ -290,7 +291,7 @@ static enum code take_change(struct request *r, struct err *e) {
     if (n.first.n)
         return fail(e, UNSUPPORTED, "'repository_name' specification is not supported");
     r->model = r->ask.model = n.second;
-    return OK;
+    return request_may(r, r->model, e);
 }
 
 static enum code load(struct request *r, struct err *e) {

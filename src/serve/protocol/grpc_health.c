@@ -15,6 +15,8 @@ static const char *const services[] = {
     "inference.GRPCInferenceService",
     "tensorflow.serving.PredictionService",
     "tensorflow.serving.ModelService",
+    "org.pytorch.serve.grpc.inference.InferenceAPIsService",
+    "org.pytorch.serve.grpc.management.ManagementAPIsService",
 };
 enum { SERVICES = sizeof services / sizeof *services };
 

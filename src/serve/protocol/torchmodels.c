@@ -7,11 +7,14 @@
  *   PUT    /models/M/VERSION/set-default  the alias `prod`
  *   DELETE /models/M[/VERSION]            unload; the store keeps the version
  *
+ *   gRPC   ManagementAPIsService          the same; the answer's one field is the same JSON text
+ *
  * 1. A "worker" is what one loaded version is: workers are 1 or 0, whatever is asked for.
  * 2. Names of files have no folders in them; URLs are refused: the server fetches nothing.
  * 3. Registering blocks a side thread, loading the host's; the loop goes on. */
-#include "serve/protocol/protocol.h"
+#include "serve/protocol/torch.h"
 
+#include "base/pb.h"
 #include "serve/answer.h"
 #include "serve/arrival.h"
 #include "serve/in.h"
@@ -27,13 +30,18 @@ struct change { /* what a call that waits has to say at its end */
 
 /* --- answers --- */
 
+static enum code finish(struct request *r, struct answer_json *j, struct err *e) {
+    TRY(answer_json_end(r, j, e));
+    return torch_wrap(r, e);
+}
+
 static enum code say(struct request *r, int status, const char *text, struct err *e) {
     struct answer_json j;
     TRY(answer_json(r, &j, e));
     json_put_object(&j.w);
     json_put_member_text(&j.w, "status", text);
     json_put_object_end(&j.w);
-    TRY(answer_json_end(r, &j, e));
+    TRY(finish(r, &j, e));
     r->response.status = status;
     return OK;
 }
@@ -61,36 +69,71 @@ static struct change *new_change(struct request *r, struct err *e) {
     return c;
 }
 
-/* "1.0", "1": a version; else an alias. */
-static void take_version(struct request *r) {
-    struct str v = r->label;
-    size_t dot;
-    if (v.n && str_find(v, '.', &dot) && str_is(str_sub(v, dot, v.n), ".0"))
-        v = str_sub(v, 0, dot);
-    r->ask.alias = (struct str){0};
-    if (v.n && !str_to_u64(v, &r->ask.version))
-        r->ask.alias = v;
-}
-
 static enum code find(struct request *r, struct live_info *out, struct err *e) {
-    take_version(r);
+    torch_version(r);
     enum code code = host_find(r->host, r->model, r->ask.version, r->ask.alias, r->arena, out, e);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    return r->label.n ? fail(e, NOT_FOUND, "Model version: %.*s does not exist for model: %.*s",
-                             STR(r->label), STR(r->model))
-                      : fail(e, NOT_FOUND, "Model not found: %.*s", STR(r->model));
+    return code == ERR_NOT_FOUND ? torch_unknown(r, e) : code;
 }
 
-/* --- register --- */
+/* --- parameters: the query's, a JSON object's, a message's --- */
 
-static bool parameter(struct request *r, const char *name, struct str *out) {
+static enum code enroll(struct request *r, struct err *e);
+static enum code list(struct request *r, struct err *e);
+static enum code describe(struct request *r, struct err *e);
+static enum code scale(struct request *r, struct err *e);
+static enum code set_default(struct request *r, struct err *e);
+static enum code unregister(struct request *r, struct err *e);
+
+#define SERVICE "/org.pytorch.serve.grpc.management.ManagementAPIsService/"
+
+/* gRPC's calls: the page that answers the same over HTTP, and what its message's fields are called
+ * there. Flags and what is only of use to Python workers are left out. */
+static const struct method {
+    const char *path;
+    enum code (*page)(struct request *r, struct err *e);
+    const char *fields[12]; /* by number */
+} methods[] = {
+    {SERVICE "RegisterModel", enroll, {[3] = "initial_workers", [5] = "model_name", [9] = "url"}},
+    {SERVICE "ListModels", list, {[1] = "limit", [2] = "next_page_token"}},
+    {SERVICE "DescribeModel", describe, {[1] = "model_name", [2] = "model_version"}},
+    {SERVICE "ScaleWorker",
+     scale,
+     {[1] = "model_name", [2] = "model_version", [3] = "max_worker", [4] = "min_worker"}},
+    {SERVICE "SetDefault", set_default, {[1] = "model_name", [2] = "model_version"}},
+    {SERVICE "UnregisterModel", unregister, {[1] = "model_name", [2] = "model_version"}},
+};
+
+static const struct method *method_of(const struct request *r) {
+    size_t i = 0;
+    while (strcmp(methods[i].path, r->route->path) != 0)
+        i++;
+    return &methods[i];
+}
+
+static bool in_message(const struct request *r, const char *name, struct str *out) {
+    const struct method *m = method_of(r);
+    struct pb_field f;
+    struct err ignored;
+    struct pb p;
+    bool more, found = false;
+    pb_init(&p, r->body);
+    while (pb_next(&p, &f, &more, &ignored) == OK && more) {
+        if (f.number >= 12 || !m->fields[f.number] || strcmp(m->fields[f.number], name) != 0)
+            continue;
+        if (f.wire == PB_VARINT)
+            *out = str_of(arena_printf(r->arena, "%lld", (long long)f.value));
+        else
+            *out = (struct str){(const char *)f.bytes.p, f.bytes.n};
+        found = true;
+    }
+    return found;
+}
+
+static bool in_json(const struct request *r, const char *name, struct str *out) {
     struct json j;
     struct str key;
     struct err ignored;
     bool more;
-    if (http_query_get(&r->x->request, name, r->arena, out))
-        return true;
     json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
     if (r->body.n == 0 || json_peek(&j) != JSON_OBJECT || json_enter_object(&j, &ignored) != OK)
         return false;
@@ -103,6 +146,33 @@ static bool parameter(struct request *r, const char *name, struct str *out) {
     }
     return false;
 }
+
+static bool parameter(const struct request *r, const char *name, struct str *out) {
+    if (r->grpc)
+        return in_message(r, name, out);
+    return http_query_get(&r->x->request, name, r->arena, out) || in_json(r, name, out);
+}
+
+static enum code check_message(struct request *r, struct err *e) {
+    struct pb_field f;
+    struct pb p;
+    bool more = true;
+    pb_init(&p, r->body);
+    while (more)
+        TRY(pb_next(&p, &f, &more, e));
+    return OK;
+}
+
+/* A gRPC call as its page sees it: the path's captures come in the message. */
+static enum code called(struct request *r, struct err *e) {
+    TRY(check_message(r, e));
+    (void)parameter(r, "model_name", &r->model);
+    (void)parameter(r, "model_version", &r->label);
+    TRY(request_may(r, r->model, e));
+    return method_of(r)->page(r, e);
+}
+
+/* --- register --- */
 
 /* On a side thread; then, when workers are asked for, on the loading thread. */
 static void register_aside(struct side_job *job) {
@@ -179,11 +249,9 @@ static enum code list(struct request *r, struct err *e) {
     struct str text;
     uint64_t from = 0, limit = LIST_LIMIT, at = 0;
     size_t n;
-    if (http_query_get(&r->x->request, "limit", r->arena, &text) &&
-        (!str_to_u64(text, &limit) || limit == 0))
+    if (parameter(r, "limit", &text) && (!str_to_u64(text, &limit) || limit == 0))
         return fail(e, INVALID, "limit: '%.*s' is no number over 0", STR(text));
-    if (http_query_get(&r->x->request, "next_page_token", r->arena, &text) &&
-        !str_to_u64(text, &from))
+    if (parameter(r, "next_page_token", &text) && !str_to_u64(text, &from))
         return fail(e, INVALID, "next_page_token: '%.*s' is none", STR(text));
     TRY(host_list(r->host, r->arena, &all, &n, e));
     TRY(answer_json(r, &j, e));
@@ -209,7 +277,7 @@ static enum code list(struct request *r, struct err *e) {
         json_put_member_text(&j.w, "nextPageToken", token);
     }
     json_put_object_end(&j.w);
-    return answer_json_end(r, &j, e);
+    return finish(r, &j, e);
 }
 
 static const char *worker_state(enum live_state s) {
@@ -272,7 +340,7 @@ static enum code describe(struct request *r, struct err *e) {
         if (str_eq(all[i].model, r->model) && (every || all[i].version == one.version))
             put_version(r, &j.w, &all[i]);
     json_put_array_end(&j.w);
-    return answer_json_end(r, &j, e);
+    return finish(r, &j, e);
 }
 
 /* --- scale, set-default, unregister --- */
@@ -347,29 +415,6 @@ static enum code unregister(struct request *r, struct err *e) {
     return OK;
 }
 
-static void put_error(const struct request *r, const struct err *e, struct json_out *w) {
-    const char *type = "InternalServerException";
-    (void)r;
-    switch (err_http(e->code)) {
-    case 404:
-        type = str_starts(str_of(e->text), "Model version") ? "ModelVersionNotFoundException"
-                                                            : "ModelNotFoundException";
-        break;
-    case 400:
-    case 422: type = "BadRequestException"; break;
-    case 403:
-    case 401: type = "InvalidModelVersionException"; break;
-    case 409: type = "ConflictStatusException"; break;
-    case 503: type = "ServiceUnavailableException"; break;
-    default: break;
-    }
-    json_put_object(w);
-    json_put_member_i64(w, "code", err_http(e->code));
-    json_put_member_text(w, "type", type);
-    json_put_member_text(w, "message", e->text);
-    json_put_object_end(w);
-}
-
 static const struct route routes[] = {
     {ROUTE_POST, "/models", ROUTE_CONTROL, enroll},
     {ROUTE_GET, "/models", 0, list},
@@ -380,11 +425,17 @@ static const struct route routes[] = {
     {ROUTE_PUT, "/models/{model}/{label}", ROUTE_CONTROL, scale},
     {ROUTE_DELETE, "/models/{model}", ROUTE_CONTROL, unregister},
     {ROUTE_DELETE, "/models/{model}/{label}", ROUTE_CONTROL, unregister},
+    {ROUTE_POST, SERVICE "RegisterModel", ROUTE_GRPC | ROUTE_CONTROL, called},
+    {ROUTE_POST, SERVICE "ListModels", ROUTE_GRPC, called},
+    {ROUTE_POST, SERVICE "DescribeModel", ROUTE_GRPC, called},
+    {ROUTE_POST, SERVICE "ScaleWorker", ROUTE_GRPC | ROUTE_CONTROL, called},
+    {ROUTE_POST, SERVICE "SetDefault", ROUTE_GRPC | ROUTE_CONTROL, called},
+    {ROUTE_POST, SERVICE "UnregisterModel", ROUTE_GRPC | ROUTE_CONTROL, called},
 };
 
 const struct protocol protocol_torchmodels = {
     .name = "torchserve",
     .routes = routes,
     .n_routes = sizeof routes / sizeof *routes,
-    .error = put_error,
+    .error = torch_error,
 };

@@ -5,37 +5,106 @@
  *   any  /predictions/M[/VERSION]    a prediction: a form's "data" or "body", or the raw body
  *   POST /models/M/invoke            the same
  *   any  /explanations/M[/VERSION]   refused: nothing here explains
+ *   gRPC InferenceAPIsService        Ping, Predictions, StreamPredictions, StreamPredictions2
  *
  * 1. VERSION is a number, TorchServe's "1.0" (the number before ".0"), or an alias.
  * 2. The answer is what the built-in handlers answer: {"label": score} of classes, a list of
  * {"label": [x0,y0,x1,y1], "score": s} of boxes, bare text; otherwise the row's values (of several
- * rows: all), an object of them when there are several outputs. */
-#include "serve/protocol/protocol.h"
+ * rows: all), an object of them when there are several outputs.
+ * 3. A gRPC request's input is a map: its entry "data" or "body", when it is alone, is what a body
+ * is over HTTP, others are inputs by name. A model has one answer: streams carry one per request.
+ */
+#include "serve/protocol/torch.h"
 
+#include "base/pb.h"
 #include "serve/answer.h"
 #include "serve/body.h"
 #include "serve/media.h"
 #include "serve/typed.h"
 
-/* --- which version --- */
+enum { MODEL_NAME = 1, MODEL_VERSION = 2, INPUT = 3, SEQUENCE_ID = 4 }; /* PredictionsRequest */
+enum { SEQUENCE_BACK = 2 };                                             /* PredictionResponse */
 
 static enum code find_live(struct request *r, struct err *e) {
-    struct str v = r->label;
-    size_t dot;
-    r->ask.alias = (struct str){0};
-    if (v.n && str_find(v, '.', &dot) && str_is(str_sub(v, dot, v.n), ".0"))
-        v = str_sub(v, 0, dot);
-    if (v.n && !str_to_u64(v, &r->ask.version))
-        r->ask.alias = v;
+    torch_version(r);
     enum code code = request_route(r, e);
-    if (code == ERR_NOT_FOUND)
-        return v.n ? fail(e, NOT_FOUND, "Model version: %.*s does not exist for model: %.*s",
-                          STR(r->label), STR(r->model))
-                   : fail(e, NOT_FOUND, "Model not found: %.*s", STR(r->model));
-    return code;
+    return code == ERR_NOT_FOUND ? torch_unknown(r, e) : code;
+}
+
+/* --- gRPC's messages --- */
+
+/* Who is asked, and which sequence the call belongs to. */
+static enum code take_names(struct request *r, struct str *sequence, size_t *entries,
+                            struct err *e) {
+    struct pb_field f;
+    struct pb p;
+    bool more;
+    pb_init(&p, r->body);
+    for (*entries = 0;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            return OK;
+        if (f.number == MODEL_NAME)
+            TRY(pb_str(&f, &r->model, e));
+        else if (f.number == MODEL_VERSION)
+            TRY(pb_str(&f, &r->label, e));
+        else if (f.number == SEQUENCE_ID)
+            TRY(pb_str(&f, sequence, e));
+        *entries += f.number == INPUT;
+    }
+}
+
+/* One entry of map<string, bytes>; `alone`: what it holds is the whole body, whatever it is. */
+static enum code take_entry(struct request *r, const struct pb_field *entry, bool alone,
+                            struct err *e) {
+    struct span value = {0};
+    struct str key = {0};
+    struct pb_field f;
+    struct pb p;
+    bool more;
+    TRY(pb_sub(entry, &p, e));
+    for (;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            break;
+        if (f.number == 1)
+            TRY(pb_str(&f, &key, e));
+        else if (f.number == 2)
+            TRY(pb_bytes(&f, &value, e));
+    }
+    if (!alone || !(str_is(key, "data") || str_is(key, "body")))
+        return body_part(r, key, value, e);
+    r->body = value;
+    return body_take(r, e);
+}
+
+static enum code decode_grpc(struct request *r, struct err *e) {
+    struct pb_field f;
+    struct pb p;
+    struct str sequence = {0}, *kept = ARENA_NEW(r->arena, struct str);
+    size_t entries;
+    bool more;
+    if (!kept)
+        return arena_fail(r->arena, sizeof *kept, "request", e);
+    pb_init(&p, r->body);
+    TRY(take_names(r, &sequence, &entries, e));
+    *kept = sequence;
+    r->notes = kept;
+    r->ask.model = r->model;
+    TRY(find_live(r, e));
+    for (;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            break;
+        if (f.number == INPUT)
+            TRY(take_entry(r, &f, entries == 1, e));
+    }
+    return entries ? OK : fail(e, INVALID, "the request has no input");
 }
 
 static enum code decode(struct request *r, struct err *e) {
+    if (r->grpc)
+        return decode_grpc(r, e);
     TRY(find_live(r, e));
     return body_take(r, e);
 }
@@ -117,7 +186,7 @@ static void put_tensors(struct json_out *w, const struct ask *a) {
     json_put_object_end(w);
 }
 
-static enum code encode(struct request *r, struct err *e) {
+static enum code write_answer(struct request *r, struct err *e) {
     struct ask *a = &r->ask;
     struct json_out w;
     size_t bytes = 64;
@@ -147,39 +216,39 @@ static enum code encode(struct request *r, struct err *e) {
     return answer_part(r, b, e);
 }
 
+/* PredictionResponse: what HTTP would answer, as bytes, and the sequence it was asked for. */
+static enum code encode(struct request *r, struct err *e) {
+    TRY(write_answer(r, e));
+    TRY(torch_wrap(r, e));
+    const struct str *sequence = r->notes;
+    if (!r->grpc || !sequence->n)
+        return OK;
+    struct buf *b = answer_buf(r, sequence->n + 8, e);
+    if (!b)
+        return e->code;
+    pb_put_str(b, SEQUENCE_BACK, *sequence);
+    return answer_part(r, b, e);
+}
+
 static enum code explain(struct request *r, struct err *e) {
     TRY(find_live(r, e));
     return fail(e, UNSUPPORTED, "Explanations are not supported: model %.*s has no explainer",
                 STR(r->model));
 }
 
-static void put_error(const struct request *r, const struct err *e, struct json_out *w) {
-    const char *type = "InternalServerException";
-    (void)r;
-    switch (err_http(e->code)) {
-    case 404:
-        type = str_starts(str_of(e->text), "Model version") ? "ModelVersionNotFoundException"
-                                                            : "ModelNotFoundException";
-        break;
-    case 400:
-    case 415:
-    case 422: type = "BadRequestException"; break;
-    case 405: type = "MethodNotAllowedException"; break;
-    case 409: type = "ConflictStatusException"; break;
-    case 413: type = "RequestEntityTooLargeException"; break;
-    case 401:
-    case 403: type = "InvalidKeyException"; break;
-    case 429:
-    case 503: type = "ServiceUnavailableException"; break;
-    default: break;
-    }
-    json_put_object(w);
-    json_put_member_i64(w, "code", err_http(e->code));
-    json_put_member_text(w, "type", type);
-    json_put_member_text(w, "message", e->text);
-    json_put_object_end(w);
+/* TorchServeHealthResponse */
+static enum code ping(struct request *r, struct err *e) {
+    struct str text = request_ready(r) ? LIT("{\n  \"status\": \"Healthy\"\n}\n")
+                                       : LIT("{\n  \"status\": \"Unhealthy\"\n}\n");
+    answer_span(r, (struct span){(const uint8_t *)text.p, text.n});
+    return torch_wrap(r, e);
 }
 
+#define METHOD(name, flags, page)                                                                  \
+    {                                                                                              \
+        ROUTE_POST, "/org.pytorch.serve.grpc.inference.InferenceAPIsService/" name,                \
+            ROUTE_GRPC | (flags), page                                                             \
+    }
 enum { ANY = ROUTE_POST | ROUTE_PUT };
 static const struct route routes[] = {
     {ANY, "/predictions/{model}", ROUTE_IMAGE, NULL},
@@ -187,6 +256,10 @@ static const struct route routes[] = {
     {ROUTE_POST, "/models/{model}/invoke", ROUTE_IMAGE, NULL},
     {ANY, "/explanations/{model}", 0, explain},
     {ANY, "/explanations/{model}/{label}", 0, explain},
+    METHOD("Ping", ROUTE_OPEN | ROUTE_QUIET, ping),
+    METHOD("Predictions", ROUTE_IMAGE, NULL),
+    METHOD("StreamPredictions", ROUTE_BIDI | ROUTE_IMAGE, NULL),
+    METHOD("StreamPredictions2", ROUTE_BIDI | ROUTE_IMAGE, NULL),
 };
 
 const struct protocol protocol_torchserve = {
@@ -195,5 +268,5 @@ const struct protocol protocol_torchserve = {
     .n_routes = sizeof routes / sizeof *routes,
     .decode = decode,
     .encode = encode,
-    .error = put_error,
+    .error = torch_error,
 };
