@@ -19,13 +19,22 @@ enum { IMPORT_CAP = 1 << 26 };
         }                                                                                          \
     } while (0)
 
-/* External files exist, are short, and hold zeros. */
+struct import_bytes { /* files[0] is the main one */
+    const struct import_file *files;
+    int n;
+    /* What more is tried with a model that came through; NULL: nothing. */
+    void (*then)(const struct model *m);
+};
+
+/* External files that are not given exist, are short, and hold zeros. */
+static inline struct span import_bytes_file(const struct import_bytes *in, int file) {
+    static uint8_t zeros[4096];
+    return file < in->n ? in->files[file].bytes : (struct span){zeros, sizeof zeros};
+}
+
 static inline enum code import_bytes_resolve(void *ctx, int file, uint64_t offset, uint64_t length,
                                              struct span *out, struct err *e) {
-    static uint8_t zeros[4096];
-    struct span s = {zeros, sizeof zeros};
-    if (file == 0)
-        s = *(struct span *)ctx;
+    struct span s = import_bytes_file(ctx, file);
     if (offset > s.n || length > s.n - offset)
         return fail(e, FORMAT, "beyond the end of file %d", file);
     *out = (struct span){s.p + offset, (size_t)length};
@@ -62,43 +71,47 @@ static inline uint64_t import_bytes_touch(const struct graph *g) {
     return sum;
 }
 
-/* Wire form to a verified model; bytes: of the main file. */
-static inline enum code import_bytes_take(struct span wire, struct span bytes, struct arena *a,
-                                          struct err *e) {
+/* Wire form to a verified model. */
+static inline enum code import_bytes_take(const struct import_bytes *in, struct span wire,
+                                          struct arena *a, struct err *e) {
     struct model *m;
     struct buf again;
-    TRY(wire_take(wire, a, import_bytes_resolve, &bytes, &m, e));
+    TRY(wire_take(wire, a, import_bytes_resolve, (void *)(uintptr_t)in, &m, e));
     buf_init(&again, IMPORT_CAP);
     MUST(wire_put(m, &again, e) == OK);
     bool same = again.n == wire.n && memcmp(again.p, wire.p, wire.n) == 0;
     buf_deinit(&again);
     for (int f = 0; f < m->n_files; f++)
-        m->files[f].size = f ? 4096 : bytes.n;
+        m->files[f].size = import_bytes_file(in, f).n;
     TRY(graph_verify(m, e));
     volatile uint64_t sum = import_bytes_touch(m->main);
     (void)sum;
     if (!same) /* overlong numbers and the like: the second form is the canonical one */
         return fail(e, INVALID, "the wire form differs");
+    if (in->then)
+        in->then(m);
     return OK;
 }
 
-/* files[0] is the main one. */
 static inline enum code import_bytes_files(const struct format *format,
-                                           const struct import_file *files, int n, struct err *e) {
-    struct span bytes = files[0].bytes;
+                                           const struct import_bytes *files, struct err *e) {
+    const struct import_file *main = &files->files[0];
     struct arena a, b;
     struct buf wire;
     struct model *m;
     arena_init(&a, IMPORT_CAP);
     arena_init(&b, IMPORT_CAP);
     buf_init(&wire, IMPORT_CAP);
-    struct format_input in = {
-        .name = files[0].name, .bytes = bytes, .files = files, .n_files = n, .arena = &a};
+    struct format_input in = {.name = main->name,
+                              .bytes = main->bytes,
+                              .files = files->files,
+                              .n_files = files->n,
+                              .arena = &a};
     enum code code = format->read(&in, &m, e);
     if (code == OK)
         code = wire_put(m, &wire, e);
     if (code == OK) {
-        code = import_bytes_take((struct span){(const uint8_t *)wire.p, wire.n}, bytes, &b, e);
+        code = import_bytes_take(files, (struct span){(const uint8_t *)wire.p, wire.n}, &b, e);
         MUST(code != ERR_INVALID);
     }
     MUST(code == OK || (e->code == code && e->text[0]));
@@ -109,12 +122,11 @@ static inline enum code import_bytes_files(const struct format *format,
 }
 
 static inline enum code import_bytes_as(const struct format *format, struct span bytes,
-                                        struct err *e) {
-    static struct import_file file = {.name = {"fuzz.bin", 8}};
-    file.bytes = bytes;
-    return import_bytes_files(format, &file, 1, e);
+                                        void (*then)(const struct model *m), struct err *e) {
+    struct import_file file = {.name = {"fuzz.bin", 8}, .bytes = bytes};
+    return import_bytes_files(format, &(struct import_bytes){&file, 1, then}, e);
 }
 
 static inline enum code import_bytes(struct span bytes, struct err *e) {
-    return import_bytes_as(&format_onnx, bytes, e);
+    return import_bytes_as(&format_onnx, bytes, NULL, e);
 }

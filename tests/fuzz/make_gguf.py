@@ -37,8 +37,32 @@ SIZES = [pair(f"llama.{k}", U32, v) for k, v in (("block_count", 1), ("embedding
 WORDS = [pair("tokenizer.ggml.model", TEXT, "gpt2"), pair("tokenizer.ggml.tokens", TEXT, ["a", "b", "ab", b"\xff"]),
          pair("tokenizer.ggml.token_type", I32, [1, 1, 1, 3]), pair("tokenizer.ggml.merges", TEXT, ["a b"]),
          pair("tokenizer.ggml.eos_token_id", U32, 3), pair("tokenizer.ggml.add_bos_token", BOOL, 0)]
+
+
+def whole():
+    """A llama of one layer that passes every check of an import: blocks of 4 and 8 bits, byte-level words, a template."""
+    shapes = [("token_embd.weight", [32, 8], 8), ("output_norm.weight", [32], 0), ("output.weight", [32, 8], 2),
+              ("blk.0.attn_norm.weight", [32], 0), ("blk.0.attn_q.weight", [32, 32], 2), ("blk.0.attn_k.weight", [32, 32], 3),
+              ("blk.0.attn_v.weight", [32, 32], 6), ("blk.0.attn_output.weight", [32, 32], 7), ("blk.0.ffn_norm.weight", [32], 0),
+              ("blk.0.ffn_gate.weight", [32, 64], 20), ("blk.0.ffn_up.weight", [32, 64], 1), ("blk.0.ffn_down.weight", [64, 32], 30)]
+    bits = {0: 32 * 4, 1: 32 * 2, 2: 18, 3: 20, 6: 22, 7: 24, 8: 34, 20: 18, 30: 32 * 2}  # bytes of 32 elements
+    tensors, at = [], 0
+    for name, dims, kind in shapes:
+        tensors.append(tensor(name, dims, kind, at))
+        at += dims[0] // 32 * bits[kind] * (dims[1] if len(dims) > 1 else 1)
+        at += -at % 32
+    words = ["<unk>", "<s>", "</s>", "a", "b", "ab", "\u0120", "\u0120ab"]
+    pairs = [ARCH, *SIZES, pair("llama.attention.layer_norm_rms_epsilon", F32, 1e-5), pair("llama.rope.freq_base", F32, 1e4),
+             pair("tokenizer.ggml.model", TEXT, "gpt2"), pair("tokenizer.ggml.pre", TEXT, "llama-bpe"), pair("tokenizer.ggml.tokens", TEXT, words),
+             pair("tokenizer.ggml.token_type", I32, [2, 3, 3, 1, 1, 1, 1, 1]), pair("tokenizer.ggml.merges", TEXT, ["a b", "\u0120 ab"]),
+             pair("tokenizer.ggml.bos_token_id", U32, 1), pair("tokenizer.ggml.eos_token_id", U32, 2),
+             pair("tokenizer.chat_template", TEXT, "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m['content'] | trim }}{% endfor %}")]
+    return gguf(pairs, tensors, bytes(i * 7 % 61 for i in range(at)))
+
+
 Q8 = bytes(range(34))
 CASES = {
+    "whole": whole(),
     "empty_graph": gguf([ARCH]),
     "sizes": gguf([ARCH, *SIZES, pair("llama.attention.layer_norm_rms_epsilon", F32, 1e-5)]),
     "words": gguf([ARCH, *WORDS, pair("tokenizer.chat_template", TEXT, "{{ x }}")]),

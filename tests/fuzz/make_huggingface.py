@@ -51,3 +51,10 @@ write("gemma3", {"model_type": "gemma3", "text_config": {**SIZES, "sliding_windo
 write("mixtral", {"model_type": "mixtral", **SIZES, "num_local_experts": 2, "num_experts_per_tok": 1}, {},
       weights(model__layers__0__block_sparse_moe__experts__1__w1__weight=[4, 4]))
 write("bert", {"model_type": "bert", **SIZES}, BERT, weights(embeddings__word_embeddings__weight=[8, 4], encoder__layer__0__output__dense__bias=[4]))
+write("whole", {"model_type": "llama", **SIZES, "rms_norm_eps": 1e-6, "rope_theta": 1e4, "tie_word_embeddings": False, "eos_token_id": 7}, BYTE,
+      weights(model__embed_tokens__weight=[8, 4], model__norm__weight=[4], lm_head__weight=[8, 4],
+              model__layers__0__input_layernorm__weight=[4], model__layers__0__self_attn__q_proj__weight=[4, 4],
+              model__layers__0__self_attn__k_proj__weight=[4, 4], model__layers__0__self_attn__v_proj__weight=[4, 4],
+              model__layers__0__self_attn__o_proj__weight=[4, 4], model__layers__0__post_attention_layernorm__weight=[4],
+              model__layers__0__mlp__gate_proj__weight=[4, 4], model__layers__0__mlp__up_proj__weight=[4, 4],
+              model__layers__0__mlp__down_proj__weight=[4, 4]))

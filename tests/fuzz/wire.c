@@ -26,12 +26,13 @@ static void use(struct model *m, struct err *e) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t file[1024];
-    struct span bytes = {file, sizeof file};
+    struct import_file main = {.bytes = {file, sizeof file}};
+    struct import_bytes in = {&main, 1, NULL};
     struct arena a;
     struct model *m;
     struct err e = {0};
     arena_init(&a, IMPORT_CAP);
-    if (wire_take((struct span){data, size}, &a, import_bytes_resolve, &bytes, &m, &e) == OK) {
+    if (wire_take((struct span){data, size}, &a, import_bytes_resolve, &in, &m, &e) == OK) {
         for (int f = 0; f < m->n_files; f++)
             m->files[f].size = f ? 4096 : sizeof file;
         if (graph_verify(m, &e) == OK)
