@@ -18,6 +18,7 @@
 #include <string.h>
 
 enum { EXPLORE_RUNS = 3 };
+#define OUTLIER 4
 #define LONG_BATCH_NS 5e7
 #define SMALL_RUN_NS                                                                               \
     300000.0 /* a run shorter than this gets one core: the others serve other requests */
@@ -121,12 +122,20 @@ void batch_take(struct host *h, struct live *l, bool alone, struct batch *out) {
     }
 }
 
+/* One run that lost its core for a while says little: it weighs as a run of a few times the usual
+ * cost, so that only runs that stay dear change the picture. */
 void batch_learn(struct live *l, int64_t rows, uint64_t ns) {
     int k = class_of(rows);
     double per_row = (double)ns / (double)(rows > 0 ? rows : 1);
+    if (l->row_runs[k] >= EXPLORE_RUNS && per_row > OUTLIER * l->row_ns[k])
+        per_row = OUTLIER * l->row_ns[k];
     l->row_ns[k] = l->row_runs[k] < 1 ? per_row : l->row_ns[k] * 0.9 + per_row * 0.1;
     if (l->row_runs[k] < 1000000)
         l->row_runs[k]++;
+}
+
+double batch_single(const struct live *l) {
+    return l->row_runs[0] >= EXPLORE_RUNS ? l->row_ns[0] : 0;
 }
 
 double batch_cost(const struct live *l) {
@@ -149,10 +158,11 @@ double batch_expect(const struct live *l, int64_t rows) {
 }
 
 int batch_cores(const struct live *l, int total) {
-    return l->row_runs[0] >= EXPLORE_RUNS && l->row_ns[0] < SMALL_RUN_NS ? 1 : total;
+    double single = batch_single(l);
+    return single > 0 && single < SMALL_RUN_NS ? 1 : total;
 }
 
-void ask_finish(struct live *l, struct ask *a, enum code code) {
+void ask_settle(struct live *l, struct ask *a, enum code code) {
     a->code = code;
     switch (code) {
     case OK: atomic_fetch_add_explicit(&l->success, 1, memory_order_relaxed); break;
@@ -167,6 +177,10 @@ void ask_finish(struct live *l, struct ask *a, enum code code) {
         shadow_answer(a);
     if (a->capture)
         capture_answer(a);
+}
+
+void ask_finish(struct live *l, struct ask *a, enum code code) {
+    ask_settle(l, a, code);
     a->done(a);
 }
 
@@ -261,32 +275,26 @@ static enum code give(const struct live *l, const struct session_run *run, struc
     return OK;
 }
 
-static void observe(struct live *l, const struct batch *b, uint64_t compute_ns) {
+static void observe(struct live *l, int64_t rows, uint64_t compute_ns) {
     counter_observe(l->c_compute, (double)compute_ns * 1e-9);
-    counter_observe(l->c_batch_rows, (double)b->rows);
+    counter_observe(l->c_batch_rows, (double)rows);
     atomic_fetch_add_explicit(&l->runs, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&l->rows, (uint64_t)b->rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->rows, (uint64_t)rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->compute_ns, compute_ns, memory_order_relaxed);
     atomic_store_explicit(&l->last_us, clock_wall_us(), memory_order_relaxed);
     atomic_store_explicit(&l->touched_ns, clock_ns(), memory_order_relaxed);
 }
 
-static enum code compute(struct live *l, struct batch *b, int threads, struct batch_memory *m,
-                         struct session_run *run, struct err *e) {
+static enum code compute_joined(struct live *l, struct batch *b, int threads,
+                                struct batch_memory *m, struct session_run *run, struct err *e) {
     struct tensor joined[64];
-    const struct tensor *inputs = b->first->bound;
-    if (b->n_asks > 1) {
-        if (l->n_inputs > sizeof joined / sizeof *joined)
-            return fail(e, LIMIT, "%zu inputs cannot be joined", l->n_inputs);
-        TRY(join_inputs(l, b, m, joined, e));
-        inputs = joined;
-    }
+    if (l->n_inputs > sizeof joined / sizeof *joined)
+        return fail(e, LIMIT, "%zu inputs cannot be joined", l->n_inputs);
+    TRY(join_inputs(l, b, m, joined, e));
     struct session_ask ask = {
-        .inputs = inputs,
+        .inputs = joined,
         .want = b->first->wanted,
         .threads = threads,
-        .deadline_ns = b->n_asks == 1 ? b->first->deadline_ns : 0,
-        .cancel = b->n_asks == 1 ? (const bool *)&b->first->cancel : NULL,
         .seed = b->first->queued_ns,
     };
     return session_begin(l->loaded.session, &ask, run, e);
@@ -298,32 +306,62 @@ static void finish_all(struct live *l, struct batch *b, const struct session_run
         next = a->next;
         a->batch_rows = (size_t)b->rows;
         a->compute_ns = run->compute_ns;
-        enum code code = give(l, run, a, row, b->n_asks > 1, &a->err);
+        enum code code = give(l, run, a, row, true, &a->err);
         row += a->rows;
         ask_finish(l, a, code);
     }
 }
 
-static void run_one_by_one(struct host *h, struct live *l, struct batch *b, int threads,
-                           struct batch_memory *m) {
-    for (struct ask *a = b->first, *next; a; a = next) {
-        next = a->next;
-        a->next = NULL;
-        batch_run(h, l, &(struct batch){.first = a, .n_asks = 1, .rows = a->rows}, threads, m);
-    }
-}
-
-/* Language models take texts, which are never joined: one ask is a batch. */
-static void run_language(struct host *h, struct live *l, struct batch *b) {
-    struct ask *a = b->first;
+/* Language models take texts, which are never joined. */
+static enum code run_language(struct host *h, struct live *l, struct ask *a) {
     uint64_t began = clock_ns();
     enum code code = speech_run(l, a, &a->err);
     a->compute_ns = clock_ns() - began;
-    a->batch_rows = (size_t)b->rows;
-    if (code == OK)
-        observe(l, b, a->compute_ns);
     circuit_note(h, l, code, &a->err);
-    ask_finish(l, a, code);
+    if (code == OK)
+        observe(l, a->rows, a->compute_ns);
+    return code;
+}
+
+static enum code run_graph(struct host *h, struct live *l, struct ask *a, int threads) {
+    struct session_run run;
+    struct session_ask ask = {
+        .inputs = a->bound,
+        .want = a->wanted,
+        .threads = threads,
+        .deadline_ns = a->deadline_ns,
+        .cancel = (const bool *)&a->cancel,
+        .seed = a->queued_ns,
+    };
+    enum code code = session_begin(l->loaded.session, &ask, &run, &a->err);
+    circuit_note(h, l, code, &a->err);
+    if (code != OK)
+        return code;
+    a->compute_ns = run.compute_ns;
+    observe(l, a->rows, run.compute_ns);
+    code = give(l, &run, a, 0, false, &a->err);
+    session_end(l->loaded.session, &run);
+    return code;
+}
+
+static void note_wait(struct live *l, struct ask *a, uint64_t now) {
+    a->queue_ns = now - a->queued_ns;
+    counter_observe(l->c_queue_wait, (double)a->queue_ns * 1e-9);
+    atomic_fetch_add_explicit(&l->queue_ns, a->queue_ns, memory_order_relaxed);
+}
+
+enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads) {
+    note_wait(l, a, clock_ns());
+    a->batch_rows = (size_t)a->rows;
+    return l->loaded.language ? run_language(h, l, a) : run_graph(h, l, a, threads);
+}
+
+static void run_one_by_one(struct host *h, struct live *l, struct batch *b, int threads) {
+    for (struct ask *a = b->first, *next; a; a = next) {
+        next = a->next;
+        a->next = NULL;
+        ask_finish(l, a, batch_run_one(h, l, a, threads));
+    }
 }
 
 void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
@@ -331,26 +369,14 @@ void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
     struct session_run run;
     struct err e;
     uint64_t began = clock_ns();
-    for (struct ask *a = b->first; a; a = a->next) {
-        a->queue_ns = began - a->queued_ns;
-        counter_observe(l->c_queue_wait, (double)a->queue_ns * 1e-9);
-        atomic_fetch_add_explicit(&l->queue_ns, a->queue_ns, memory_order_relaxed);
-    }
-    if (l->loaded.language) {
-        run_language(h, l, b);
+    if (b->n_asks == 1 || compute_joined(l, b, threads, memory, &run, &e) != OK) {
+        run_one_by_one(h, l, b, threads);
         return;
     }
-    enum code code = compute(l, b, threads, memory, &run, &e);
-    if (code != OK && b->n_asks > 1) {
-        run_one_by_one(h, l, b, threads, memory);
-    } else if (code != OK) {
-        b->first->err = e;
-        circuit_note(h, l, code, &e);
-        ask_finish(l, b->first, code);
-    } else {
-        observe(l, b, run.compute_ns);
-        circuit_note(h, l, OK, NULL);
-        finish_all(l, b, &run);
-        session_end(l->loaded.session, &run);
-    }
+    for (struct ask *a = b->first; a; a = a->next)
+        note_wait(l, a, began);
+    observe(l, b->rows, run.compute_ns);
+    circuit_note(h, l, OK, NULL);
+    finish_all(l, b, &run);
+    session_end(l->loaded.session, &run);
 }

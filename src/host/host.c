@@ -203,13 +203,22 @@ static enum code queue_full(const struct host *h, const struct live *l, struct a
                 l->model, (unsigned long long)l->version, queue_limit(h, l));
 }
 
-/* *shed: an ask of lower priority that had to make room, or NULL. Under queue_lock. */
-static enum code enqueue(struct host *h, struct live *l, struct ask *a, struct ask **shed,
-                         struct err *e) {
+/* Where an ask went; a refused one stays where it is. */
+struct placed {
+    bool brief;       /* the caller runs it */
+    struct ask *shed; /* an ask of lower priority that had to make room, or NULL */
+};
+
+/* Under queue_lock. */
+static enum code place(struct host *h, struct live *l, struct ask *a, struct placed *to,
+                       struct err *e) {
     TRY(admit(h, l, a, a->rows, e));
+    to->brief = brief_takes(h, l, a);
+    if (to->brief)
+        return OK;
     if (l->waiting >= queue_limit(h, l)) {
-        *shed = queue_shed(h, l, a);
-        if (!*shed)
+        to->shed = queue_shed(h, l, a);
+        if (!to->shed)
             return queue_full(h, l, a, e);
     }
     queue_put(h, l, a);
@@ -244,7 +253,8 @@ enum code host_route(struct host *h, struct ask *a, struct err *e) {
     return OK;
 }
 
-static enum code submit(struct host *h, struct ask *a, struct err *e) {
+/* *answered: by this thread, before it returns. */
+static enum code submit(struct host *h, struct ask *a, bool *answered, struct err *e) {
     if (!a->live)
         TRY(host_route(h, a, e));
     struct live *l = a->live;
@@ -254,31 +264,38 @@ static enum code submit(struct host *h, struct ask *a, struct err *e) {
     capture_begin(h, l, a);
     if (a->priority == PRIORITY_NORMAL)
         a->priority = atomic_load_explicit(&l->priority, memory_order_relaxed);
-    struct ask *shed = NULL;
+    struct placed to = {0};
     pthread_mutex_lock(&h->queue_lock);
-    enum code code = enqueue(h, l, a, &shed, e);
+    enum code code = place(h, l, a, &to, e);
     pthread_mutex_unlock(&h->queue_lock);
-    if (shed)
-        ask_finish(l, shed,
-                   fail(&shed->err, OVERLOAD,
+    if (to.brief)
+        brief_run(h, l, a);
+    if (to.shed)
+        ask_finish(l, to.shed,
+                   fail(&to.shed->err, OVERLOAD,
                         "'%s': made room for a request of higher priority; try again later",
                         l->model));
+    *answered = to.brief;
     return code;
 }
 
-void host_submit(struct host *h, struct ask *a) {
+bool host_submit(struct host *h, struct ask *a) {
+    bool answered = false;
     a->outputs = NULL;
     a->n_outputs = 0;
     a->queue_ns = a->compute_ns = 0;
     a->batch_rows = 0;
     a->queued_ns = clock_ns();
-    enum code code = submit(h, a, &a->err);
-    if (code != OK && a->live) {
-        ask_finish(a->live, a, code);
-    } else if (code != OK) {
+    struct err e;
+    enum code code = submit(h, a, &answered, &e);
+    if (code == OK)
+        return answered; /* if not: nothing but the flag, a worker has the ask */
+    a->err = e;
+    if (a->live)
+        ask_settle(a->live, a, code);
+    else
         a->code = code;
-        a->done(a);
-    }
+    return true;
 }
 
 void ask_end(struct ask *a) {

@@ -75,10 +75,9 @@ struct ask {
      * Called by host_route on its caller's thread. */
     struct str (*sticky)(struct ask *a, enum sticky_kind kind, const char *name);
     struct arena *arena;  /* the request's: output tensors are copied there. Used by one thread at a
-                             time: the caller must not  touch it between host_submit and done */
+                             time: the caller must not touch it between host_submit and done */
     volatile bool cancel; /* set by the loop when the client leaves */
-    /* answer: called once, on a worker thread (or inside host_submit when refused at once) */
-    void (*done)(struct ask *a);
+    void (*done)(struct ask *a); /* called once, on another thread, unless host_submit answered */
     void *user;
     struct loop_link {
         void *p[4];
@@ -115,8 +114,10 @@ MUST_USE enum code host_route(struct host *h, struct ask *a, struct err *e);
 /* Whether an ask with a->live, priority and deadline would be queued now: OVERLOAD as host_submit
  * would say it, before the work of decoding it. */
 MUST_USE enum code host_admit(struct host *h, struct ask *a, struct err *e);
-void host_submit(struct host *h, struct ask *a); /* any thread; never blocks; a lives until done */
-void ask_end(struct ask *a);                     /* lets go of a->live */
+/* Any thread; never waits. true: a is answered already, because it was refused or its run took no
+ * longer than handing it over would have; done is not called. false: a lives until done. */
+MUST_USE bool host_submit(struct host *h, struct ask *a);
+void ask_end(struct ask *a); /* lets go of a->live */
 
 /* --- looking --- */
 enum live_state { LIVE_UNLOADED, LIVE_LOADING, LIVE_READY, LIVE_DRAINING, LIVE_FAILED };

@@ -231,13 +231,24 @@ struct batch_memory { /* per worker; grows, is kept */
 };
 void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
                struct batch_memory *memory);
+/* One ask by itself, on the calling thread: whatever follows but ask_settle. */
+MUST_USE enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads);
 void batch_learn(struct live *l, int64_t rows, uint64_t compute_ns); /* under queue_lock */
+/* What a run of one row costs, ns; 0: not measured often enough. Under queue_lock. */
+double batch_single(const struct live *l);
 int batch_cores(const struct live *l, int total);
-void ask_finish(struct live *l, struct ask *a, enum code code);
+void ask_settle(struct live *l, struct ask *a, enum code code); /* counts; all but a->done */
+void ask_finish(struct live *l, struct ask *a, enum code code); /* settles and says so */
 
 double batch_cost(const struct live *l); /* ns per row at best; 0: not known yet */
 /* ns a run of so many rows takes at least, as far as is known. Under queue_lock. */
 double batch_expect(const struct live *l, int64_t rows);
+
+/* brief.c */
+/* Whether this ask is answered fastest by the thread that asks. If so, it is among the running
+ * until brief_run, which answers it. Under queue_lock. */
+bool brief_takes(struct host *h, struct live *l, const struct ask *a);
+void brief_run(struct host *h, struct live *l, struct ask *a);
 
 /* speech.c: language models as takers of asks: an encoder embeds, the others generate by
  * talking to their decode (llm/decode.h). */

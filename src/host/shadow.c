@@ -173,7 +173,8 @@ void shadow_begin(struct host *h, struct ask *a) {
         return;
     }
     a->shadow = s;
-    host_submit(h, &s->ask);
+    if (host_submit(h, &s->ask))
+        copy_done(&s->ask);
 }
 
 void shadow_answer(struct ask *a) {

@@ -27,9 +27,30 @@ struct session {
     size_t n_inputs, n_outputs;
     size_t constant_bytes;
     bool batches;
+    _Atomic bool unsteady;
 };
 
 /* --- opening --- */
+
+static bool has_body(const struct graph *g) {
+    for (int n = 0; n < g->n_nodes; n++)
+        for (int a = 0; a < g->nodes[n].n_attrs; a++)
+            if (g->nodes[n].attrs[a].kind == ATTR_GRAPH || g->nodes[n].attrs[a].kind == ATTR_GRAPHS)
+                return true;
+    return false;
+}
+
+static bool is_steady(const struct session *s) {
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        const struct session_io *io = &s->inputs[i];
+        if (io->dtype == DT_STRING || io->dtype == DT_SEQUENCE || io->shape.rank < 0)
+            return false;
+        for (int d = s->batches ? 1 : 0; d < io->shape.rank; d++)
+            if (io->shape.dims[d] < 0)
+                return false;
+    }
+    return !has_body(s->model->main);
+}
 
 static struct session_io describe(const struct value *v) {
     struct session_io io = {
@@ -87,6 +108,7 @@ static enum code open_model(struct session *s, const struct model *m, struct err
     shelf_init(&s->shelf, &s->shop, s->model, s->shop.o.plans);
     s->shelf.defaults = s->defaults;
     s->batches = rows_independent(s->model, s->inputs, s->outputs);
+    s->unsteady = !is_steady(s);
     return OK;
 }
 
@@ -138,6 +160,9 @@ size_t session_outputs(const struct session *s, const struct session_io **out) {
 }
 
 bool session_batches(const struct session *s) { return s->batches; }
+bool session_steady(const struct session *s) {
+    return !atomic_load_explicit(&s->unsteady, memory_order_relaxed);
+}
 
 /* --- what comes in --- */
 
@@ -218,6 +243,8 @@ enum code session_begin(struct session *s, const struct session_ask *ask, struct
         TRY(check_input(&s->inputs[i], &ask->inputs[i], e));
     struct plan_ask what = {ask->inputs, ask->want, ask->threads > 0 ? ask->threads : 1};
     TRY(shelf_take(&s->shelf, &what, &p, e));
+    if (p->has_late)
+        atomic_store_explicit(&s->unsteady, true, memory_order_relaxed);
     enum code code = runner_take(p, &r, e);
     if (code != OK) {
         shelf_give(&s->shelf, p);

@@ -66,6 +66,9 @@ void session_end(struct session *s, struct session_run *run);
  * independent (checked by the plan's shape inference at two batch sizes, no operator that mixes
  * along dim 0), so the host may join requests. */
 bool session_batches(const struct session *s);
+/* What a run costs is told by how many rows it has, as far as runs so far show: inputs are numbers
+ * whose dims but the first are fixed, nothing loops or branches, and no shape depends on data. */
+bool session_steady(const struct session *s);
 
 /* Explains (show --plan, bench --profile): one row per step of the plan of these input shapes. */
 struct session_step {

@@ -309,11 +309,9 @@ void phase_unpark(struct loop_thread *t) {
 static void prepare_aside(struct side_job *job) {
     struct request *r = of_side(job);
     prepare_now(r);
-    if (r->err.code == OK)
-        (void)run(r);
-    else if (may_park(r))
+    if (r->err.code != OK && may_park(r))
         park_later(r);
-    else
+    else if (r->err.code != OK || run(r) == STEP_NEXT)
         to_loop(r, PHASE_ENCODE);
 }
 
@@ -397,28 +395,32 @@ static void encode_aside(struct side_job *job) {
     to_loop(r, PHASE_SEND);
 }
 
-/* On a worker of the host, or inside host_submit. */
-static void ask_done(struct ask *a) {
-    struct request *r = a->user;
-    if (a->code != OK) {
-        r->err = a->err;
-        r->err.code = a->code;
-        to_loop(r, PHASE_ENCODE);
+static enum step take_answer(struct request *r) {
+    if (r->ask.code != OK) {
+        r->err = r->ask.err;
+        r->err.code = r->ask.code;
     } else if (long_encode(r)) {
         to_side(r, encode_aside);
-    } else {
-        to_loop(r, PHASE_ENCODE);
+        return STEP_WAIT;
     }
+    return STEP_NEXT;
 }
 
+/* On a worker of the host. */
+static void ask_done(struct ask *a) {
+    if (take_answer(a->user) == STEP_NEXT)
+        to_loop(a->user, PHASE_ENCODE);
+}
+
+/* On the loop or on a side thread. */
 static enum step run(struct request *r) {
     if (r->route->page)
         return STEP_NEXT;
     limit_deadline(r); /* the protocol may have set its own */
     if (r->talk)
         talk_run(r->talk);
-    else
-        host_submit(r->host, &r->ask);
+    else if (host_submit(r->host, &r->ask))
+        return take_answer(r);
     return STEP_WAIT;
 }
 

@@ -48,6 +48,11 @@ static void begin(struct question *q, const char *model, int64_t rows) {
                           .user = q};
 }
 
+static void submit_one(struct question *q) {
+    if (host_submit(host, &q->ask))
+        on_done(&q->ask);
+}
+
 static enum code wait_for(struct question *q) {
     pthread_mutex_lock(&q->lock);
     while (!q->done)
@@ -64,7 +69,7 @@ static void end(struct question *q) {
 static enum code ask_row(const char *model, float *first) {
     struct question q;
     begin(&q, model, 1);
-    host_submit(host, &q.ask);
+    submit_one(&q);
     enum code code = wait_for(&q);
     if (code == OK)
         *first = ((const float *)q.ask.outputs[0].tensor.data)[0];
@@ -132,27 +137,27 @@ static void refuses_wrong_asks(void **state) {
 
     begin(&q, "plus", 1);
     q.ask.version = 9;
-    host_submit(host, &q.ask);
+    submit_one(&q);
     assert_int_equal(wait_for(&q), ERR_NOT_FOUND);
     end(&q);
 
     begin(&q, "plus", 1);
     q.input.name = LIT("z");
-    host_submit(host, &q.ask);
+    submit_one(&q);
     assert_int_equal(wait_for(&q), ERR_INVALID);
     assert_non_null(strstr(q.ask.err.text, "'z'; the model has 'x'"));
     end(&q);
 
     begin(&q, "plus", 1);
     q.input.tensor.shape.dims[1] = 3;
-    host_submit(host, &q.ask);
+    submit_one(&q);
     assert_int_equal(wait_for(&q), ERR_INVALID);
     assert_non_null(strstr(q.ask.err.text, "expected shape [-1,4]"));
     end(&q);
 
     begin(&q, "plus", 1);
     q.ask.n_inputs = 0;
-    host_submit(host, &q.ask);
+    submit_one(&q);
     assert_int_equal(wait_for(&q), ERR_INVALID);
     assert_non_null(strstr(q.ask.err.text, "is missing"));
     end(&q);
@@ -168,7 +173,7 @@ static void batches_keep_rows_apart(void **state) {
             begin(&q[i], "plus", 1 + i % 3);
             for (int k = 0; k < 4 * (1 + i % 3); k++)
                 q[i].values[k] = (float)(1000 * i + k);
-            host_submit(host, &q[i].ask);
+            submit_one(&q[i]);
         }
         for (int i = 0; i < N; i++) {
             assert_int_equal(wait_for(&q[i]), OK);
@@ -187,12 +192,12 @@ static void cancelled_and_late_asks_do_not_run(void **state) {
     struct question q;
     begin(&q, "plus", 1);
     q.ask.cancel = true;
-    host_submit(host, &q.ask);
+    submit_one(&q);
     assert_int_equal(wait_for(&q), ERR_CANCELLED);
     end(&q);
     begin(&q, "plus", 1);
     q.ask.deadline_ns = 1;
-    host_submit(host, &q.ask);
+    submit_one(&q);
     assert_int_equal(wait_for(&q), ERR_TIMEOUT);
     end(&q);
 }
@@ -222,6 +227,54 @@ static void follows_the_store(void **state) {
     assert_int_equal(store_alias_rollback(second, LIT("plus"), LIT("prod"), &version, &e), OK);
     assert_true(wait_answer("plus", (float)version));
     store_close(second);
+}
+
+/* As if so many runs of one row had cost so much each. */
+static struct live *pretend(const char *model, double ns, unsigned runs) {
+    pthread_mutex_lock(&host->queue_lock);
+    struct live *l = route_find(host, str_of(model))->chosen;
+    l->row_ns[0] = ns;
+    l->row_runs[0] = runs;
+    pthread_mutex_unlock(&host->queue_lock);
+    return l;
+}
+
+static bool answered_at_once(const char *model, int64_t rows, int priority) {
+    struct question q;
+    begin(&q, model, rows);
+    q.ask.priority = priority;
+    bool at_once = host_submit(host, &q.ask);
+    if (at_once)
+        on_done(&q.ask);
+    assert_int_equal(wait_for(&q), OK);
+    assert_true(((const float *)q.ask.outputs[0].tensor.data)[0] == 1);
+    assert_int_equal(q.ask.batch_rows, rows);
+    end(&q);
+    return at_once;
+}
+
+static void brief_runs_are_answered_at_once(void **state) {
+    (void)state;
+    struct question q;
+    pretend("plus", 1000, 2); /* not often enough to know */
+    assert_false(answered_at_once("plus", 1, PRIORITY_NORMAL));
+    pretend("plus", 1e6, 100); /* dear */
+    assert_false(answered_at_once("plus", 1, PRIORITY_NORMAL));
+    struct live *l = pretend("plus", 1000, 100);
+    struct live_stats before, after;
+    live_stats(l, &before);
+    assert_true(answered_at_once("plus", 1, PRIORITY_NORMAL));
+    live_stats(l, &after);
+    assert_int_equal(after.success, before.success + 1);
+    assert_int_equal(after.runs, before.runs + 1);
+    assert_false(answered_at_once("plus", 2, PRIORITY_NORMAL));
+    assert_false(answered_at_once("plus", 1, PRIORITY_SHADOW));
+    pretend("plus", 1000, 100);
+    begin(&q, "plus", 1);
+    q.ask.cancel = true;
+    assert_true(host_submit(host, &q.ask));
+    assert_int_equal(q.ask.code, ERR_CANCELLED);
+    end(&q);
 }
 
 struct outcome {
@@ -307,6 +360,7 @@ int main(void) {
         cmocka_unit_test(answers),
         cmocka_unit_test(refuses_wrong_asks),
         cmocka_unit_test(batches_keep_rows_apart),
+        cmocka_unit_test(brief_runs_are_answered_at_once),
         cmocka_unit_test(cancelled_and_late_asks_do_not_run),
         cmocka_unit_test(follows_the_store),
         cmocka_unit_test(unloads_and_loads_by_hand),

@@ -420,6 +420,35 @@ static void pass_names(void **unused) {
     assert_null(pass_name(pass_count()));
 }
 
+static bool steady(struct toy *t, value_id y, const struct tensor *in) {
+    toy_output(t, y);
+    struct session *s = toy_open(t, 0);
+    toy_answer(t, s, in);
+    bool yes = session_steady(s);
+    session_close(s);
+    toy_deinit(t);
+    return yes;
+}
+
+/* A free dim, a shape that data decides, a branch: a run may cost anything. */
+static void knows_what_costs_the_same(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(2, 3));
+    struct tensor in = toy_tensor(&t, SHAPE(2, 3), 1);
+    assert_true(steady(&t, toy_node(&t, "exp", IDS(x)), &in));
+    toy_init(&t);
+    x = toy_input(&t, "x", DT_F32, SHAPE(2, -1));
+    in = toy_tensor(&t, SHAPE(2, 3), 1);
+    assert_false(steady(&t, toy_node(&t, "exp", IDS(x)), &in));
+    toy_init(&t);
+    x = toy_input(&t, "n", DT_I64, SHAPE(1));
+    int64_t three = 3;
+    in = (struct tensor){DT_I64, LAYOUT_PLAIN, *SHAPE(1), &three};
+    assert_false(steady(&t, toy_node(&t, "constant_of_shape", IDS(x)), &in));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers),
@@ -441,6 +470,7 @@ int main(void) {
         cmocka_unit_test(posts_read_what_was),
         cmocka_unit_test(views_of_constants),
         cmocka_unit_test(pass_names),
+        cmocka_unit_test(knows_what_costs_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

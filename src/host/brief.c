@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brief runs: asks that the thread which asks answers itself, inside host_submit.
+ *
+ * Handing an ask to a worker and its answer back wakes two threads, which costs more than the run
+ * of a small model does. A run is brief when
+ * 1. its cost is known beforehand: a version whose runs cost the same whatever the data
+ *    (session_steady), measured often enough;
+ * 2. that cost is less than handing over would take, so that an event loop that computes it serves
+ *    its other connections sooner than one that hands it over, and joining cannot pay;
+ * 3. nothing of this version waits: nobody is overtaken.
+ * Like the express worker's runs, brief ones share a core with whoever has it (worker.c). */
+#include "host/in.h"
+
+#include "base/clock.h"
+
+#define BRIEF_NS 25000.0
+
+bool brief_takes(struct host *h, struct live *l, const struct ask *a) {
+    double cost = batch_single(l);
+    if (cost <= 0 || cost > BRIEF_NS || a->rows != 1 || l->first ||
+        a->priority >= PRIORITY_SHADOW || !l->loaded.session || !session_steady(l->loaded.session))
+        return false;
+    h->n_running++;
+    return true;
+}
+
+void brief_run(struct host *h, struct live *l, struct ask *a) {
+    uint64_t began = clock_ns();
+    enum code code = batch_run_one(h, l, a, 1);
+    uint64_t ns = clock_ns() - began;
+    ask_settle(l, a, code);
+    pthread_mutex_lock(&h->queue_lock);
+    if (code == OK)
+        batch_learn(l, 1, ns);
+    l->vtime += (double)ns / l->weight;
+    if (--h->n_running == 0 && h->n_waiting == 0)
+        pthread_cond_broadcast(&h->queue_idle);
+    pthread_mutex_unlock(&h->queue_lock);
+}
