@@ -332,7 +332,7 @@ static void test_grammar(void **state) {
     for (unsigned i = 0; i < 20; i++) {
         question_init(&q, i, 10, 100);
         q.ask.grammar = g;
-        q.ask.sample.temperature = i % 2 ? 1 : 0;
+        q.ask.sample.temperature = i % 2 ? 1.0F : 0.0F;
         decode_submit(s.d, &q.ask);
         question_wait(&q);
         struct decode_part *p = question_take(&q, 0);
