@@ -14,10 +14,10 @@
 struct options {
     const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
         *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
-        *batching;
+        *batching, *fetch_hosts;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels, context, sequences, speculate;
-    uint64_t body, header, run_memory, memory, kv_memory;
+    uint64_t body, header, run_memory, memory, kv_memory, fetch;
     bool access_log, explicit_only, control;
 };
 
@@ -132,6 +132,8 @@ static void fill(struct server_options *s, const struct options *o, struct cli *
     s->predict_path = o->predict_path;
     s->health_path = o->health_path;
     s->model_store = o->model_store;
+    s->fetch_hosts = o->fetch_hosts;
+    s->fetch_bytes = o->fetch;
     s->loops = (int)o->loops;
     if (o->body)
         s->http.body_bytes = o->body;
@@ -322,6 +324,9 @@ static const struct option options[] = {
      "AIP_HEALTH_ROUTE"},
     {"model-store", 0, OPTION_TEXT, AT(model_store), "DIR",
      "files that clients may register, by TorchServe's calls", NULL},
+    {"allow-fetch", 0, OPTION_TEXT, AT(fetch_hosts), "HOSTS",
+     "hosts that models may be registered from, with ',' between; * for all", NULL},
+    {"max-fetch", 0, OPTION_SIZE, AT(fetch), "SIZE", "of one model from there (2G)", NULL},
     {"model-config-file", 0, OPTION_TEXT, AT(model_config), "FILE",
      "models as TensorFlow Serving lists them", NULL},
     {"model-repository", 0, OPTION_TEXT, AT(model_repository), "DIR",

@@ -6,9 +6,11 @@
 #include "base/json.h"
 #include "base/zip.h"
 #include "job/import.h"
+#include "net/client.h"
 #include "serve/spec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -142,6 +144,24 @@ static enum code handler_recipe(struct archive *a, struct arrival *in, struct ar
 
 /* --- adding --- */
 
+/* A file of the sender's name in a folder of its own in the store's, for as long as an import
+ * takes: the file's name belongs to the version's identity. */
+struct lodging {
+    char folder[4096], path[4300];
+};
+
+static enum code lodge(struct store *s, struct str name, struct lodging *l, struct err *e) {
+    size_t slash = name.n;
+    while (slash && name.p[slash - 1] != '/')
+        slash--;
+    name = str_sub(name, slash, name.n < slash + 128 ? name.n : slash + 128);
+    snprintf(l->folder, sizeof l->folder, "%s/.arrival-XXXXXX", store_folder(s));
+    if (!mkdtemp(l->folder))
+        return fail_errno(e, errno, "%s", l->folder);
+    snprintf(l->path, sizeof l->path, "%s/%.*s", l->folder, STR(name.n ? name : LIT("model")));
+    return OK;
+}
+
 /* The folder's name is ours and says nothing to whoever sent the bytes. */
 static void hide(const char *folder, struct err *e) {
     char *at = strstr(e->text, folder);
@@ -152,28 +172,24 @@ static void hide(const char *folder, struct err *e) {
     memmove(at, at + n, strlen(at + n) + 1);
 }
 
-/* Import reads files: bytes get one, in a folder of their own in the store's, for as long as it
- * takes. Its name belongs to the version's identity, so it is the sender's. */
+static void leave(const struct lodging *l, enum code code, struct err *e) {
+    if (code != OK)
+        hide(l->folder, e);
+    (void)unlink(l->path);
+    (void)rmdir(l->folder);
+}
+
+/* Import reads files: bytes get one. */
 static enum code import_bytes(struct store *s, struct str name, struct job_import *j,
                               struct span bytes, struct job_imported *out, struct err *e) {
-    char folder[4096], path[4300];
-    size_t slash = name.n;
-    while (slash && name.p[slash - 1] != '/')
-        slash--;
-    name = str_sub(name, slash, name.n < slash + 128 ? name.n : slash + 128);
-    snprintf(folder, sizeof folder, "%s/.arrival-XXXXXX", store_folder(s));
-    if (!mkdtemp(folder))
-        return fail_errno(e, errno, "%s", folder);
-    snprintf(path, sizeof path, "%s/%.*s", folder, STR(name.n ? name : LIT("model")));
-    enum code code = file_publish(path, bytes, 0600, e);
+    struct lodging l;
+    TRY(lodge(s, name, &l, e));
+    enum code code = file_publish(l.path, bytes, 0600, e);
     if (code == OK) {
-        j->path = path;
+        j->path = l.path;
         code = job_import(s, j, out, e);
     }
-    if (code != OK)
-        hide(folder, e);
-    (void)unlink(path);
-    (void)rmdir(folder);
+    leave(&l, code, e);
     return code;
 }
 
@@ -225,9 +241,47 @@ static enum code add_path(struct store *s, struct arrival *a, struct arena *aren
     return job_import(s, &j, out, e);
 }
 
+/* The address without its query, which may be somebody's secret. */
+static struct str without_query(struct str url) {
+    size_t end = 0;
+    while (end < url.n && url.p[end] != '?' && url.p[end] != '#')
+        end++;
+    return str_sub(url, 0, end);
+}
+
+static enum code fetch(const struct arrival *a, const char *path, struct err *e) {
+    const struct client_get get = {
+        .url = a->url, .hosts = a->hosts, .most = a->most_bytes, .cancel = a->cancel};
+    uint64_t bytes;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fail_errno(e, errno, "%s", path);
+    enum code code = client_get(&get, fd, &bytes, e);
+    (void)close(fd);
+    return code;
+}
+
+static enum code add_url(struct store *s, struct arrival *a, struct arena *arena,
+                         struct job_imported *out, struct err *e) {
+    struct lodging l;
+    a->origin = without_query(a->url);
+    TRY(lodge(s, a->origin, &l, e));
+    enum code code = fetch(a, l.path, e);
+    if (code == OK) {
+        a->path = l.path;
+        code = add_path(s, a, arena, out, e);
+        a->path = NULL;
+    }
+    leave(&l, code, e);
+    return code;
+}
+
 enum code arrival_add(struct store *s, struct arrival *a, struct arena *arena, struct err *e) {
     struct job_imported done;
-    TRY(a->path ? add_path(s, a, arena, &done, e) : add_bytes(s, a, a->bytes, arena, &done, e));
+    TRY(a->url.n  ? add_url(s, a, arena, &done, e)
+        : a->path ? add_path(s, a, arena, &done, e)
+                  : add_bytes(s, a, a->bytes, arena, &done, e));
     a->version = done.added.version;
+    memcpy(a->digest, done.added.digest, sizeof a->digest);
     return OK;
 }

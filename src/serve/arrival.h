@@ -13,12 +13,17 @@
 #include "store/store.h"
 
 struct arrival {
-    struct str model;       /* name to add to; .n == 0: the archive's or the file's own */
-    const char *path;       /* NULL: bytes */
-    struct span bytes;      /* borrowed */
-    struct span preprocess; /* of an archive: by its handler when .n == 0 */
+    struct str model;            /* name to add to; .n == 0: the archive's or the file's own */
+    const char *path;            /* NULL: bytes, or an address */
+    struct str url;              /* http or https; .n == 0: none */
+    const char *hosts;           /* that may be asked: net/client.h */
+    uint64_t most_bytes;         /* of what is fetched */
+    const volatile bool *cancel; /* of the fetch; may be NULL */
+    struct span bytes;           /* borrowed */
+    struct span preprocess;      /* of an archive: by its handler when .n == 0 */
     struct str origin;
-    uint64_t version; /* filled: what it became */
+    uint64_t version;            /* filled: what it became */
+    char digest[SHA256_HEX + 1]; /* filled: of that version */
 };
 
 MUST_USE enum code arrival_add(struct store *s, struct arrival *a, struct arena *arena,

@@ -264,6 +264,8 @@ static void set_defaults(struct server *s, const struct server_options *o) {
         s->options.requests = 8192;
     if (!s->options.image_pixels)
         s->options.image_pixels = (size_t)32 << 20;
+    if (!s->options.fetch_bytes)
+        s->options.fetch_bytes = (uint64_t)2 << 30;
     if (!s->options.timeout_ms)
         s->options.timeout_ms = 30000;
     if (!s->options.drain_ms)

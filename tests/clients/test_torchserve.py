@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """TorchServe's documented curl calls (docs/inference_api.md, docs/management_api.md of pytorch/serve), by curl itself."""
 
+import http.server
 import io
 import json
 import pathlib
+import re
 import shutil
 import subprocess
+import threading
 import zipfile
 
 import numpy as np
@@ -158,7 +161,8 @@ def curl_code(server, path):
         ("../secret.onnx", 400, "Relative path is not allowed in url"),
         ("sub/x.onnx", 400, "Relative path is not allowed in url"),
         ("file:///etc/passwd", 400, "Relative path"),
-        ("https://example.com/x.mar", 501, "the server fetches nothing"),
+        ("https://example.com/x.mar", 403, "nothing is fetched from 'example.com': serve with --allow-fetch example.com:443"),
+        ("s3://bucket/x.mar", 501, "want a file of --model-store, http or https"),
         ("python.mar", 501, "is Python and cannot be run"),
         ("torn.mar", 422, "ZIP: no end of directory"),
         ("bad.mar", 422, "ZIP: no end of directory"),
@@ -169,6 +173,83 @@ def test_registering_what_will_not_do(torch, url, code, text):
     got = curl(torch, f"/models?url={url}", "-X", "POST", code=code)
     assert text in got["message"] and got["code"] == code
     assert not list(pathlib.Path(torch.mars).parent.glob("store/.arrival*"))
+
+
+class Shelf(http.server.BaseHTTPRequestHandler):
+    """A web server with models, redirects and traps."""
+
+    files: dict = {}
+
+    def do_GET(self):
+        path = self.path.split("?")[0]
+        if path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", path[3:] if path != "/to/far" else "http://other.invalid/x.onnx")
+            self.end_headers()
+            return
+        if path == "/round":
+            self.send_response(302)
+            self.send_header("Location", "/round")
+            self.end_headers()
+            return
+        body = self.files.get(path)
+        self.send_response(200 if body is not None else 404)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def shelf(torch, models):
+    plain = pathlib.Path(models["affine"]).read_bytes()
+    mar = (torch.mars / "colours.mar").read_bytes()
+    Shelf.files = {"/plain.onnx": plain, "/colours.mar": mar, "/big.onnx": b"\0" * 3_000_000, "/bad.onnx": b"no model"}
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{web.server_port}"
+    web.shutdown()
+
+
+@pytest.fixture(scope="module")
+def fetcher(tmp_path_factory, shelf):
+    store = Store(tmp_path_factory.mktemp("fetch"))
+    store.run("list", check=False)
+    s = Server(store, "--allow-control", "--allow-fetch", shelf.removeprefix("http://"), "--max-fetch", "2M")
+    yield s
+    s.stop()
+
+
+def test_register_from_an_address(fetcher, shelf, models):
+    got = curl(fetcher, f"/models?url={shelf}/plain.onnx?token=secret&model_name=far&initial_workers=1", "-X", "POST")
+    assert got["status"] == 'Model "far" Version: 1 registered with 1 initial workers'
+    assert re.fullmatch("[0-9a-f]{64}", got["digest"])
+    assert curl(fetcher, "/predictions/far", "-d", "[1, 2, 3, 4]") == [1.5, 4, 9, 17]
+    got = curl(fetcher, f"/models?url={shelf}/to/to/colours.mar&initial_workers=1", "-X", "POST")
+    assert got["status"] == 'Model "colours" Version: 1 registered with 1 initial workers'
+    listed = {m["modelName"]: m["modelUrl"] for m in curl(fetcher, "/models")["models"]}
+    assert got["digest"] in listed["colours"]
+    assert "secret" not in json.dumps(curl(fetcher, "/admin/models/far", code=404)) + json.dumps(listed)
+
+
+@pytest.mark.parametrize(
+    "path,code,text",
+    [
+        ("/nothing.onnx", 404, "is not there"),
+        ("/big.onnx", 413, "has more than 2097152 bytes (--max-fetch)"),
+        ("/bad.onnx", 422, ""),
+        ("/round", 503, "more than 5 redirects"),
+        ("/to/far", 403, "nothing is fetched from 'other.invalid'"),
+    ],
+)
+def test_addresses_that_will_not_do(fetcher, shelf, path, code, text):
+    got = curl(fetcher, f"/models?url={shelf}{path}&model_name=m", "-X", "POST", code=code)
+    assert text in got["message"] and ".arrival" not in got["message"]
+    elsewhere = curl(fetcher, "/models?url=http://127.0.0.1:1/x.onnx&model_name=m", "-X", "POST", code=403)
+    assert "nothing is fetched from '127.0.0.1'" in elsewhere["message"]
+    assert "m" not in [m["modelName"] for m in curl(fetcher, "/models")["models"]]
 
 
 def test_list_and_describe(torch):

@@ -10,7 +10,8 @@
  *   gRPC   ManagementAPIsService          the same; the answer's one field is the same JSON text
  *
  * 1. A "worker" is what one loaded version is: workers are 1 or 0, whatever is asked for.
- * 2. Names of files have no folders in them; URLs are refused: the server fetches nothing.
+ * 2. Names of files have no folders in them. http and https are fetched from hosts of --allow-fetch
+ * only, up to --max-fetch bytes; the answer then has the digest of what came.
  * 3. Registering blocks a side thread, loading the host's; the loop goes on. */
 #include "serve/protocol/torch.h"
 
@@ -36,10 +37,13 @@ static enum code finish(struct request *r, struct answer_json *j, struct err *e)
 }
 
 static enum code say(struct request *r, int status, const char *text, struct err *e) {
+    const struct change *c = r->notes;
     struct answer_json j;
     TRY(answer_json(r, &j, e));
     json_put_object(&j.w);
     json_put_member_text(&j.w, "status", text);
+    if (c->arrival.url.n)
+        json_put_member_text(&j.w, "digest", c->arrival.digest);
     json_put_object_end(&j.w);
     TRY(finish(r, &j, e));
     r->response.status = status;
@@ -179,7 +183,7 @@ static void register_aside(struct side_job *job) {
     struct request *r = (struct request *)(void *)((char *)job - offsetof(struct request, side));
     struct change *c = r->notes;
     if (arrival_add(r->server->store, &c->arrival, r->arena, &r->err) != OK) {
-        if (r->err.code == ERR_NOT_FOUND)
+        if (r->err.code == ERR_NOT_FOUND && !c->arrival.url.n)
             (void)fail(&r->err, NOT_FOUND, "Model not found in model store: %.*s",
                        STR(c->arrival.origin));
         request_resume(r);
@@ -201,15 +205,15 @@ static void register_aside(struct side_job *job) {
     request_resume(r);
 }
 
-static enum code check_url(const struct request *r, struct str url, struct err *e) {
+static bool is_remote(struct str url) {
+    return str_starts(url, "http://") || str_starts(url, "https://");
+}
+
+/* The name of a file in the model store. */
+static enum code check_file(const struct request *r, struct str url, struct err *e) {
     size_t slash;
-    if (str_starts(url, "http://") || str_starts(url, "https://") || str_starts(url, "s3://"))
-        return fail(e, UNSUPPORTED,
-                    "'%.*s': the server fetches nothing; put the file into --model-store, or use "
-                    "`slipway add`",
-                    STR(str_sub(url, 0, 200)));
-    if (str_starts(url, "file://"))
-        return fail(e, INVALID, "Relative path is not allowed in url: %.*s",
+    if (str_starts(url, "s3://"))
+        return fail(e, UNSUPPORTED, "'%.*s': want a file of --model-store, http or https",
                     STR(str_sub(url, 0, 200)));
     if (str_find(url, '/', &slash) || str_find(url, '\\', &slash) || url.p[0] == '.')
         return fail(e, INVALID, "Relative path is not allowed in url: %.*s",
@@ -219,22 +223,34 @@ static enum code check_url(const struct request *r, struct str url, struct err *
                : fail(e, UNAVAILABLE, "no model store: serve with --model-store DIR");
 }
 
+static enum code take_source(struct request *r, struct str url, struct change *c, struct err *e) {
+    c->arrival.origin = url;
+    if (is_remote(url)) {
+        c->arrival.url = url;
+        c->arrival.hosts = r->options->fetch_hosts;
+        c->arrival.most_bytes = r->options->fetch_bytes;
+        c->arrival.cancel = &r->ask.cancel;
+        return OK;
+    }
+    TRY(check_file(r, url, e));
+    c->arrival.path = c->path;
+    int n = snprintf(c->path, sizeof c->path, "%s/%.*s", r->options->model_store, STR(url));
+    return n > 0 && (size_t)n < sizeof c->path ? OK : fail(e, INVALID, "the url is too long");
+}
+
 static enum code enroll(struct request *r, struct err *e) {
-    struct str url = {0}, name = {0}, workers = {0};
+    struct str url = {0}, workers = {0};
     if (!parameter(r, "url", &url) || url.n == 0)
         return fail(e, INVALID, "Parameter url is required.");
-    TRY(check_url(r, url, e));
     struct change *c = new_change(r, e);
     if (!c)
         return e->code;
-    int n = snprintf(c->path, sizeof c->path, "%s/%.*s", r->options->model_store, STR(url));
-    if (n < 0 || (size_t)n >= sizeof c->path)
-        return fail(e, INVALID, "the url is too long");
-    (void)parameter(r, "model_name", &name);
+    TRY(take_source(r, url, c, e));
+    (void)parameter(r, "model_name", &c->arrival.model);
     if (parameter(r, "initial_workers", &workers) &&
         (!str_to_i64(workers, &c->workers) || c->workers < 0))
         return fail(e, INVALID, "initial_workers: '%.*s' is no number", STR(workers));
-    c->arrival = (struct arrival){.path = c->path, .model = name, .origin = url};
+    TRY(request_may(r, c->arrival.model, e));
     request_wait(r);
     r->side.fn = register_aside;
     side_post(r->server->side, &r->side);
