@@ -76,6 +76,8 @@ struct decode_ask {
     size_t n_stops;
     const int32_t *end_tokens; /* besides the model's own */
     size_t n_end_tokens;
+    const int32_t *shown; /* control tokens whose spelling is text */
+    size_t n_shown;
     size_t max_tokens; /* 0: as far as the context goes */
     size_t min_tokens;
     bool ignore_end;

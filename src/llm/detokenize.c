@@ -64,16 +64,24 @@ static size_t emit(struct detokenizer *d, const uint8_t *p, size_t n, size_t at)
     return at;
 }
 
-struct str detokenizer_push(struct detokenizer *d, int32_t id) {
+static struct str push(struct detokenizer *d, struct str piece) {
     uint8_t bytes[TOKEN_BYTES_MAX + sizeof d->held];
-    struct str piece = tokenizer_piece(d->t, id);
-    if (piece.n && !d->begun && d->t->drop_space && piece.p[0] == ' ')
+    bool any = piece.n > 0;
+    if (any && !d->begun && d->t->drop_space && piece.p[0] == ' ')
         piece = str_sub(piece, 1, piece.n);
-    d->begun |= tokenizer_piece(d->t, id).n > 0;
+    d->begun |= any;
     memcpy(bytes, d->held, d->n_held);
     if (piece.n)
         memcpy(bytes + d->n_held, piece.p, piece.n);
     return (struct str){d->text, emit(d, bytes, d->n_held + piece.n, 0)};
+}
+
+struct str detokenizer_push(struct detokenizer *d, int32_t id) {
+    return push(d, tokenizer_piece(d->t, id));
+}
+
+struct str detokenizer_show(struct detokenizer *d, int32_t id) {
+    return push(d, tokenizer_name(d->t, id));
 }
 
 struct str detokenizer_end(struct detokenizer *d) {

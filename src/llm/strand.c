@@ -134,6 +134,13 @@ static bool ends(const struct strand *s, const struct tokenizer *t, int32_t toke
     return false;
 }
 
+static struct str text_of(struct strand *s, int32_t token) {
+    for (size_t i = 0; i < s->ask->n_shown; i++)
+        if (s->ask->shown[i] == token)
+            return detokenizer_show(&s->text, token);
+    return detokenizer_push(&s->text, token);
+}
+
 static bool is_plain(const struct sample_options *o) {
     return o->temperature < 1e-5f && o->n_biases == 0 && o->repeat_penalty == 1 &&
            o->frequency == 0 && o->presence == 0;
@@ -174,7 +181,7 @@ enum code strand_draw(struct strand *s, const struct tokenizer *t, struct sample
     *end = DECODE_GOING;
     if (last)
         *end = DECODE_STOP;
-    else if (put_text(s, detokenizer_push(&s->text, token)))
+    else if (put_text(s, text_of(s, token)))
         *end = DECODE_WORD;
     else if (s->machine && grammar_must_end(s->machine, s->grammar))
         *end = DECODE_STOP;

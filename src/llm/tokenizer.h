@@ -56,4 +56,5 @@ struct detokenizer {
 void detokenizer_begin(struct detokenizer *d, const struct tokenizer *t);
 /* Borrowed until the next call. */
 struct str detokenizer_push(struct detokenizer *d, int32_t id);
-struct str detokenizer_end(struct detokenizer *d); /* what was held back */
+struct str detokenizer_show(struct detokenizer *d, int32_t id); /* its spelling, control or not */
+struct str detokenizer_end(struct detokenizer *d);              /* what was held back */

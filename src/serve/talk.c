@@ -67,6 +67,7 @@ static void talk_free(void *arg) {
     grammar_close(t->grammar);
     for (int i = 0; t->choices && i < t->ask.choices; i++) {
         decode_part_end(&t->choices[i].part);
+        buf_deinit(&t->choices[i].reasoning.held);
         buf_deinit(&t->choices[i].reader.held);
     }
 }
@@ -394,6 +395,15 @@ enum code talk_text(struct talk *t, struct str prompt, struct err *e) {
     return talk_tokens(t, ids, n, e);
 }
 
+/* A control token that the answer's readers must see: its spelling becomes text. */
+static void show(struct talk *t, const char *name) {
+    int32_t id = name ? tokenizer_find(t->language->tokenizer, str_of(name)) : -1;
+    if (id < 0)
+        return;
+    t->shown[t->ask.n_shown++] = id;
+    t->ask.shown = t->shown;
+}
+
 enum code talk_chat(struct talk *t, struct str messages, struct str tools, struct str extra,
                     struct err *e) {
     struct chat_ask ask = {messages, tools, extra, true};
@@ -404,6 +414,13 @@ enum code talk_chat(struct talk *t, struct str messages, struct str tools, struc
         return fail(e, INVALID, "'%.*s' has no chat template: it answers /v1/completions",
                     STR(t->r->ask.model));
     TRY(chat_tokens(t->language->chat, &ask, t->r->arena, &ids, &n, &rendered, e));
+    t->reasoning = reasoning_form_of(t->language->template);
+    t->thinking = reasoning_begun(t->reasoning, rendered) && !t->grammar;
+    show(t, toolcall_marker(t->tools));
+    if (t->reasoning) {
+        show(t, t->reasoning->open);
+        show(t, t->reasoning->close);
+    }
     return talk_tokens(t, ids, n, e);
 }
 
@@ -426,6 +443,33 @@ enum code talk_constrain(struct talk *t, struct err *e) {
     return OK;
 }
 
+/* --- reading the answer --- */
+
+struct feed {
+    struct talk_choice *c;
+    const struct talk_sink *sink;
+};
+
+static void on_thought(void *ctx, struct str text) {
+    const struct talk_sink *s = ((struct feed *)ctx)->sink;
+    s->thought(s->rest.ctx, text);
+}
+
+static void on_answer(void *ctx, struct str text) {
+    struct feed *f = ctx;
+    toolcall_feed(&f->c->reader, text, &f->sink->rest);
+}
+
+void talk_feed(struct talk_choice *c, const struct talk_sink *s) {
+    struct feed f = {c, s};
+    const struct reasoning_sink sink = {&f, on_thought, on_answer};
+    reasoning_feed(&c->reasoning, buf_str(&c->part.text), &sink);
+    if (!c->ended)
+        return;
+    reasoning_end(&c->reasoning, &sink);
+    toolcall_end(&c->reader, &s->rest);
+}
+
 /* --- running --- */
 
 static enum code make_choices(struct talk *t, struct err *e) {
@@ -438,6 +482,7 @@ static enum code make_choices(struct talk *t, struct err *e) {
     t->ask.choices = (int)n;
     for (size_t i = 0; i < n; i++) {
         t->choices[i].index = (int)i;
+        reasoning_begin(&t->choices[i].reasoning, t->reasoning, t->thinking);
         toolcall_begin(&t->choices[i].reader, t->tools);
     }
     return OK;
@@ -549,7 +594,9 @@ static void finish(struct loop_job *job) {
         r->err = t->ask.err;
         r->err.code = t->ask.code;
     }
-    for (int i = 0; t->ask.code == OK && i < t->ask.choices; i++)
+    for (int i = 0; t->ask.code == OK && i < t->ask.choices; i++) {
         decode_take(t->language->decode, &t->ask, i, &t->choices[i].part);
+        t->choices[i].ended = true;
+    }
     request_resume(r);
 }

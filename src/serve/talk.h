@@ -14,12 +14,13 @@
 #pragma once
 
 #include "llm/language.h"
+#include "llm/reasoning.h"
 #include "llm/toolcall.h"
 #include "serve/request.h"
 
 #include <stdatomic.h>
 
-enum { TALK_STOPS = 16, TALK_BIASES = 1024 };
+enum { TALK_STOPS = 16, TALK_BIASES = 1024, TALK_SHOWN = 4 };
 
 struct talk;
 struct talk_choice;
@@ -39,8 +40,14 @@ struct talk_choice {
     int index;
     bool ended;
     struct decode_part part; /* since the last piece; of a whole answer: all of it */
+    struct reasoning_reader reasoning;
     struct toolcall_reader reader;
     size_t text_sent; /* bytes */
+};
+
+struct talk_sink { /* what a chat's answer is made of */
+    void (*thought)(void *ctx, struct str text);
+    struct toolcall_sink rest; /* its ctx is everyone's */
 };
 
 struct talk {
@@ -51,7 +58,10 @@ struct talk {
     struct grammar *grammar; /* owned */
     struct talk_choice *choices;
     bool streamed;
-    enum toolcall_family tools; /* NONE: text is text */
+    enum toolcall_family tools;             /* NONE: text is text */
+    const struct reasoning_form *reasoning; /* NULL: all is answer */
+    bool thinking;                          /* the prompt leaves the model inside its thoughts */
+    int32_t shown[TALK_SHOWN];
     struct str stops[TALK_STOPS];
     struct sample_bias *biases;
     struct str grammar_text, schema_text; /* GBNF, JSON schema as asked for; .n == 0: none */
@@ -81,13 +91,16 @@ MUST_USE enum code talk_options(struct talk *t, struct json *j, struct err *e);
 /* Defaults of llama.cpp and what follows it, instead of OpenAI's. */
 void talk_like_llama(struct talk *t);
 
-/* The prompt. messages, tools, extra: JSON texts, .n == 0: none. */
+/* The prompt. messages, tools, extra: JSON texts, .n == 0: none. After what constrains. */
 MUST_USE enum code talk_chat(struct talk *t, struct str messages, struct str tools,
                              struct str extra, struct err *e);
 MUST_USE enum code talk_text(struct talk *t, struct str prompt, struct err *e);
 MUST_USE enum code talk_tokens(struct talk *t, const int32_t *ids, size_t n, struct err *e);
-/* Compiles grammar_text, schema_text or json_mode; the last call of a decode. */
+/* Compiles grammar_text, schema_text or json_mode. */
 MUST_USE enum code talk_constrain(struct talk *t, struct err *e);
+
+/* What choice c made of a chat's answer, as thoughts, content and calls; all of it when c ended. */
+void talk_feed(struct talk_choice *c, const struct talk_sink *s);
 
 void talk_run(struct talk *t);
 void talk_gone(struct talk *t);                 /* the client left */

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 
+import language
 import numpy as np
 import onnx
 import pytest
@@ -260,3 +261,18 @@ def server(store):
     s = Server(store, "--allow-control")
     yield s
     s.stop()
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory):
+    """A server of one language model, "chat"."""
+    s = Store(tmp_path_factory.mktemp("language"))
+    s.add(language.smollm2(), "chat")
+    server = Server(s, "--context", "2048", "--sequences", "16", "--threads", "2", "--queue", "32")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def client(chat):
+    return pytest.importorskip("openai").OpenAI(base_url=chat.url + "/v1", api_key="none", max_retries=0)

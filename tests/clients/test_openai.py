@@ -5,69 +5,15 @@ different ways; constrained answers are checked against their schema."""
 
 import concurrent.futures
 import json
-import os
 import random
-import pathlib
 import socket
-import sys
 import time
 
 import jsonschema
+import openai
 import pytest
-from conftest import Server, Store, until
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "models"))
-import fetch  # noqa: E402
-
-openai = pytest.importorskip("openai")
-
-
-def smollm2():
-    path = os.environ.get("SLIPWAY_SMOLLM2")
-    if path:
-        return path
-    return str(fetch.all_models()["smollm2"])
-
-
-@pytest.fixture(scope="module")
-def chat(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("language"))
-    store.add(smollm2(), "chat")
-    s = Server(store, "--context", "2048", "--sequences", "16", "--threads", "2", "--queue", "32")
-    yield s
-    s.stop()
-
-
-@pytest.fixture(scope="module")
-def client(chat):
-    return openai.OpenAI(base_url=chat.url + "/v1", api_key="none", max_retries=0)
-
-
-def ask(text):
-    return [{"role": "user", "content": text}]
-
-
-PERSON = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 12},
-        "age": {"type": "integer", "minimum": 0, "maximum": 130},
-        "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "maxItems": 3},
-    },
-    "required": ["name", "age", "tags"],
-}
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather of a city",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "maxLength": 10}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
-            "required": ["city", "days"],
-        },
-    },
-}
+from conftest import until
+from language import PERSON, TOOL, ask
 
 
 def test_models(client):

@@ -19,6 +19,7 @@ PROTOCOL(llamacpp)           /* /completion /tokenize /props ...: llama.cpp's se
 PROTOCOL(ollama)             /* /api/chat /api/generate /api/tags */
 PROTOCOL(openai_chat)        /* /v1/chat/completions */
 PROTOCOL(openai_completions) /* /v1/completions */
+PROTOCOL(openai_responses)   /* /v1/responses */
 PROTOCOL(openai_embeddings)  /* /v1/embeddings */
 PROTOCOL(admin)       /* /admin, on its own listener: splits, policies, aliases, keys, history */
 PROTOCOL(grpc_health) /* /grpc.health.v1.Health */

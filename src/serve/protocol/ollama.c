@@ -14,6 +14,10 @@
 struct ollama { /* in talk->own */
     struct str model, messages, tools, prompt, system, format;
     bool chat, raw;
+    /* what the message is made of: of this piece, and the calls of all pieces */
+    struct buf *thought, *text, *calls, *arguments;
+    struct json_out w; /* of calls */
+    bool open;
 };
 
 /* --- answers --- */
@@ -27,79 +31,63 @@ static void put_head(struct talk *t, struct json_out *w) {
     json_put_member_str(w, "created_at", (struct str){now, n});
 }
 
-struct calls { /* tool calls of a whole message */
-    struct json_out *w;
-    struct buf *text, arguments;
-    bool open, any;
-};
-
-static void close_call(struct calls *c) {
-    if (!c->open)
+static void close_call(struct ollama *o) {
+    if (!o->open)
         return;
-    json_put_key(c->w, "arguments");
-    json_put_raw(c->w, c->arguments.n ? buf_str(&c->arguments) : LIT("{}"));
-    json_put_object_end(c->w);
-    json_put_object_end(c->w);
-    buf_clear(&c->arguments);
-    c->open = false;
+    json_put_key(&o->w, "arguments");
+    json_put_raw(&o->w, o->arguments->n ? buf_str(o->arguments) : LIT("{}"));
+    json_put_object_end(&o->w);
+    json_put_object_end(&o->w);
+    buf_clear(o->arguments);
+    o->open = false;
+}
+static void on_thought(void *ctx, struct str text) {
+    buf_put_str(((struct ollama *)ctx)->thought, text);
 }
 static void on_content(void *ctx, struct str text) {
-    buf_put_str(((struct calls *)ctx)->text, text);
+    buf_put_str(((struct ollama *)ctx)->text, text);
 }
 static void on_call(void *ctx, int index, struct str name) {
-    struct calls *c = ctx;
-    (void)index;
-    close_call(c);
-    if (!c->any)
-        json_put_array(c->w);
-    c->any = c->open = true;
-    json_put_object(c->w);
-    json_put_key(c->w, "function");
-    json_put_object(c->w);
-    json_put_member_str(c->w, "name", name);
+    struct ollama *o = ctx;
+    close_call(o);
+    if (index == 0)
+        json_put_array(&o->w);
+    o->open = true;
+    json_put_object(&o->w);
+    json_put_key(&o->w, "function");
+    json_put_object(&o->w);
+    json_put_member_str(&o->w, "name", name);
 }
 static void on_arguments(void *ctx, int index, struct str text) {
     (void)index;
-    buf_put_str(&((struct calls *)ctx)->arguments, text);
+    buf_put_str(((struct ollama *)ctx)->arguments, text);
 }
 
-/* A stream's pieces keep calls whole: Ollama's clients expect each in one piece. */
-static void put_message(struct talk *t, struct talk_choice *c, bool last, struct json_out *w) {
-    struct json_out cw;
-    struct buf text, json;
-    struct calls calls = {.w = &cw, .text = &text};
-    const struct toolcall_sink sink = {&calls, on_content, on_call, on_arguments};
-    buf_init(&text, ANSWER_BYTES);
-    buf_init(&json, ANSWER_BYTES);
-    buf_init(&calls.arguments, ANSWER_BYTES);
-    json_out_init(&cw, &json, 0);
-    if (t->tools != TOOLCALL_NONE && !last) {
-        buf_put_str(&c->reader.held, buf_str(&c->part.text)); /* read at the end */
-    } else {
-        toolcall_feed(&c->reader, buf_str(&c->part.text), &sink);
-        if (last)
-            toolcall_end(&c->reader, &sink);
-    }
-    close_call(&calls);
+/* Content as it comes; calls with the last piece: Ollama's clients expect each to be whole. */
+static void put_message(struct ollama *o, struct talk_choice *c, struct json_out *w) {
+    const struct talk_sink sink = {on_thought, {o, on_content, on_call, on_arguments}};
+    buf_clear(o->thought);
+    buf_clear(o->text);
+    talk_feed(c, &sink);
     json_put_key(w, "message");
     json_put_object(w);
     json_put_member_text(w, "role", "assistant");
-    json_put_member_str(w, "content", buf_str(&text));
-    if (calls.any) {
-        json_put_array_end(&cw);
+    json_put_member_str(w, "content", buf_str(o->text));
+    if (o->thought->n)
+        json_put_member_str(w, "thinking", buf_str(o->thought));
+    if (c->ended && o->calls->n) {
+        close_call(o);
+        json_put_array_end(&o->w);
         json_put_key(w, "tool_calls");
-        json_put_raw(w, buf_str(&json));
+        json_put_raw(w, buf_str(o->calls));
     }
     json_put_object_end(w);
-    buf_deinit(&text);
-    buf_deinit(&json);
-    buf_deinit(&calls.arguments);
 }
 
-static void put_answer(struct talk *t, struct talk_choice *c, bool last, struct json_out *w) {
-    const struct ollama *o = t->own;
+static void put_answer(struct talk *t, struct talk_choice *c, struct json_out *w) {
+    struct ollama *o = t->own;
     if (o->chat)
-        put_message(t, c, last, w);
+        put_message(o, c, w);
     else
         json_put_member_str(w, "response", buf_str(&c->part.text));
 }
@@ -118,18 +106,14 @@ static void put_totals(struct talk *t, enum decode_end how, struct json_out *w) 
     json_put_object_end(w);
 }
 
-static void put_line(struct talk *t, struct talk_choice *c, bool last, struct buf *out) {
+static void piece(struct talk *t, struct talk_choice *c, struct buf *out) {
     struct json_out w;
     json_out_init(&w, out, 0);
     put_head(t, &w);
-    put_answer(t, c, last, &w);
+    put_answer(t, c, &w);
     json_put_member_bool(&w, "done", false);
     json_put_object_end(&w);
     buf_put_byte(out, '\n');
-}
-
-static void piece(struct talk *t, struct talk_choice *c, struct buf *out) {
-    put_line(t, c, c->ended, out);
 }
 
 static void put_empty(struct json_out *w) {
@@ -164,7 +148,7 @@ static enum code whole(struct talk *t, struct err *e) {
     struct answer_json j;
     TRY(answer_json(t->r, &j, e));
     put_head(t, &j.w);
-    put_answer(t, &t->choices[0], true, &j.w);
+    put_answer(t, &t->choices[0], &j.w);
     put_totals(t, t->choices[0].part.end, &j.w);
     return answer_json_end(t->r, &j, e);
 }
@@ -257,6 +241,15 @@ static enum code prompt_turns(struct talk *t, struct ollama *o, struct str *mess
     return buf_check(b, "prompt", e);
 }
 
+static enum code make_bufs(struct request *r, struct ollama *o, struct err *e) {
+    struct buf **all[] = {&o->thought, &o->text, &o->calls, &o->arguments};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!(*all[i] = answer_buf(r, 0, e)))
+            return e->code;
+    json_out_init(&o->w, o->calls, 0);
+    return OK;
+}
+
 static enum code decode(struct request *r, struct err *e) {
     struct talk *t;
     struct ollama *o = ARENA_NEW(r->arena, struct ollama);
@@ -269,6 +262,7 @@ static enum code decode(struct request *r, struct err *e) {
     t->ask.sample.top_p = 0.9f;
     t->streamed = true;
     t->own = o;
+    TRY(make_bufs(r, o, e));
     o->chat = str_is(r->x->request.path, "/api/chat");
     TRY(read_body(r, t, o, e));
     if (o->format.n && o->format.p[0] == '{')

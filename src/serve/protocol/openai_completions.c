@@ -51,93 +51,46 @@ static void put_logprobs(struct talk *t, struct talk_choice *c, struct json_out 
     json_put_object_end(w);
 }
 
-static void put_choice(struct talk *t, struct talk_choice *c, struct str before,
-                       struct json_out *w) {
-    json_put_object(w);
-    json_put_member_i64(w, "index", c->index);
+static void put_text(struct talk *t, struct talk_choice *c, struct json_out *w) {
+    const struct openai *o = t->own;
+    struct str text = buf_str(&c->part.text);
     json_put_key(w, "text");
-    if (before.n) {
+    if (o->echo && c->text_sent == 0) {
         struct buf b;
         buf_init(&b, ANSWER_BYTES);
-        buf_put_str(&b, before);
-        buf_put_str(&b, buf_str(&c->part.text));
+        buf_put_str(&b, o->prompt);
+        buf_put_str(&b, text);
         json_put_str(w, buf_str(&b));
         buf_deinit(&b);
     } else {
-        json_put_str(w, buf_str(&c->part.text));
+        json_put_str(w, text);
     }
+}
+
+static void put_choice(struct talk *t, struct talk_choice *c, struct json_out *w) {
+    put_text(t, c, w);
     put_logprobs(t, c, w);
     json_put_key(w, "finish_reason");
     if (c->part.end == DECODE_GOING)
         json_put_null(w);
     else
         json_put_text(w, talk_end_name(c->part.end));
-    json_put_object_end(w);
     c->text_sent += c->part.text.n;
 }
 
-static struct str echo_of(const struct talk *t) {
-    const struct openai *o = t->own;
-    return o->echo ? o->prompt : (struct str){0};
-}
-
 static void piece(struct talk *t, struct talk_choice *c, struct buf *out) {
-    const struct openai *o = t->own;
-    struct json_out w;
-    struct buf b;
-    buf_init(&b, ANSWER_BYTES);
-    json_out_init(&w, &b, 0);
-    openai_put_head(t, &w, "text_completion", "cmpl-");
-    json_put_key(&w, "choices");
-    json_put_array(&w);
-    put_choice(t, c, c->text_sent ? (struct str){0} : echo_of(t), &w);
-    json_put_array_end(&w);
-    if (o->include_usage) {
-        json_put_key(&w, "usage");
-        json_put_null(&w);
-    }
-    json_put_object_end(&w);
-    openai_put_event(out, &b);
-    buf_deinit(&b);
+    struct openai_chunk k;
+    openai_begin_chunk(t, c->index, &k);
+    put_choice(t, c, &k.w);
+    openai_end_chunk(&k, out);
 }
 
-static void end(struct talk *t, struct buf *out) {
-    const struct openai *o = t->own;
-    if (o->include_usage) {
-        struct json_out w;
-        struct buf b;
-        buf_init(&b, ANSWER_BYTES);
-        json_out_init(&w, &b, 0);
-        openai_put_head(t, &w, "text_completion", "cmpl-");
-        json_put_key(&w, "choices");
-        json_put_array(&w);
-        json_put_array_end(&w);
-        openai_put_usage(t, &w);
-        json_put_object_end(&w);
-        openai_put_event(out, &b);
-        buf_deinit(&b);
-    }
-    openai_put_done(out);
-}
-
-static enum code whole(struct talk *t, struct err *e) {
-    struct answer_json j;
-    TRY(answer_json(t->r, &j, e));
-    openai_put_head(t, &j.w, "text_completion", "cmpl-");
-    json_put_key(&j.w, "choices");
-    json_put_array(&j.w);
-    for (int i = 0; i < t->ask.choices; i++)
-        put_choice(t, &t->choices[i], echo_of(t), &j.w);
-    json_put_array_end(&j.w);
-    openai_put_usage(t, &j.w);
-    json_put_object_end(&j.w);
-    return answer_json_end(t->r, &j, e);
-}
+static enum code whole(struct talk *t, struct err *e) { return openai_whole(t, put_choice, e); }
 
 static const struct talk_form form = {
     .type = "text/event-stream",
     .piece = piece,
-    .end = end,
+    .end = openai_end,
     .failed = openai_fail,
     .whole = whole,
 };
@@ -180,9 +133,11 @@ static enum code take_prompt(struct talk *t, struct openai *o, struct err *e) {
     return talk_text(t, o->prompt, e);
 }
 
+static const struct openai_kind kind = {"text_completion", "text_completion", "cmpl-"};
+
 static enum code decode(struct request *r, struct err *e) {
     struct talk *t;
-    TRY(openai_read(r, &form, &t, e));
+    TRY(openai_read(r, &form, &kind, &t, e));
     struct openai *o = t->own;
     if (o->logprobs >= 0)
         t->ask.sample.logprobs = o->logprobs > SAMPLE_TOP ? SAMPLE_TOP + 1 : (int32_t)o->logprobs;

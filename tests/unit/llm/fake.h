@@ -162,6 +162,9 @@ void detokenizer_begin(struct detokenizer *d, const struct tokenizer *t) { (void
 struct str detokenizer_push(struct detokenizer *d, int32_t id) {
     return (void)d, tokenizer_piece(NULL, id);
 }
+struct str detokenizer_show(struct detokenizer *d, int32_t id) {
+    return detokenizer_push(d, id);
+}
 struct str detokenizer_end(struct detokenizer *d) {
     return (void)d, (struct str){0};
 }
