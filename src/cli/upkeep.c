@@ -67,7 +67,9 @@ static enum code verdict_json(const struct store_verdict *v, struct err *e) {
     json_put_member_i64(&w, "versions", (int64_t)v->versions);
     json_put_member_i64(&w, "blobs", (int64_t)v->blobs);
     json_put_member_i64(&w, "bytes", (int64_t)v->bytes);
+    json_put_member_i64(&w, "packs", (int64_t)v->packs);
     json_put_member_i64(&w, "bad", (int64_t)v->bad);
+    json_put_member_i64(&w, "bad_packs", (int64_t)v->bad_packs);
     json_put_object_end(&w);
     enum code code = print_json(&b, e);
     buf_deinit(&b);
@@ -87,6 +89,11 @@ static enum code run_verify(struct cli *c, struct err *e) {
         return fail(e, CORRUPT,
                     "%llu blobs are bad; add the versions that use them again from their files",
                     (unsigned long long)v.bad);
+    if (v.bad_packs)
+        return fail(e, CORRUPT,
+                    "%llu packs are damaged: 'slipway gc --packs' removes packs, they are made "
+                    "again",
+                    (unsigned long long)v.bad_packs);
     return OK;
 }
 
@@ -102,7 +109,7 @@ const struct command command_verify = {
 
 struct gc_options {
     const char *grace;
-    bool dry;
+    bool dry, packs;
 };
 
 static enum code swept_json(const struct store_swept *s, struct err *e) {
@@ -113,11 +120,26 @@ static enum code swept_json(const struct store_swept *s, struct err *e) {
     json_put_object(&w);
     json_put_member_i64(&w, "blobs", (int64_t)s->blobs);
     json_put_member_i64(&w, "drafts", (int64_t)s->drafts);
+    json_put_member_i64(&w, "packs", (int64_t)s->packs);
     json_put_member_i64(&w, "bytes", (int64_t)s->bytes);
     json_put_object_end(&w);
     enum code code = print_json(&b, e);
     buf_deinit(&b);
     return code;
+}
+
+/* All packs first: what gc would find of them is among them. */
+static enum code sweep(struct store *store, const struct gc_options *o, uint64_t grace,
+                       struct store_swept *out, struct err *e) {
+    struct store_swept packs = {0};
+    if (o->packs)
+        TRY(store_pack_drop_all(store, o->dry, &packs, e));
+    TRY(store_gc(store, grace, o->dry, out, e));
+    if (!o->packs)
+        return OK;
+    out->packs = packs.packs;
+    out->bytes += packs.bytes;
+    return OK;
 }
 
 static enum code run_gc(struct cli *c, struct err *e) {
@@ -127,12 +149,13 @@ static enum code run_gc(struct cli *c, struct err *e) {
     uint64_t grace = GRACE_S;
     if (o->grace && !str_to_u64(str_of(o->grace), &grace))
         return fail(e, USAGE, "--grace: '%s' is not a number of seconds", o->grace);
-    TRY(store_gc(c->store, grace, o->dry, &s, e));
+    TRY(sweep(c->store, o, grace, &s, e));
     if (c->json)
         return swept_json(&s, e);
     if (!c->quiet)
-        printf("%s %llu blobs and %llu drafts, %s\n", o->dry ? "would remove" : "removed",
-               (unsigned long long)s.blobs, (unsigned long long)s.drafts,
+        printf("%s %llu blobs, %llu packs and %llu drafts, %s\n",
+               o->dry ? "would remove" : "removed", (unsigned long long)s.blobs,
+               (unsigned long long)s.packs, (unsigned long long)s.drafts,
                print_size(&c->arena, s.bytes));
     return OK;
 }
@@ -140,6 +163,8 @@ static enum code run_gc(struct cli *c, struct err *e) {
 static const struct option gc_options[] = {
     {"grace", 0, OPTION_TEXT, offsetof(struct gc_options, grace), "SECONDS",
      "keep what is younger (default 3600): an add may be under way", NULL},
+    {"packs", 0, OPTION_FLAG, offsetof(struct gc_options, packs), NULL,
+     "also every pack (weights as kernels read them): they are made again", NULL},
     {"dry-run", 'n', OPTION_FLAG, offsetof(struct gc_options, dry), NULL, "only count", NULL},
     {0},
 };

@@ -39,13 +39,27 @@ enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
     return OK;
 }
 
-static enum code start(struct loaded *l, const struct session_options *o,
+/* What was packed rather than found is kept for the next start, while this one serves. */
+static enum code start_language(struct loaded *l, struct store *s,
+                                const struct language_options *lo, struct err *e) {
+    struct language_options with = *lo;
+    TRY(keep_open(s, l->version, &l->keep, e));
+    with.keeper = keep_face(l->keep);
+    TRY(language_open(l->model, NULL, &with, &l->language, e));
+    if (forward_packed_bytes(l->language->forward)) {
+        store_version_release(l->version);
+        keep_begin(l->keep, l->model);
+    }
+    return OK;
+}
+
+static enum code start(struct loaded *l, struct store *s, const struct session_options *o,
                        const struct language_options *lo, struct err *e) {
     if (!model_is_language(l->model))
         return session_open(l->model, o ? o : &(struct session_options){0}, &l->session, e);
     if (!lo)
         return fail(e, INVALID, "this is a language model: slipway chat and slipway serve run it");
-    return language_open(l->model, NULL, lo, &l->language, e);
+    return start_language(l, s, lo, e);
 }
 
 enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
@@ -53,7 +67,7 @@ enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
                           struct loaded *out, struct err *e) {
     uint64_t began = clock_ns();
     TRY(loaded_open_model(s, model, version, out, e));
-    enum code code = start(out, o, lo, e);
+    enum code code = start(out, s, o, lo, e);
     if (code != OK) {
         loaded_close(out);
         return err_prefix(e, "%.*s@%llu", STR(model), (unsigned long long)version);
@@ -71,6 +85,7 @@ void loaded_close(struct loaded *l) {
     if (l->session)
         session_close(l->session);
     language_close(l->language);
+    keep_close(l->keep);
     arena_deinit(&l->arena);
     if (l->version)
         store_version_unref(l->version);

@@ -3,6 +3,7 @@
  * directly. */
 #pragma once
 
+#include "host/keep.h"
 #include "llm/language.h"
 #include "plan/session.h"
 #include "store/store.h"
@@ -13,6 +14,7 @@ struct loaded {
     struct model *model;
     struct session *session;   /* of a graph */
     struct language *language; /* of a language model */
+    struct keep *keep;         /* its packed weights */
     uint64_t load_ns;
 };
 

@@ -2,7 +2,9 @@
 /* Import: see import.h. Only job touches both the formats and the store. */
 #include "job/import.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "host/loaded.h"
 #include "llm/chat.h"
 #include "llm/forward.h"
 #include "plan/session.h"
@@ -177,6 +179,21 @@ static enum code store_import(struct store *s, const struct job_import *j, const
     return code;
 }
 
+/* A language model's weights as the kernels read them, so that its first start only maps them. The
+ * version is there already: where this fails, a start does it again and says why not. */
+static void pack(struct store *s, struct str model, uint64_t version) {
+    struct loaded l;
+    struct err e;
+    enum code code = loaded_open_model(s, model, version, &l, &e);
+    if (code == OK)
+        code = keep_open(s, l.version, &l.keep, &e);
+    if (code == OK)
+        code = keep_all(l.keep, l.model, &e);
+    if (code != OK)
+        log_text(LOG_WARN, "packed weights are not kept: %s", e.text);
+    loaded_close(&l);
+}
+
 enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out,
                      struct err *e) {
     struct import in;
@@ -188,9 +205,15 @@ enum code job_import(struct store *s, const struct job_import *j, struct job_imp
     enum code code = check_runs(in.model, e);
     if (code == OK)
         code = store_import(s, j, &in, out, e);
+    bool language = code == OK && model_is_language(in.model);
     if (code == OK)
         out->format = in.format->name;
     import_close(&in);
+    if (language) {
+        if (j->progress)
+            j->progress(j->progress_ctx, "packing", 0, 0);
+        pack(s, j->model, out->added.version);
+    }
     return code;
 }
 

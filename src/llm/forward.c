@@ -142,8 +142,8 @@ static enum code open_into(const struct model *m, const struct llm_facts *facts,
     f->context = f->plan.context;
     TRY(open_cache(f, o, e));
     TRY(open_scratch(f, e));
-    TRY(weights_pack(&f->weights, &f->plan, f->threads, e));
-    f->bytes += f->weights.bytes;
+    TRY(weights_pack(&f->weights, &f->plan, o->keeper, f->threads, e));
+    f->bytes += f->weights.bytes + f->weights.kept;
     return OK;
 }
 
@@ -174,7 +174,8 @@ void forward_close(struct forward *f) {
     mem_free(f);
 }
 
-enum code forward_check(const struct model *m, struct err *e) {
+/* The model bound, nothing packed or allocated for computing. */
+static enum code open_bound(const struct model *m, struct forward **out, struct err *e) {
     struct llm_facts facts;
     struct forward *f = mem_zalloc(1, sizeof *f);
     if (!f)
@@ -183,6 +184,25 @@ enum code forward_check(const struct model *m, struct err *e) {
     enum code code = llm_facts_read(m, &facts, e);
     if (code == OK)
         code = bind(m, &facts, 0, f, e);
+    if (code == OK)
+        *out = f;
+    else
+        forward_close(f);
+    return code;
+}
+
+enum code forward_check(const struct model *m, struct err *e) {
+    struct forward *f;
+    TRY(open_bound(m, &f, e));
+    forward_close(f);
+    return OK;
+}
+
+enum code forward_keep(const struct model *m, struct keeper *k, const atomic_bool *stop,
+                       struct err *e) {
+    struct forward *f;
+    TRY(open_bound(m, &f, e));
+    enum code code = weights_keep(&f->weights, &f->plan, k, stop, e);
     forward_close(f);
     return code;
 }
@@ -297,4 +317,5 @@ size_t forward_width(const struct forward *f) { return f->plan.width; }
 size_t forward_context(const struct forward *f) { return f->context; }
 size_t forward_max_rows(const struct forward *f) { return f->max_rows; }
 bool forward_is_encoder(const struct forward *f) { return f->plan.encoder; }
+size_t forward_packed_bytes(const struct forward *f) { return f->weights.bytes; }
 size_t forward_bytes(const struct forward *f) { return f->bytes; }

@@ -9,22 +9,31 @@
  * 3. One thread at a time calls; inside, a step runs on a team of threads. */
 #pragma once
 
-#include "llm/llm_facts.h"
+#include "graph/keeper.h"
 #include "llm/kv.h"
+#include "llm/llm_facts.h"
+
+#include <stdatomic.h>
 
 struct forward;
 
-struct forward_options { /* zero: the default */
-    int threads;         /* default: cpu_cores() */
-    size_t max_rows;     /* of a step; default 512 */
-    int max_sequences;   /* default 1 */
-    size_t kv_bytes;     /* default: what max_sequences whole contexts take, at most 1 GiB */
-    enum dtype kv_dtype; /* DT_F16 (default), DT_BF16, DT_Q8_0, DT_F32 */
-    size_t context;      /* default, and at most: the model's */
+struct forward_options {   /* zero: the default */
+    int threads;           /* default: cpu_cores() */
+    size_t max_rows;       /* of a step; default 512 */
+    int max_sequences;     /* default 1 */
+    size_t kv_bytes;       /* default: what max_sequences whole contexts take, at most 1 GiB */
+    enum dtype kv_dtype;   /* DT_F16 (default), DT_BF16, DT_Q8_0, DT_F32 */
+    size_t context;        /* default, and at most: the model's */
+    struct keeper *keeper; /* of packed weights, outlives the forward; default: none */
 };
 
 /* At import: every tensor is there with the right shape and a type that can be multiplied. */
 MUST_USE enum code forward_check(const struct model *m, struct err *e);
+
+/* Gives the keeper every packed tensor that it does not have, one after the other, on one thread,
+ * until *stop (NULL: never). */
+MUST_USE enum code forward_keep(const struct model *m, struct keeper *k, const atomic_bool *stop,
+                                struct err *e);
 
 /* The model's tensor data outlives the forward; m and f need not. */
 MUST_USE enum code forward_open(const struct model *m, const struct llm_facts *f,
@@ -54,4 +63,5 @@ size_t forward_width(const struct forward *f);
 size_t forward_context(const struct forward *f);
 size_t forward_max_rows(const struct forward *f);
 bool forward_is_encoder(const struct forward *f);
-size_t forward_bytes(const struct forward *f); /* packed weights, cache and scratch */
+size_t forward_packed_bytes(const struct forward *f); /* packed here: no keeper had them */
+size_t forward_bytes(const struct forward *f);        /* packed weights, cache and scratch */

@@ -20,6 +20,7 @@ static struct forward_options forward_options_of(const struct language *l,
         .max_sequences = o->sequences > 0 ? o->sequences : SEQUENCES,
         .kv_bytes = o->kv_bytes,
         .context = context < most ? context : most,
+        .keeper = o->keeper,
     };
 }
 

@@ -7,14 +7,15 @@
 #include "llm/decode.h"
 #include "llm/llm_facts.h"
 
-struct language_options { /* zero: the default */
-    int threads;          /* of one step; 0: 1 */
-    size_t context;       /* positions of one request; 0: the model's, 32,768 at most */
-    size_t kv_bytes;      /* 0: 1 GiB, or what `sequences` whole contexts need if that is less */
-    int sequences;        /* decoded at one time; 0: 64 */
-    size_t rows;          /* tokens of one step; 0: 512 */
-    size_t queue;         /* answers waiting; 0: 256 */
-    int speculate;        /* tokens guessed at a time; 0: none */
+struct language_options {  /* zero: the default */
+    int threads;           /* of one step; 0: 1 */
+    size_t context;        /* positions of one request; 0: the model's, 32,768 at most */
+    size_t kv_bytes;       /* 0: 1 GiB, or what `sequences` whole contexts need if that is less */
+    int sequences;         /* decoded at one time; 0: 64 */
+    size_t rows;           /* tokens of one step; 0: 512 */
+    size_t queue;          /* answers waiting; 0: 256 */
+    int speculate;         /* tokens guessed at a time; 0: none */
+    struct keeper *keeper; /* of packed weights, outlives the result; NULL: none */
     struct str model, version;
 };
 

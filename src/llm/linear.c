@@ -69,7 +69,7 @@ enum code linear_bind(struct linear *l, const struct value *v, size_t first, siz
         all / k < first + rows || rows == 0)
         return fail(e, FORMAT, "tensor '%.*s': %zu rows of %zu wanted", STR(v->name), first + rows,
                     k);
-    struct linear new = {.n = rows, .k = k};
+    struct linear new = {.n = rows, .k = k, .of = t};
     if (!choose_kind(&new, t->dtype))
         return fail(e, UNSUPPORTED, "tensor '%.*s': matrices of %s are not multiplied here",
                     STR(v->name), dtype_name(t->dtype));

@@ -12,6 +12,7 @@ struct linear { /* y (m, n) = x (m, k) * w (n, k)^T + bias */
     enum block_type block; /* of LINEAR_PACKED */
     size_t n, k;
     const char *raw;         /* (n, k) rows as in the file; borrowed */
+    const struct tensor *of; /* the tensor that the rows are part of; borrowed */
     size_t raw_row;          /* bytes */
     uint8_t *codes, *scales; /* packed; codes alone where the kind is a float */
     size_t codes_strip, scales_strip;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -275,36 +276,160 @@ void weights_each(struct weights *w, const struct blueprint *b,
 /* --- packing --- */
 
 #define HUGE_PAGE ((size_t)2 << 20)
+static const char layout[] = "strips", revision[] = "1"; /* kernel/packed.h */
 
-static void count_one(void *ctx, struct linear *l) { *(size_t *)ctx += linear_bytes(l); }
+/* Matrices of one tensor lie side by side: a keeper has them under the tensor's bytes. */
+struct bundle {
+    struct linear *const *matrix; /* (n) */
+    size_t n;
+    struct keeper_pack pack;
+};
 
-static void place_one(void *ctx, struct linear *l) {
-    char **at = ctx;
-    linear_place(l, *at);
-    *at += linear_bytes(l);
+struct gathering { /* every matrix, by tensor, then by place in it */
+    struct linear **all;
+    size_t n, room;
+};
+
+static void gather_one(void *ctx, struct linear *l) {
+    struct gathering *g = ctx;
+    if (g->all)
+        g->all[g->n] = l;
+    g->n++;
 }
 
-static void pack_one(void *ctx, struct linear *l) {
+static int by_place(const void *a, const void *b) {
+    const struct linear *x = *(struct linear *const *)a, *y = *(struct linear *const *)b;
+    if (x->of != y->of)
+        return x->of < y->of ? -1 : 1;
+    return x->raw < y->raw ? -1 : x->raw > y->raw;
+}
+
+static enum code gather(struct weights *w, const struct blueprint *b, struct gathering *g,
+                        struct err *e) {
+    *g = (struct gathering){0};
+    weights_each(w, b, gather_one, g);
+    g->all = mem_alloc(g->n * sizeof *g->all);
+    if (!g->all)
+        return fail(e, NOMEM, "a list of %zu matrices", g->n);
+    g->n = 0;
+    weights_each(w, b, gather_one, g);
+    qsort(g->all, g->n, sizeof *g->all, by_place);
+    return OK;
+}
+
+/* The bundle that starts at *at, which moves on behind it. packing: how the tensor is cut. */
+static struct bundle next_bundle(const struct gathering *g, size_t *at) {
+    const struct tensor *of = g->all[*at]->of;
+    struct bundle b = {.matrix = g->all + *at,
+                       .pack = {.constant = of->data,
+                                .constant_bytes = tensor_bytes(of),
+                                .layout = layout,
+                                .revision = revision}};
+    uint64_t h = 0;
+    for (; *at < g->n && g->all[*at]->of == of; ++*at, b.n++) {
+        const struct linear *l = g->all[*at];
+        size_t first = (size_t)(l->raw - (const char *)of->data) / l->raw_row;
+        h = ((h * 31 + first) * 31 + l->n) * 31 + l->k;
+        b.pack.bytes += linear_bytes(l);
+    }
+    b.pack.packing = h;
+    return b;
+}
+
+static void place(const struct bundle *b, void *memory) {
+    char *at = memory;
+    for (size_t i = 0; i < b->n; i++) {
+        linear_place(b->matrix[i], at);
+        at += linear_bytes(b->matrix[i]);
+    }
+}
+
+static void pack_one(const struct linear *l, int threads) {
     enum { PIECE = 16 }; /* strips */
-    int threads = *(int *)ctx;
     size_t strips = linear_strips(l), pieces = (strips + PIECE - 1) / PIECE;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (size_t i = 0; i < pieces; i++)
         linear_pack(l, i * PIECE, (i + 1) * PIECE < strips ? (i + 1) * PIECE : strips);
 }
 
-enum code weights_pack(struct weights *w, const struct blueprint *b, int threads, struct err *e) {
-    w->bytes = 0;
-    weights_each(w, b, count_one, &w->bytes);
+/* Places every bundle that the keeper has; counts what the others need. */
+static void find_all(struct weights *w, const struct gathering *g, struct keeper *k) {
+    w->bytes = w->kept = 0;
+    for (size_t i = 0; i < g->n;) {
+        const struct bundle b = next_bundle(g, &i);
+        const void *found = k ? k->find(k, &b.pack) : NULL;
+        if (found)
+            place(&b, (void *)(uintptr_t)found);
+        *(found ? &w->kept : &w->bytes) += b.pack.bytes;
+    }
+}
+
+static void pack_others(struct weights *w, const struct gathering *g, int threads) {
+    char *at = w->memory;
+    for (size_t i = 0; i < g->n;) {
+        const struct bundle b = next_bundle(g, &i);
+        if (b.matrix[0]->codes)
+            continue;
+        place(&b, at);
+        at += b.pack.bytes;
+        for (size_t j = 0; j < b.n; j++)
+            pack_one(b.matrix[j], threads);
+    }
+}
+
+static enum code pack_gathered(struct weights *w, const struct gathering *g, struct keeper *k,
+                               int threads, struct err *e) {
+    find_all(w, g, k);
+    if (!w->bytes)
+        return OK;
     w->bytes = mem_round_up(w->bytes, HUGE_PAGE);
     w->memory = mem_alloc_aligned(w->bytes, HUGE_PAGE);
     if (!w->memory)
         return fail(e, NOMEM, "packed weights of %zu bytes", w->bytes);
     madvise(w->memory, w->bytes, MADV_HUGEPAGE); /* a tenth faster to read; a wish */
-    char *at = w->memory;
-    weights_each(w, b, place_one, &at);
-    weights_each(w, b, pack_one, &threads);
+    pack_others(w, g, threads);
     return OK;
+}
+
+enum code weights_pack(struct weights *w, const struct blueprint *b, struct keeper *k, int threads,
+                       struct err *e) {
+    struct gathering g;
+    TRY(gather(w, b, &g, e));
+    enum code code = pack_gathered(w, &g, k, threads, e);
+    mem_free(g.all);
+    return code;
+}
+
+static enum code keep_one(const struct bundle *b, struct keeper *k, struct err *e) {
+    if (k->find(k, &b->pack))
+        return OK;
+    void *memory = mem_alloc_aligned(b->pack.bytes, HUGE_PAGE);
+    if (!memory)
+        return fail(e, NOMEM, "a packed tensor of %zu bytes", b->pack.bytes);
+    memset(memory, 0, b->pack.bytes); /* between matrices */
+    char *at = memory;
+    for (size_t i = 0; i < b->n; i++) {
+        struct linear l = *b->matrix[i];
+        linear_place(&l, at);
+        pack_one(&l, 1);
+        at += linear_bytes(&l);
+    }
+    enum code code = k->keep(k, &b->pack, memory, e);
+    mem_free(memory);
+    return code;
+}
+
+enum code weights_keep(struct weights *w, const struct blueprint *b, struct keeper *k,
+                       const atomic_bool *stop, struct err *e) {
+    struct gathering g;
+    TRY(gather(w, b, &g, e));
+    enum code code = OK;
+    for (size_t i = 0; i < g.n && code == OK && !(stop && atomic_load(stop));) {
+        const struct bundle bundle = next_bundle(&g, &i);
+        code = keep_one(&bundle, k, e);
+    }
+    mem_free(g.all);
+    return code;
 }
 
 void weights_free(struct weights *w) {

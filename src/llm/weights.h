@@ -3,8 +3,11 @@
  * memory. Names are GGUF's; importers of other formats translate. */
 #pragma once
 
+#include "graph/keeper.h"
 #include "llm/blueprint.h"
 #include "llm/linear.h"
+
+#include <stdatomic.h>
 
 struct norm { /* weight NULL: no such norm */
     const float *weight, *bias;
@@ -33,16 +36,21 @@ struct weights {
     struct linear head;
     const float *rope_factors, *rope_factors_long; /* (rope_dims / 2) */
     struct layer *layers;
-    void *memory; /* packed */
-    size_t bytes;
+    void *memory; /* packed, but for what a keeper had */
+    size_t bytes; /* of memory */
+    size_t kept;  /* bytes that a keeper had */
 };
 
 /* Finds and checks; packs nothing. */
 MUST_USE enum code weights_bind(const struct model *m, const struct blueprint *b, struct arena *a,
                                 struct weights *out, struct err *e);
-/* Packs with so many threads. */
-MUST_USE enum code weights_pack(struct weights *w, const struct blueprint *b, int threads,
-                                struct err *e);
+/* Packs with so many threads what the keeper (NULL: none) does not have packed already. */
+MUST_USE enum code weights_pack(struct weights *w, const struct blueprint *b, struct keeper *k,
+                                int threads, struct err *e);
+/* Gives the keeper what it does not have, packing one tensor after the other, until *stop (NULL:
+ * never). Apart from w's matrices nothing is used, and nothing is changed. */
+MUST_USE enum code weights_keep(struct weights *w, const struct blueprint *b, struct keeper *k,
+                                const atomic_bool *stop, struct err *e);
 void weights_free(struct weights *w);
 /* Calls fn with every matrix that is multiplied. */
 void weights_each(struct weights *w, const struct blueprint *b,

@@ -80,10 +80,8 @@ static enum code map_fd(struct store *s, int fd, const char *name, uint64_t size
     return OK;
 }
 
-static enum code map_object(struct store *s, const uint8_t *hash, uint64_t size, struct span *out,
+static enum code map_object(struct store *s, const char *name, uint64_t size, struct span *out,
                             struct err *e) {
-    char name[OBJECT_NAME];
-    object_name(hash, name);
     int fd = object_open(s, name);
     if (fd < 0)
         return fail_errno(e, errno, "store '%s': cannot open blob %s", s->folder, name);
@@ -92,14 +90,14 @@ static enum code map_object(struct store *s, const uint8_t *hash, uint64_t size,
     return code;
 }
 
-static enum code add(struct store *s, const uint8_t *hash, uint64_t size, struct blob **out,
-                     struct err *e) {
+static enum code add(struct store *s, const uint8_t *hash, const char *name, uint64_t size,
+                     struct blob **out, struct err *e) {
     struct blob *b = mem_zalloc(1, sizeof *b);
     if (!b || !make_room(&s->blobs)) {
         mem_free(b);
         return fail(e, NOMEM, "store '%s': out of memory for a blob", s->folder);
     }
-    enum code code = map_object(s, hash, size, &b->bytes, e);
+    enum code code = map_object(s, name, size, &b->bytes, e);
     if (code != OK) {
         mem_free(b);
         return code;
@@ -113,8 +111,8 @@ static enum code add(struct store *s, const uint8_t *hash, uint64_t size, struct
     return OK;
 }
 
-enum code blob_ref(struct store *s, const uint8_t hash[SHA256_BYTES], uint64_t size,
-                   struct blob **out, struct err *e) {
+enum code blob_ref_file(struct store *s, const uint8_t hash[SHA256_BYTES], const char *name,
+                        uint64_t size, struct blob **out, struct err *e) {
     struct blob_table *t = &s->blobs;
     pthread_mutex_lock(&t->lock);
     struct blob *b = t->buckets ? *bucket_of(t, hash) : NULL;
@@ -122,7 +120,7 @@ enum code blob_ref(struct store *s, const uint8_t hash[SHA256_BYTES], uint64_t s
         b = b->next;
     enum code code = OK;
     if (!b)
-        code = add(s, hash, size, &b, e);
+        code = add(s, hash, name, size, &b, e);
     else if (b->bytes.n != size)
         code = fail(e, CORRUPT, "store '%s': a blob is listed with %llu bytes but has %zu",
                     s->folder, (unsigned long long)size, b->bytes.n);
@@ -132,6 +130,13 @@ enum code blob_ref(struct store *s, const uint8_t hash[SHA256_BYTES], uint64_t s
     }
     pthread_mutex_unlock(&t->lock);
     return code;
+}
+
+enum code blob_ref(struct store *s, const uint8_t hash[SHA256_BYTES], uint64_t size,
+                   struct blob **out, struct err *e) {
+    char name[OBJECT_NAME];
+    object_name(hash, name);
+    return blob_ref_file(s, hash, name, size, out, e);
 }
 
 void blob_unref(struct store *s, struct blob *b) {

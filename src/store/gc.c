@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Garbage: blobs that no version names, and drafts that were never finished.
+/* Garbage: blobs that no version names, packs made of them, and drafts that were never finished.
  *
  * 1. A blob is unlinked only under the database's write lock, after looking that no version names
  *    it (record.c says why that makes every committed version complete).
@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "store/in.h"
 #include "store/object.h"
+#include "store/pack.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -138,10 +139,28 @@ static enum code visit_blob(struct sweep *w, int folder_fd, const char *folder, 
     return OK;
 }
 
+/* A pack whose piece no version names. It is a cache: no lock, no fence. */
+static enum code visit_pack(void *ctx, const struct pack_file *f, struct err *e) {
+    struct sweep *w = ctx;
+    bool named = false;
+    if (changed_us(&f->st) > w->limit_us)
+        return OK;
+    db_lock(&w->store->reader);
+    enum code code = is_named(&w->store->reader, f->piece, &named, e);
+    db_unlock(&w->store->reader);
+    if (code != OK || named)
+        return code;
+    if (!w->dry && unlinkat(f->folder_fd, f->name, 0) != 0 && errno != ENOENT)
+        return fail_errno(e, errno, "store '%s': cannot remove %s", w->store->folder, f->path);
+    w->found.packs++;
+    w->found.bytes += (uint64_t)f->st.st_size;
+    return OK;
+}
+
 static enum code visit_draft(struct sweep *w, int folder_fd, const char *folder, const char *name,
                              uint64_t size, struct err *e) {
     (void)folder;
-    static const char *const prefixes[] = {"blob-", "room-", "store-"};
+    static const char *const prefixes[] = {"blob-", "room-", "store-", "pack-"};
     bool ours = false;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         ours = ours || str_starts(str_of(name), prefixes[i]);
@@ -170,6 +189,7 @@ static enum code sweep(struct sweep *w, struct err *e) {
         w->found.blobs = gone.blobs;
         w->found.bytes = gone.bytes;
     }
+    TRY(pack_each(s, visit_pack, w, e));
     return walk(w, s->objects_fd, "../drafts", visit_draft, e);
 }
 

@@ -195,6 +195,30 @@ static enum code write_blob(int fd, const struct layout_blob *blob, void (*told)
     return OK;
 }
 
+static enum code write_and_rename(struct store *s, const char *draft,
+                                  const struct layout_blob *blob, const char *name, struct err *e) {
+    int fd = open_in(s->drafts_fd, draft, O_WRONLY | O_CREAT | O_EXCL);
+    if (fd < 0)
+        return fail_errno(e, errno, "store '%s': cannot create a file in drafts/", s->folder);
+    enum code code = write_blob(fd, blob, NULL, NULL, s->folder, e);
+    if (code == OK && sync_fd(fd) != 0)
+        code = fail_errno(e, errno, "store '%s': cannot flush %s to disk", s->folder, name);
+    close(fd);
+    if (code == OK && rename_in(s->drafts_fd, draft, s->objects_fd, name) != 0)
+        code = fail_errno(e, errno, "store '%s': cannot move a draft to %s", s->folder, name);
+    return code;
+}
+
+enum code object_publish(struct store *s, const char *prefix, const struct layout_blob *blob,
+                         const char *name, struct err *e) {
+    char draft[OBJECT_DRAFT];
+    TRY(object_draft_name(s, prefix, draft, e));
+    enum code code = write_and_rename(s, draft, blob, name, e);
+    if (code != OK)
+        (void)unlinkat(s->drafts_fd, draft, 0);
+    return code;
+}
+
 void object_batch_init(struct object_batch *b, struct store *s) {
     b->store = s;
     b->n = 0;

@@ -48,6 +48,11 @@ struct object_ballast {
 MUST_USE enum code object_ballast_take(struct store *s, struct object_ballast *b, struct err *e);
 void object_ballast_drop(struct store *s, struct object_ballast *b); /* idempotent */
 
+/* A file outside objects/: its extents written as a draft, fsync'd, renamed to `name` (within
+ * objects/; its folder is there). A failure leaves nothing. */
+MUST_USE enum code object_publish(struct store *s, const char *prefix,
+                                  const struct layout_blob *blob, const char *name, struct err *e);
+
 struct object_batch {
     struct store *store; /* borrowed */
     struct object_draft {

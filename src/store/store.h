@@ -192,6 +192,30 @@ MUST_USE enum code store_version_part(struct store_version *v, const char *name,
                                       struct err *e);
 uint64_t store_version_mapped_bytes(const struct store_version *v);
 
+/* The piece that is exactly these bytes of an open version; false: they are part of another blob.
+ */
+bool store_version_piece(const struct store_version *v, struct span bytes,
+                         uint8_t hash[SHA256_BYTES]);
+/* The pages of its blobs need not stay resident; they come back when they are read. */
+void store_version_release(const struct store_version *v);
+
+/* --- packs: a piece as some kernel reads it, kept so that a start only maps it. A cache: what is
+ * lost is made again (pack.c) --- */
+struct store_pack {
+    uint8_t piece[SHA256_BYTES];
+    struct str layout;   /* [a-z0-9-]+ */
+    struct str revision; /* [a-z0-9-_]+; a piece keeps one of a layout */
+    uint64_t packing;    /* whatever else tells packs of a piece apart */
+};
+struct blob;
+/* Mapped read-only, shared within the process and between processes. NOT_FOUND when there is none.
+ */
+MUST_USE enum code store_pack_ref(struct store *s, const struct store_pack *p, size_t bytes,
+                                  struct blob **out, struct span *packed, struct err *e);
+void store_pack_unref(struct store *s, struct blob *b);
+MUST_USE enum code store_pack_put(struct store *s, const struct store_pack *p, struct span bytes,
+                                  struct err *e);
+
 /* Writes the original files into a folder (or, when the version has one file, to `path` if it is
  * not a folder). */
 MUST_USE enum code store_export(struct store *s, struct str model, uint64_t version,
@@ -200,6 +224,7 @@ MUST_USE enum code store_export(struct store *s, struct str model, uint64_t vers
 /* --- upkeep --- */
 struct store_verdict {
     uint64_t blobs, bytes, versions; /* checked */
+    uint64_t packs, bad_packs;       /* checked; damaged: they are made again */
     uint64_t bad; /* blobs missing, of wrong size or wrong hash, or segments outside their blob */
 };
 /* Re-hashes every blob; each problem is told by complain (one line). OK even when bad > 0. */
@@ -207,12 +232,17 @@ MUST_USE enum code store_verify(struct store *s, void (*complain)(void *ctx, con
                                 void *ctx, struct store_verdict *out, struct err *e);
 
 struct store_swept {
-    uint64_t blobs, bytes, drafts; /* removed, or that would be */
+    uint64_t blobs, bytes, drafts, packs; /* removed, or that would be */
 };
-/* Removes blobs that no version names and drafts, both older than grace_s seconds. dry: only count.
+/* Removes blobs that no version names, their packs, and drafts, all older than grace_s seconds.
+ * dry: only count.
  */
 MUST_USE enum code store_gc(struct store *s, uint64_t grace_s, bool dry, struct store_swept *out,
                             struct err *e);
+
+/* Removes every pack, of whatever version. dry: only count. */
+MUST_USE enum code store_pack_drop_all(struct store *s, bool dry, struct store_swept *out,
+                                       struct err *e);
 
 /* Small facts kept beside the versions, e.g. measured kernel choices per CPU: a string by (scope,
  * key). */

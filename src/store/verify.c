@@ -3,6 +3,7 @@
  * Changes nothing, holds no lock while it hashes; what a gc or a remove takes away meanwhile is not
  * called damage. */
 #include "store/object.h"
+#include "store/pack.h"
 #include "store/record.h"
 #include "store/tuples.h"
 #include "store/version.h"
@@ -154,6 +155,45 @@ static enum code check_blobs(struct check *c, struct err *e) {
     }
 }
 
+/* --- packs --- */
+
+/* The checksum of a pack's bytes, and its trailer; false: it cannot be read. */
+static bool read_pack(struct check *c, int fd, uint64_t bytes, uint32_t *crc,
+                      uint8_t trailer[PACK_TRAILER]) {
+    ssize_t got = 1;
+    *crc = 0;
+    for (uint64_t done = 0; done < bytes && got > 0; done += (uint64_t)got) {
+        size_t left = bytes - done < CHUNK ? (size_t)(bytes - done) : CHUNK;
+        got = read_some(fd, c->chunk, left);
+        *crc = got > 0 ? crc32c(*crc, c->chunk, (size_t)got) : 0;
+    }
+    return got > 0 && read_some(fd, trailer, PACK_TRAILER) == PACK_TRAILER;
+}
+
+static enum code check_pack(void *ctx, const struct pack_file *f, struct err *e) {
+    struct check *c = ctx;
+    uint8_t trailer[PACK_TRAILER];
+    uint32_t crc;
+    int fd = openat(f->folder_fd, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT
+                   ? OK
+                   : fail_errno(e, errno, "store '%s': cannot open %s", c->store->folder, f->path);
+    uint64_t size = (uint64_t)f->st.st_size, bytes = size - PACK_TRAILER;
+    bool good = size > PACK_TRAILER && read_pack(c, fd, bytes, &crc, trailer) &&
+                pack_trailer_is(trailer, f->path, bytes, &crc);
+    close(fd);
+    c->verdict.packs++;
+    if (good)
+        return OK;
+    char line[LINE];
+    c->verdict.bad_packs++;
+    snprintf(line, LINE, "pack %.400s: damaged", f->path + 3);
+    if (c->complain)
+        c->complain(c->ctx, line);
+    return OK;
+}
+
 /* --- versions --- */
 
 struct named {
@@ -250,6 +290,8 @@ enum code store_verify(struct store *s, void (*complain)(void *ctx, const char *
         code = check_versions(&c, e);
     if (code == OK)
         code = check_blobs(&c, e);
+    if (code == OK)
+        code = pack_each(s, check_pack, &c, e);
     arena_deinit(&c.arena);
     mem_free(c.chunk);
     if (code == OK)

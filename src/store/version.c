@@ -10,6 +10,9 @@
 #include "base/mem.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #define ARENA_BYTES ((size_t)1 << 30)
 
@@ -22,6 +25,7 @@ struct store_version { /* immutable after store_version_open, but for refs */
     struct version_tables tables;
     struct blob **blobs; /* (n_slots) a reference each */
     size_t n_blobs;
+    struct blob **by_address; /* (n_blobs) the same, in the order of their bytes */
     uint64_t mapped_bytes;
 };
 
@@ -175,14 +179,24 @@ static enum code read_locked(struct store_version *v, struct err *e) {
                       e);
 }
 
+static int by_address(const void *a, const void *b) {
+    const struct blob *x = *(struct blob *const *)a, *y = *(struct blob *const *)b;
+    return x->bytes.p < y->bytes.p ? -1 : x->bytes.p > y->bytes.p;
+}
+
 static enum code map_blobs(struct store_version *v, struct err *e) {
     v->blobs = ARENA_ARRAY(&v->arena, v->tables.n_slots, struct blob *);
-    if (!v->blobs)
+    v->by_address = ARENA_ARRAY(&v->arena, v->tables.n_slots, struct blob *);
+    if (!v->blobs || !v->by_address)
         return arena_fail(&v->arena, v->tables.n_slots * sizeof *v->blobs, "an open version", e);
     for (; v->n_blobs < v->tables.n_slots; v->n_blobs++) {
         const struct version_slot *slot = &v->tables.slots[v->n_blobs];
         TRY(blob_ref(v->store, slot->hash, slot->size, &v->blobs[v->n_blobs], e));
         v->mapped_bytes += slot->size;
+    }
+    if (v->n_blobs) {
+        memcpy(v->by_address, v->blobs, v->n_blobs * sizeof *v->blobs);
+        qsort(v->by_address, v->n_blobs, sizeof *v->by_address, by_address);
     }
     return OK;
 }
@@ -246,6 +260,29 @@ const struct version_tables *version_tables(const struct store_version *v) { ret
 struct span version_segment_bytes(const struct store_version *v, size_t segment) {
     const struct version_segment *x = &v->tables.segments[segment];
     return (struct span){v->blobs[x->slot]->bytes.p + x->at, (size_t)x->length};
+}
+
+bool store_version_piece(const struct store_version *v, struct span bytes,
+                         uint8_t hash[SHA256_BYTES]) {
+    size_t low = 0, high = v->n_blobs; /* the answer is in [low, high) */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct blob *b = v->by_address[middle];
+        if (b->bytes.p == bytes.p) {
+            memcpy(hash, b->hash, SHA256_BYTES);
+            return b->bytes.n == bytes.n;
+        }
+        if (b->bytes.p < bytes.p)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+void store_version_release(const struct store_version *v) {
+    for (size_t i = 0; i < v->n_blobs; i++)
+        madvise((void *)(uintptr_t)v->blobs[i]->bytes.p, v->blobs[i]->bytes.n, MADV_DONTNEED);
 }
 
 size_t store_version_files(const struct store_version *v) { return v->tables.n_files; }

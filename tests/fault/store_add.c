@@ -221,6 +221,18 @@ static enum code call_verify(struct store *s, struct arena *a, struct err *e) {
     return store_verify(s, NULL, NULL, &v, e);
 }
 
+static enum code call_pack(struct store *s, struct arena *a, struct err *e) {
+    static uint8_t bytes[9000];
+    struct store_pack p = {.layout = LIT("strips"), .revision = LIT("1")};
+    struct blob *b;
+    struct span got;
+    (void)a;
+    TRY(store_pack_put(s, &p, (struct span){bytes, sizeof bytes}, e));
+    TRY(store_pack_ref(s, &p, sizeof bytes, &b, &got, e));
+    store_pack_unref(s, b);
+    return OK;
+}
+
 typedef enum code call_fn(struct store *s, struct arena *a, struct err *e);
 
 static void prepare(struct shelf *sh) {
@@ -255,8 +267,10 @@ static void try_call(call_fn *call) {
         one_clear_line(code, &e);
         assert_true(code == OK || f.fired);
         reopen(&sh);
-        uint64_t versions = shelf_verify(&sh).versions;
+        struct store_verdict v = shelf_verify(&sh);
+        uint64_t versions = v.versions;
         assert_true(versions == 2 || (versions == 1 && call == call_remove));
+        assert_true(v.bad_packs == 0 && v.packs <= (call == call_pack));
         if (call == call_export &&
             file_exists(out_path)) /* after a failed fsync of the folder; but never in part */
             assert_int_equal(shelf_read(&sh, out_path).n, 10000);
@@ -279,6 +293,7 @@ static void changing(void **state) {
     try_call(call_fact);
     try_call(call_remove);
     try_call(call_gc);
+    try_call(call_pack);
 }
 
 /* --- SQLite's own allocations: the first 16 one by one, then ever larger steps --- */

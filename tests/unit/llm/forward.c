@@ -172,6 +172,79 @@ static void test_a_prefix_is_shared(void **state) {
     arena_deinit(&t.arena);
 }
 
+/* --- a keeper: all packs of one model --- */
+
+enum { KEPT = 128 };
+struct shelf {
+    struct keeper face;
+    struct {
+        struct keeper_pack name;
+        void *bytes;
+    } kept[KEPT];
+    size_t n, found;
+    atomic_bool stop;
+    size_t stop_at;
+};
+
+static const void *shelf_find(struct keeper *k, const struct keeper_pack *p) {
+    struct shelf *s = (struct shelf *)k;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct keeper_pack *q = &s->kept[i].name;
+        if (q->constant == p->constant && q->packing == p->packing && q->bytes == p->bytes) {
+            assert_string_equal(q->layout, p->layout);
+            s->found++;
+            return s->kept[i].bytes;
+        }
+    }
+    return NULL;
+}
+
+static enum code shelf_keep(struct keeper *k, const struct keeper_pack *p, const void *packed,
+                            struct err *e) {
+    struct shelf *s = (struct shelf *)k;
+    (void)e;
+    assert_true(s->n < KEPT && !shelf_find(k, p));
+    s->kept[s->n].name = *p;
+    s->kept[s->n].bytes = mem_alloc_aligned(p->bytes, MEM_LINE);
+    memcpy(s->kept[s->n].bytes, packed, p->bytes);
+    if (++s->n == s->stop_at)
+        atomic_store(&s->stop, true);
+    return OK;
+}
+
+/* Logits of a model opened with packs, all, some or none of them there, are those without. */
+static void check_kept(const char *arch, enum dtype matrices, int64_t experts, size_t stop_at) {
+    struct tiny t;
+    struct err e;
+    float logits[TINY_VOCAB];
+    struct shelf s = {.face = {shelf_find, shelf_keep}, .stop_at = stop_at};
+    const struct forward_row row = {token_at(0, 0), 0, 0, true};
+    tiny_make(&t, arch, matrices, experts);
+    run_alone(&t, DT_F16);
+    if (forward_keep(t.model, &s.face, &s.stop, &e) != OK)
+        fail_msg("%s", e.text);
+    assert_true(s.n > 0 && (!stop_at || s.n == stop_at));
+    s.found = 0;
+    struct forward *f = open_tiny(&t, &(struct forward_options){.keeper = &s.face});
+    assert_int_equal(s.found, s.n); /* each once */
+    assert_true((forward_packed_bytes(f) > 0) == (stop_at > 0));
+    memcpy(logits, step(f, &row, 1), sizeof logits);
+    assert_memory_equal(logits, alone[0][0], sizeof logits);
+    forward_close(f);
+    for (size_t i = 0; i < s.n; i++)
+        mem_free(s.kept[i].bytes);
+    arena_deinit(&t.arena);
+}
+
+static void test_kept_packs_are_used(void **state) {
+    (void)state;
+    check_kept("llama", DT_Q4_0, 0, 0);
+    check_kept("llama", DT_F16, 0, 0);
+    check_kept("phi3", DT_Q8_0, 0, 0);
+    check_kept("qwen3moe", DT_Q4_0, 6, 0);
+    check_kept("llama", DT_Q4_0, 0, 3); /* interrupted */
+}
+
 static void test_refusals(void **state) {
     struct tiny t;
     struct err e;
@@ -210,6 +283,7 @@ int main(void) {
         cmocka_unit_test(test_every_cache_type),
         cmocka_unit_test(test_encoder_texts_do_not_depend_on_each_other),
         cmocka_unit_test(test_a_prefix_is_shared),
+        cmocka_unit_test(test_kept_packs_are_used),
         cmocka_unit_test(test_refusals),
     };
     struct err e;
