@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "store/in.h"
 #include "store/object.h"
-#include "store/pack.h"
+#include "store/packfile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -140,7 +140,7 @@ static enum code visit_blob(struct sweep *w, int folder_fd, const char *folder, 
 }
 
 /* A pack whose piece no version names. It is a cache: no lock, no fence. */
-static enum code visit_pack(void *ctx, const struct pack_file *f, struct err *e) {
+static enum code visit_pack(void *ctx, const struct packfile *f, struct err *e) {
     struct sweep *w = ctx;
     bool named = false;
     if (changed_us(&f->st) > w->limit_us)
@@ -189,7 +189,7 @@ static enum code sweep(struct sweep *w, struct err *e) {
         w->found.blobs = gone.blobs;
         w->found.bytes = gone.bytes;
     }
-    TRY(pack_each(s, visit_pack, w, e));
+    TRY(packfile_each(s, visit_pack, w, e));
     return walk(w, s->objects_fd, "../drafts", visit_draft, e);
 }
 

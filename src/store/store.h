@@ -200,7 +200,7 @@ bool store_version_piece(const struct store_version *v, struct span bytes,
 void store_version_release(const struct store_version *v);
 
 /* --- packs: a piece as some kernel reads it, kept so that a start only maps it. A cache: what is
- * lost is made again (pack.c) --- */
+ * lost is made again (packfile.c) --- */
 struct store_pack {
     uint8_t piece[SHA256_BYTES];
     struct str layout;   /* [a-z0-9-]+ */

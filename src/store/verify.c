@@ -3,7 +3,7 @@
  * Changes nothing, holds no lock while it hashes; what a gc or a remove takes away meanwhile is not
  * called damage. */
 #include "store/object.h"
-#include "store/pack.h"
+#include "store/packfile.h"
 #include "store/record.h"
 #include "store/tuples.h"
 #include "store/version.h"
@@ -159,7 +159,7 @@ static enum code check_blobs(struct check *c, struct err *e) {
 
 /* The checksum of a pack's bytes, and its trailer; false: it cannot be read. */
 static bool read_pack(struct check *c, int fd, uint64_t bytes, uint32_t *crc,
-                      uint8_t trailer[PACK_TRAILER]) {
+                      uint8_t trailer[PACKFILE_TRAILER]) {
     ssize_t got = 1;
     *crc = 0;
     for (uint64_t done = 0; done < bytes && got > 0; done += (uint64_t)got) {
@@ -167,21 +167,21 @@ static bool read_pack(struct check *c, int fd, uint64_t bytes, uint32_t *crc,
         got = read_some(fd, c->chunk, left);
         *crc = got > 0 ? crc32c(*crc, c->chunk, (size_t)got) : 0;
     }
-    return got > 0 && read_some(fd, trailer, PACK_TRAILER) == PACK_TRAILER;
+    return got > 0 && read_some(fd, trailer, PACKFILE_TRAILER) == PACKFILE_TRAILER;
 }
 
-static enum code check_pack(void *ctx, const struct pack_file *f, struct err *e) {
+static enum code check_pack(void *ctx, const struct packfile *f, struct err *e) {
     struct check *c = ctx;
-    uint8_t trailer[PACK_TRAILER];
+    uint8_t trailer[PACKFILE_TRAILER];
     uint32_t crc;
     int fd = openat(f->folder_fd, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return errno == ENOENT
                    ? OK
                    : fail_errno(e, errno, "store '%s': cannot open %s", c->store->folder, f->path);
-    uint64_t size = (uint64_t)f->st.st_size, bytes = size - PACK_TRAILER;
-    bool good = size > PACK_TRAILER && read_pack(c, fd, bytes, &crc, trailer) &&
-                pack_trailer_is(trailer, f->path, bytes, &crc);
+    uint64_t size = (uint64_t)f->st.st_size, bytes = size - PACKFILE_TRAILER;
+    bool good = size > PACKFILE_TRAILER && read_pack(c, fd, bytes, &crc, trailer) &&
+                packfile_trailer_is(trailer, f->path, bytes, &crc);
     close(fd);
     c->verdict.packs++;
     if (good)
@@ -291,7 +291,7 @@ enum code store_verify(struct store *s, void (*complain)(void *ctx, const char *
     if (code == OK)
         code = check_blobs(&c, e);
     if (code == OK)
-        code = pack_each(s, check_pack, &c, e);
+        code = packfile_each(s, check_pack, &c, e);
     arena_deinit(&c.arena);
     mem_free(c.chunk);
     if (code == OK)

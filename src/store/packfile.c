@@ -14,7 +14,7 @@
  * 3. A piece has one revision of a layout: putting a new one takes the old ones away. A revision
  *    says how the bytes are laid out, and for which CPUs where that makes a difference.
  * 4. It goes when no version names its piece (gc). One that is mapped stays readable. */
-#include "store/pack.h"
+#include "store/packfile.h"
 
 #include "base/file.h"
 #include "store/in.h"
@@ -41,14 +41,14 @@ static bool is_word(struct str s, const char *more) {
     return s.n > 0 && s.n <= 40;
 }
 
-static enum code path_of(const struct store_pack *p, char path[PACK_NAME], struct err *e) {
+static enum code path_of(const struct store_pack *p, char path[PACKFILE_NAME], struct err *e) {
     char hex[SHA256_HEX + 1];
     if (!is_word(p->layout, "-") || !is_word(p->revision, "-_"))
         return fail(e, INVALID, "a pack of layout '%.*s', revision '%.*s': not names",
                     STR(p->layout), STR(p->revision));
     hex_put(p->piece, SHA256_BYTES, hex);
-    snprintf(path, PACK_NAME, "%s%.2s/%s.%.*s.%.*s.%016llx", folder, hex, hex + 2, STR(p->layout),
-             STR(p->revision), (unsigned long long)p->packing);
+    snprintf(path, PACKFILE_NAME, "%s%.2s/%s.%.*s.%.*s.%016llx", folder, hex, hex + 2,
+             STR(p->layout), STR(p->revision), (unsigned long long)p->packing);
     return OK;
 }
 
@@ -63,8 +63,8 @@ static void put_le(uint8_t *p, uint64_t v, size_t n) {
 }
 
 static enum code trailer_of(const char *path, uint64_t bytes, uint32_t crc,
-                            uint8_t out[PACK_TRAILER], struct err *e) {
-    memset(out, 0, PACK_TRAILER);
+                            uint8_t out[PACKFILE_TRAILER], struct err *e) {
+    memset(out, 0, PACKFILE_TRAILER);
     memcpy(out, magic, sizeof magic);
     put_le(out + 8, 1, 4);
     put_le(out + 12, crc, 4);
@@ -72,15 +72,15 @@ static enum code trailer_of(const char *path, uint64_t bytes, uint32_t crc,
     return key_of(path, out + 24, e);
 }
 
-bool pack_trailer_is(const uint8_t trailer[PACK_TRAILER], const char *path, uint64_t bytes,
-                     const uint32_t *crc) {
-    uint8_t want[PACK_TRAILER];
+bool packfile_trailer_is(const uint8_t trailer[PACKFILE_TRAILER], const char *path, uint64_t bytes,
+                         const uint32_t *crc) {
+    uint8_t want[PACKFILE_TRAILER];
     struct err ignored;
     if (trailer_of(path, bytes, crc ? *crc : 0, want, &ignored) != OK)
         return false;
     if (!crc)
         memcpy(want + 12, trailer + 12, 4);
-    return memcmp(trailer, want, PACK_TRAILER) == 0;
+    return memcmp(trailer, want, PACKFILE_TRAILER) == 0;
 }
 
 /* --- every pack --- */
@@ -94,9 +94,9 @@ static bool is_pack(const char *first, const char *name, uint8_t piece[SHA256_BY
 }
 
 static enum code each_in(struct store *s, const char *first,
-                         enum code (*visit)(void *, const struct pack_file *, struct err *),
+                         enum code (*visit)(void *, const struct packfile *, struct err *),
                          void *ctx, struct err *e) {
-    char at[sizeof folder + 8], path[PACK_NAME + 256];
+    char at[sizeof folder + 8], path[PACKFILE_NAME + 256];
     snprintf(at, sizeof at, "%s%s", folder, first);
     int fd = openat(s->objects_fd, at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -111,7 +111,7 @@ static enum code each_in(struct store *s, const char *first,
     }
     enum code code = OK;
     for (struct dirent *entry; code == OK && (entry = readdir(dir));) {
-        struct pack_file f = {.folder_fd = fd, .name = entry->d_name, .path = path};
+        struct packfile f = {.folder_fd = fd, .name = entry->d_name, .path = path};
         snprintf(path, sizeof path, "%s/%s", at, entry->d_name);
         if (is_pack(first, entry->d_name, f.piece) &&
             fstatat(fd, entry->d_name, &f.st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(f.st.st_mode))
@@ -121,9 +121,9 @@ static enum code each_in(struct store *s, const char *first,
     return code;
 }
 
-enum code pack_each(struct store *s,
-                    enum code (*visit)(void *, const struct pack_file *, struct err *), void *ctx,
-                    struct err *e) {
+enum code packfile_each(struct store *s,
+                        enum code (*visit)(void *, const struct packfile *, struct err *),
+                        void *ctx, struct err *e) {
     for (unsigned first = 0; first < 256; first++) {
         char name[3];
         snprintf(name, sizeof name, "%02x", first);
@@ -136,13 +136,13 @@ enum code pack_each(struct store *s,
 
 enum code store_pack_ref(struct store *s, const struct store_pack *p, size_t bytes,
                          struct blob **out, struct span *packed, struct err *e) {
-    char path[PACK_NAME];
+    char path[PACKFILE_NAME];
     uint8_t key[SHA256_BYTES];
     struct blob *b;
     TRY(path_of(p, path, e));
     TRY(key_of(path, key, e));
-    TRY(blob_ref_file(s, key, path, (uint64_t)bytes + PACK_TRAILER, &b, e));
-    if (!pack_trailer_is(b->bytes.p + bytes, path, bytes, NULL)) {
+    TRY(blob_ref_file(s, key, path, (uint64_t)bytes + PACKFILE_TRAILER, &b, e));
+    if (!packfile_trailer_is(b->bytes.p + bytes, path, bytes, NULL)) {
         blob_unref(s, b);
         return fail(e, CORRUPT, "store '%s': %s is not what its name says", s->folder, path);
     }
@@ -159,7 +159,7 @@ struct others { /* older revisions of what was just put */
     const struct store_pack *pack;
 };
 
-static enum code drop_other(void *ctx, const struct pack_file *f, struct err *e) {
+static enum code drop_other(void *ctx, const struct packfile *f, struct err *e) {
     (void)e;
     const struct others *o = ctx;
     struct str revision = o->pack->revision;
@@ -182,8 +182,8 @@ static enum code make_folders(struct store *s, const char *path, struct err *e) 
 
 enum code store_pack_put(struct store *s, const struct store_pack *p, struct span bytes,
                          struct err *e) {
-    char path[PACK_NAME];
-    uint8_t trailer[PACK_TRAILER];
+    char path[PACKFILE_NAME];
+    uint8_t trailer[PACKFILE_TRAILER];
     TRY(path_of(p, path, e));
     TRY(trailer_of(path, bytes.n, crc32c(0, bytes.p, bytes.n), trailer, e));
     TRY(store_writable(s, e));
@@ -206,7 +206,7 @@ struct dropping {
     struct store_swept swept;
 };
 
-static enum code drop_one(void *ctx, const struct pack_file *f, struct err *e) {
+static enum code drop_one(void *ctx, const struct packfile *f, struct err *e) {
     struct dropping *d = ctx;
     if (!d->dry && unlinkat(f->folder_fd, f->name, 0) != 0 && errno != ENOENT)
         return fail_errno(e, errno, "store '%s': cannot remove %s", d->store->folder, f->path);
@@ -219,7 +219,7 @@ enum code store_pack_drop_all(struct store *s, bool dry, struct store_swept *out
     struct dropping d = {.dry = dry, .store = s};
     if (!dry)
         TRY(store_writable(s, e));
-    TRY(pack_each(s, drop_one, &d, e));
+    TRY(packfile_each(s, drop_one, &d, e));
     *out = d.swept;
     return OK;
 }

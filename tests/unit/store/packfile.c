@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packs: put, mapped, shared between processes, replaced, collected, verified, and half of one
  * never seen, whatever kills who writes it. */
-#include "store/pack.c"
+#include "store/packfile.c"
 
 #include "shelf.h"
 
@@ -120,7 +120,7 @@ static void goes_with_its_piece(void **state) {
 }
 
 static void damage(struct shelf *sh, const struct store_pack *p, off_t at) {
-    char path[PACK_NAME], full[600];
+    char path[PACKFILE_NAME], full[600];
     SHELF_OK(sh, path_of(p, path, &sh->e));
     snprintf(full, sizeof full, "%s/objects/%s", sh->at, path);
     chmod(full, 0644);
