@@ -40,7 +40,8 @@ struct server {
     int port;
     /* Of the loop's thread; read by the test after server_stop, or as atomics while it runs. */
     struct http_exchange *held[HOLDS];
-    int streamed, to_stream; /* pieces of /stream */
+    _Atomic int streamed; /* pieces of /stream; the test looks while the server writes */
+    int to_stream;
     _Atomic int fulls;
     _Atomic int n_held, heads, requests, gone, done, drained;
     _Atomic int last_status, last_done_gone;
