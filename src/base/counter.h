@@ -16,6 +16,7 @@ enum { COUNTER_LABELS = 4, COUNTER_BUCKETS = 20 };
 struct counter_family {      /* static const in the file that owns the metric */
     const char *name, *help; /* slipway_requests_total */
     enum counter_kind kind;
+    int64_t unit; /* GAUGE: cells count in parts of 1, so many a whole; 0: wholes */
     int n_labels;
     const char *labels[COUNTER_LABELS];
     int n_buckets;                   /* histogram only */

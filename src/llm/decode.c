@@ -329,6 +329,10 @@ static void draw(struct decode *d, struct strand *s, const float *logits) {
     struct err e;
     size_t before = s->n;
     int right = 0;
+    if (s->ask->no_answer) {
+        decode_finish(d, s, DECODE_LENGTH);
+        return;
+    }
     for (int k = 0; k <= s->n_drafts && end == DECODE_GOING; k++) {
         bool hold = s->ask->ignore_end || strand_drawn(s) < s->ask->min_tokens;
         if (strand_draw(s, d->options.tokenizer, &d->sampler, logits + (size_t)k * d->vocab,
@@ -357,13 +361,23 @@ static void draw(struct decode *d, struct strand *s, const float *logits) {
     wake(s->ask);
 }
 
+/* Rows of a prompt whose logits were wanted; returns how many. */
+static size_t score(struct decode *d, struct strand *s, size_t took, const float *logits) {
+    size_t k = 0;
+    for (; s->ask->score && k < took && s->computed + k + 1 < s->n_prompt; k++)
+        if (s->computed + k >= s->scored && s->state == STRAND_RUNNING)
+            strand_score(s, logits + k * d->vocab, d->vocab, s->tokens[s->computed + k + 1]);
+    return k;
+}
+
 static void apply(struct decode *d, const float *logits) {
     for (int i = 0; i < d->n_running; i++) {
         struct strand *s = d->running[i];
         size_t took = d->take[i];
         if (took == 0)
             continue;
-        if (s->computed + took < s->n) { /* more of the prompt to come; no row of it was wanted */
+        logits += score(d, s, took, logits) * d->vocab;
+        if (s->computed + took < s->n) { /* more of the prompt to come */
             s->computed += took;
             schedule_remember(d, s);
             continue;
@@ -419,7 +433,8 @@ static void publish(struct decode *d) { /* under lock */
         d->seen[s->slot] =
             (struct decode_slot){s->n_prompt, strand_drawn(s), s->computed, s->most, true};
     }
-    tally_load(&d->tally, d->counts.running, d->n_waiting, pages - free, pages);
+    tally_load(&d->tally, d->counts.running, d->n_waiting, pages - free - prefix_idle(d->prefix),
+               pages);
 }
 
 static void fail_all(struct decode *d) {

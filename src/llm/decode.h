@@ -81,6 +81,9 @@ struct decode_ask {
     size_t max_tokens; /* 0: as far as the context goes */
     size_t min_tokens;
     bool ignore_end;
+    bool score; /* log probabilities of the prompt's tokens as well, but for the first: they come
+                   before the tokens drawn */
+    bool no_answer;  /* the prompt is computed and nothing drawn: LENGTH */
     bool keep_stop;  /* the stop string is part of the text */
     int choices;     /* n: 1 at least */
     int best_of;     /* made, of which the likeliest `choices` are kept; 0: choices. Not streamed */

@@ -9,8 +9,8 @@ enum { NONE = -1, LOST = PREFIX_ROOT - 1 };
 
 struct block {
     int32_t parent, page;
-    int32_t children, pins;
-    int32_t next; /* in its bucket, or in the free list */
+    int32_t children, pins; /* pins: of it and of all behind it */
+    int32_t next;           /* in its bucket, or in the free list */
     int32_t older, newer;
     uint64_t hash;
     int32_t tokens[KV_PAGE];
@@ -20,7 +20,7 @@ struct prefix {
     struct kv *kv;
     struct block *blocks; /* (room) owned */
     int32_t *buckets;     /* (mask + 1) owned */
-    size_t mask, used;
+    size_t mask, used, pinned;
     int32_t free, oldest, newest;
 };
 
@@ -62,6 +62,7 @@ void prefix_close(struct prefix *p) {
 }
 
 size_t prefix_blocks(const struct prefix *p) { return p->used; }
+size_t prefix_idle(const struct prefix *p) { return p->used - p->pinned; }
 
 /* --- order of use --- */
 
@@ -105,14 +106,11 @@ static int32_t find(const struct prefix *p, int32_t parent, const int32_t *token
     return NONE;
 }
 
-static void pin(struct prefix *p, int32_t b) {
-    if (b >= 0)
-        p->blocks[b].pins++;
-}
+static void pin(struct prefix *p, int32_t b) { p->pinned += p->blocks[b].pins++ == 0; }
 
 void prefix_unpin(struct prefix *p, int32_t b) {
-    if (b >= 0)
-        p->blocks[b].pins--;
+    for (; b >= 0; b = p->blocks[b].parent)
+        p->pinned -= --p->blocks[b].pins == 0;
 }
 
 size_t prefix_find(struct prefix *p, const int32_t *tokens, size_t n, int32_t *pages,
@@ -127,9 +125,10 @@ size_t prefix_find(struct prefix *p, const int32_t *tokens, size_t n, int32_t *p
         pages[k] = p->blocks[next].page;
         at = next;
     }
-    for (int32_t b = at; b != PREFIX_ROOT; b = p->blocks[b].parent) /* leaves end oldest */
+    for (int32_t b = at; b != PREFIX_ROOT; b = p->blocks[b].parent) { /* leaves end oldest */
         touch(p, b);
-    pin(p, at);
+        pin(p, b);
+    }
     *block = at;
     return k;
 }
@@ -180,7 +179,6 @@ int32_t prefix_add(struct prefix *p, int32_t parent, const int32_t *tokens, int3
         kv_page_ref(p->kv, page);
         p->used++;
     }
-    pin(p, b);
-    prefix_unpin(p, parent);
+    pin(p, b); /* what pinned the parent is behind it still */
     return b;
 }

@@ -32,3 +32,4 @@ void prefix_unpin(struct prefix *p, int32_t block);
 /* Gives back the oldest leaf nobody pins; false: there is none. */
 bool prefix_evict(struct prefix *p);
 size_t prefix_blocks(const struct prefix *p);
+size_t prefix_idle(const struct prefix *p); /* of these, how many no sequence holds on to */

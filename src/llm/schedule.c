@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+enum { SCORE_ROWS = 64 }; /* of a prompt whose logits are all wanted: they take memory */
+
 static size_t pages_of(size_t positions) { return (positions + KV_PAGE - 1) / KV_PAGE; }
 
 /* --- the prefix cache --- */
@@ -22,8 +24,10 @@ void schedule_remember(struct decode *d, struct strand *s) {
                               kv_page(d->kv, s->slot, s->n_blocks));
 }
 
-/* At least one token is computed anew: its logits are wanted. */
+/* At least one token is computed anew: its logits are wanted. Of a prompt to be scored, all are. */
 static void adopt_prefix(struct decode *d, struct strand *s) {
+    if (s->ask->score && s->scored + 1 < s->n_prompt)
+        return;
     size_t most = (s->n - 1) / KV_PAGE * KV_PAGE;
     int32_t *pages = mem_alloc((most / KV_PAGE + 1) * sizeof *pages);
     if (!pages)
@@ -258,6 +262,8 @@ static void give_prompts(struct decode *d, size_t *left) {
         n = n < *left ? n : *left;
         if (d->options.chunk && n > d->options.chunk)
             n = d->options.chunk;
+        if (s->ask->score && n > SCORE_ROWS)
+            n = SCORE_ROWS;
         if (!reserve(d, s, n))
             continue;
         d->take[i] = n;
@@ -278,7 +284,7 @@ static size_t put_rows(struct decode *d) {
                 .token = draft ? s->drafts[at - s->n] : s->tokens[at],
                 .position = (int32_t)at,
                 .sequence = s->slot,
-                .want = at + 1 >= s->n,
+                .want = at + 1 >= s->n || (s->ask->score && at + 1 < s->n_prompt),
             };
         }
     }

@@ -82,6 +82,13 @@ static void put_token(struct strand *s, const float *logits, size_t vocab, int32
     pthread_mutex_unlock(&s->ask->lock);
 }
 
+void strand_score(struct strand *s, const float *logits, size_t vocab, int32_t token) {
+    double drawn = s->logprob;
+    put_token(s, logits, vocab, token);
+    s->logprob = drawn; /* best_of compares answers */
+    s->scored++;
+}
+
 static void put_held(struct strand *s, size_t n) {
     pthread_mutex_lock(&s->ask->lock);
     buf_put(&part_of(s)->text, s->held.p, n);

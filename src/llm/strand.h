@@ -18,6 +18,7 @@ struct strand {
     int32_t *tokens;                /* (room) owned: prompt, then drawn */
     size_t n, room, n_prompt, most; /* most: n may not grow beyond */
     size_t computed;                /* positions the KV cache holds */
+    size_t scored;                  /* of the prompt's tokens, but for the first */
     size_t drafted_to;              /* positions the draft model's cache holds */
     int32_t drafts[DECODE_DRAFT];
     int n_drafts;
@@ -48,6 +49,9 @@ static inline size_t strand_drawn(const struct strand *s) { return s->n - s->n_p
 MUST_USE enum code strand_draw(struct strand *s, const struct tokenizer *t, struct sampler *sampler,
                                const float *logits, const uint64_t *no_end, enum decode_end *end,
                                struct err *e);
+/* A token of the prompt, from the row of logits before it: its log probabilities are handed over.
+ */
+void strand_score(struct strand *s, const float *logits, size_t vocab, int32_t token);
 /* Hands the rest of its text over and marks the part as ended. */
 void strand_end(struct strand *s, enum decode_end end);
 /* Bytes of its text nobody took yet. */

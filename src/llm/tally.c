@@ -34,6 +34,7 @@ enum {
     VLLM_ABORTED,
     SERIES_N
 };
+enum { RATIO = 1000000 };
 _Static_assert((int)SERIES_N <= (int)TALLY_SERIES, "series fit");
 
 #define OURS(id, metric, text, shape)                                                              \
@@ -76,8 +77,12 @@ static const struct counter_family families[SERIES_N] = {
     OURS_TIME(QUEUED, "slipway_generation_queue_seconds", "From the request to its first step."),
     OURS(RUNNING, "slipway_sequences_running", "Sequences being computed.", COUNTER_GAUGE),
     OURS(WAITING, "slipway_sequences_waiting", "Sequences waiting for a slot.", COUNTER_GAUGE),
-    OURS(KV_USED, "slipway_kv_cache_usage_permille", "Pages of the KV cache in use, of 1000.",
-         COUNTER_GAUGE),
+    [KV_USED] = {.name = "slipway_kv_cache_usage_ratio",
+                 .help = "Share of the KV cache that sequences hold on to.",
+                 .kind = COUNTER_GAUGE,
+                 .unit = RATIO,
+                 .n_labels = 2,
+                 .labels = {"model", "version"}},
     OURS(PREFIX_ASKED, "slipway_prefix_tokens_queried_total",
          "Tokens looked up in the prefix cache.", COUNTER_TOTAL),
     OURS(PREFIX_HIT, "slipway_prefix_tokens_hit_total", "Tokens found in the prefix cache.",
@@ -98,9 +103,12 @@ static const struct counter_family families[SERIES_N] = {
     THEIRS(VLLM_RUNNING, "vllm:num_requests_running", "Sequences being computed.", COUNTER_GAUGE),
     THEIRS(VLLM_WAITING, "vllm:num_requests_waiting", "Sequences waiting for a slot.",
            COUNTER_GAUGE),
-    THEIRS(VLLM_KV_USED, "vllm:kv_cache_usage_perc",
-           "Whether the KV cache is in use: 1 full, 0 not full (a gauge of whole numbers).",
-           COUNTER_GAUGE),
+    [VLLM_KV_USED] = {.name = "vllm:kv_cache_usage_perc",
+                      .help = "Share of the KV cache that sequences hold on to; 1: full.",
+                      .kind = COUNTER_GAUGE,
+                      .unit = RATIO,
+                      .n_labels = 1,
+                      .labels = {"model_name"}},
     THEIRS(VLLM_PREFIX_ASKED, "vllm:prefix_cache_queries_total",
            "Tokens looked up in the prefix cache.", COUNTER_TOTAL),
     THEIRS(VLLM_PREFIX_HIT, "vllm:prefix_cache_hits_total", "Tokens found in the prefix cache.",
@@ -175,8 +183,9 @@ void tally_drafts(struct tally *t, size_t drafted, size_t accepted) {
 void tally_load(struct tally *t, size_t running, size_t waiting, size_t kv_used, size_t kv_all) {
     counter_set(t->series[RUNNING], (int64_t)running);
     counter_set(t->series[WAITING], (int64_t)waiting);
-    counter_set(t->series[KV_USED], kv_all ? (int64_t)(kv_used * 1000 / kv_all) : 0);
+    int64_t ratio = kv_all ? (int64_t)(kv_used * RATIO / kv_all) : 0;
+    counter_set(t->series[KV_USED], ratio);
     counter_set(t->series[VLLM_RUNNING], (int64_t)running);
     counter_set(t->series[VLLM_WAITING], (int64_t)waiting);
-    counter_set(t->series[VLLM_KV_USED], kv_used == kv_all && kv_all);
+    counter_set(t->series[VLLM_KV_USED], ratio);
 }

@@ -63,9 +63,10 @@ static struct talk *of_done(struct loop_job *job) {
 
 static void talk_free(void *arg) {
     struct talk *t = arg;
-    decode_ask_end(&t->ask);
+    for (size_t i = 0; i < t->n_asks; i++)
+        decode_ask_end(&t->asks[i]);
     grammar_close(t->grammar);
-    for (int i = 0; t->choices && i < t->ask.choices; i++) {
+    for (int i = 0; t->choices && i < talk_choices(t); i++) {
         decode_part_end(&t->choices[i].part);
         buf_deinit(&t->choices[i].reasoning.held);
         buf_deinit(&t->choices[i].reader.held);
@@ -78,9 +79,13 @@ static void on_wake(struct decode_ask *a) {
         loop_post(t->r->x->loop, &t->wake_job);
 }
 
+/* Where one prompt fails the others need not go on. */
 static void on_done(struct decode_ask *a) {
     struct talk *t = a->user;
-    loop_post(t->r->x->loop, &t->done_job);
+    if (a->code != OK)
+        talk_gone(t);
+    if (atomic_fetch_sub(&t->going, 1) == 1)
+        loop_post(t->r->x->loop, &t->done_job);
 }
 
 static void pump(struct loop_job *job);
@@ -141,6 +146,12 @@ void talk_like_llama(struct talk *t) {
 }
 
 const char *talk_end_name(enum decode_end end) { return end == DECODE_LENGTH ? "length" : "stop"; }
+
+int talk_choices(const struct talk *t) { return t->ask.choices * (int)t->n_asks; }
+
+struct decode_ask *talk_ask_of(const struct talk *t, const struct talk_choice *c) {
+    return &t->asks[c->index / t->ask.choices];
+}
 
 size_t talk_count_tokens(const struct decode_part *p) {
     return p->tokens.n / sizeof(struct decode_token);
@@ -305,8 +316,9 @@ static const struct option_row options[] = {
 };
 
 static enum code take_max(struct talk *t, struct json *j, struct err *e) {
-    int64_t v = 0;
+    int64_t v = -1;
     TRY(take_count(j, -2, INT64_MAX, &v, e));
+    t->no_tokens = v == 0;
     t->ask.max_tokens = v > 0 ? (size_t)v : 0;
     return OK;
 }
@@ -382,9 +394,17 @@ enum code talk_tokens(struct talk *t, const int32_t *ids, size_t n, struct err *
                     "This model's maximum context length is %zu tokens. However, your prompt has "
                     "%zu tokens. Please shorten it, or serve with a larger --context.",
                     context, n);
-    t->ask.prompt = ids;
-    t->ask.n_prompt = n;
+    struct decode_ask *a = t->asks ? &t->asks[t->n_asks++] : &t->ask;
+    a->prompt = ids;
+    a->n_prompt = n;
     return OK;
+}
+
+enum code talk_prompts(struct talk *t, size_t n, struct err *e) {
+    if (n == 0 || n > TALK_PROMPTS)
+        return fail(e, INVALID, "%zu prompts: from 1 to %d", n, TALK_PROMPTS);
+    t->asks = ARENA_ARRAY(t->r->arena, n, struct decode_ask);
+    return t->asks ? OK : arena_fail(t->r->arena, n * sizeof *t->asks, "prompts", e);
 }
 
 enum code talk_text(struct talk *t, struct str prompt, struct err *e) {
@@ -473,13 +493,14 @@ void talk_feed(struct talk_choice *c, const struct talk_sink *s) {
 /* --- running --- */
 
 static enum code make_choices(struct talk *t, struct err *e) {
-    size_t n = t->ask.choices > 0 ? (size_t)t->ask.choices : 1;
+    t->ask.choices = t->ask.choices > 0 ? t->ask.choices : 1;
+    size_t n = (size_t)talk_choices(t);
     if (n > DECODE_CHOICES)
-        return fail(e, INVALID, "n is %zu, the limit is %d", n, DECODE_CHOICES);
+        return fail(e, INVALID, "%zu answers asked for at once, the limit is %d", n,
+                    DECODE_CHOICES);
     t->choices = ARENA_ARRAY(t->r->arena, n, struct talk_choice);
     if (!t->choices)
         return arena_fail(t->r->arena, n * sizeof *t->choices, "answers", e);
-    t->ask.choices = (int)n;
     for (size_t i = 0; i < n; i++) {
         t->choices[i].index = (int)i;
         reasoning_begin(&t->choices[i].reasoning, t->reasoning, t->thinking);
@@ -488,17 +509,42 @@ static enum code make_choices(struct talk *t, struct err *e) {
     return OK;
 }
 
-void talk_run(struct talk *t) {
+/* Each prompt on the same terms. */
+static void make_asks(struct talk *t) {
     t->ask.streamed = t->streamed;
+    if (!t->asks) {
+        t->asks = &t->ask;
+        t->n_asks = 1;
+        return;
+    }
+    for (size_t i = 0; i < t->n_asks; i++) {
+        struct decode_ask terms = t->ask;
+        terms.prompt = t->asks[i].prompt;
+        terms.n_prompt = t->asks[i].n_prompt;
+        t->asks[i] = terms;
+    }
+}
+
+void talk_run(struct talk *t) {
+    make_asks(t);
     if (make_choices(t, &t->ask.err) != OK) {
         t->ask.code = t->ask.err.code;
         loop_post(t->r->x->loop, &t->done_job);
         return;
     }
-    decode_submit(t->language->decode, &t->ask);
+    size_t n = t->n_asks; /* t may be gone once the last is submitted */
+    struct decode_ask *asks = t->asks;
+    struct decode *d = t->language->decode;
+    atomic_store(&t->going, n);
+    for (size_t i = 0; i < n; i++)
+        decode_submit(d, &asks[i]);
 }
 
-void talk_gone(struct talk *t) { __atomic_store_n(&t->ask.cancel, true, __ATOMIC_RELAXED); }
+void talk_gone(struct talk *t) {
+    __atomic_store_n(&t->ask.cancel, true, __ATOMIC_RELAXED); /* perhaps none is made yet */
+    for (size_t i = 0; i < t->n_asks; i++)
+        __atomic_store_n(&t->asks[i].cancel, true, __ATOMIC_RELAXED);
+}
 
 static void push(struct talk *t, struct buf *out) {
     if (out->n == 0)
@@ -520,17 +566,21 @@ static void begin(struct talk *t, struct buf *out) {
         t->form->begin(t, out);
 }
 
+static void take_part(struct talk *t, struct talk_choice *c) {
+    decode_take(t->language->decode, talk_ask_of(t, c), c->index % t->ask.choices, &c->part);
+}
+
 /* On the loop: whatever the choices made since the last time goes to the client. */
 static void take_all(struct talk *t) {
     struct buf out;
     buf_init(&out, ANSWER_BYTES);
     if (!t->begun)
         begin(t, &out);
-    for (int i = 0; i < t->ask.choices; i++) {
+    for (int i = 0; i < talk_choices(t); i++) {
         struct talk_choice *c = &t->choices[i];
         if (c->ended)
             continue;
-        decode_take(t->language->decode, &t->ask, i, &c->part);
+        take_part(t, c);
         if (c->part.text.n == 0 && c->part.tokens.n == 0 && c->part.end == DECODE_GOING)
             continue;
         c->ended = c->part.end != DECODE_GOING;
@@ -577,10 +627,34 @@ static void note_times(struct talk *t) {
     ask->compute_ns = a->ended_ns > started ? a->ended_ns - started : 0;
 }
 
+/* The sums of all prompts; of several that failed, why the first did (the others were stopped). */
+static void gather(struct talk *t) {
+    struct decode_ask *sum = &t->ask;
+    if (t->asks == sum || !t->choices)
+        return;
+    sum->queued_ns = t->asks[0].queued_ns;
+    sum->n_prompt = 0;
+    for (size_t i = 0; i < t->n_asks; i++) {
+        const struct decode_ask *a = &t->asks[i];
+        sum->n_prompt += a->n_prompt;
+        sum->n_cached += a->n_cached;
+        sum->n_generated += a->n_generated;
+        if (sum->started_ns == 0 || (a->started_ns && a->started_ns < sum->started_ns))
+            sum->started_ns = a->started_ns;
+        if (sum->ended_ns < a->ended_ns)
+            sum->ended_ns = a->ended_ns;
+        if (a->code != OK && (sum->code == OK || sum->code == ERR_CANCELLED)) {
+            sum->code = a->code;
+            sum->err = a->err;
+        }
+    }
+}
+
 static void finish(struct loop_job *job) {
     struct talk *t = of_done(job);
     struct request *r = t->r;
     t->done = true;
+    gather(t);
     note_times(t);
     if (t->streamed && (t->begun || t->ask.code == OK)) {
         if (t->ask.code != OK) { /* the access log names it */
@@ -594,8 +668,8 @@ static void finish(struct loop_job *job) {
         r->err = t->ask.err;
         r->err.code = t->ask.code;
     }
-    for (int i = 0; t->ask.code == OK && i < t->ask.choices; i++) {
-        decode_take(t->language->decode, &t->ask, i, &t->choices[i].part);
+    for (int i = 0; t->ask.code == OK && i < talk_choices(t); i++) {
+        take_part(t, &t->choices[i]);
         t->choices[i].ended = true;
     }
     request_resume(r);

@@ -20,7 +20,7 @@
 
 #include <stdatomic.h>
 
-enum { TALK_STOPS = 16, TALK_BIASES = 1024, TALK_SHOWN = 4 };
+enum { TALK_STOPS = 16, TALK_BIASES = 1024, TALK_SHOWN = 4, TALK_PROMPTS = 128 };
 
 struct talk;
 struct talk_choice;
@@ -38,7 +38,7 @@ struct talk_form {
 
 struct talk_choice {
     int index;
-    bool ended;
+    bool begun, ended;       /* begun: a piece of it was written; the protocol's to say */
     struct decode_part part; /* since the last piece; of a whole answer: all of it */
     struct reasoning_reader reasoning;
     struct toolcall_reader reader;
@@ -54,9 +54,11 @@ struct talk {
     struct request *r;
     const struct talk_form *form;
     struct language *language;
-    struct decode_ask ask;
-    struct grammar *grammar; /* owned */
-    struct talk_choice *choices;
+    struct decode_ask ask;       /* the terms; its counts are of all prompts once it is done */
+    struct decode_ask *asks;     /* (n_asks): what runs; &ask, or one for each prompt */
+    size_t n_asks;               /* 0: one */
+    struct grammar *grammar;     /* owned */
+    struct talk_choice *choices; /* (talk_choices): those of the first prompt first */
     bool streamed;
     enum toolcall_family tools;             /* NONE: text is text */
     const struct reasoning_form *reasoning; /* NULL: all is answer */
@@ -66,13 +68,15 @@ struct talk {
     struct sample_bias *biases;
     struct str grammar_text, schema_text; /* GBNF, JSON schema as asked for; .n == 0: none */
     bool json_mode;
+    bool no_tokens;   /* max_tokens was 0 */
     uint64_t created; /* seconds since 1970 */
     struct str id;
     void *own; /* the protocol's */
 
     /* private to talk.c */
     bool begun, full, done;
-    _Atomic bool posted; /* wake_job is on its way */
+    _Atomic size_t going; /* asks not done */
+    _Atomic bool posted;  /* wake_job is on its way */
     struct loop_job wake_job, done_job;
 };
 
@@ -96,6 +100,8 @@ MUST_USE enum code talk_chat(struct talk *t, struct str messages, struct str too
                              struct str extra, struct err *e);
 MUST_USE enum code talk_text(struct talk *t, struct str prompt, struct err *e);
 MUST_USE enum code talk_tokens(struct talk *t, const int32_t *ids, size_t n, struct err *e);
+/* Room for several prompts: each talk_text or talk_tokens then sets the next of them. */
+MUST_USE enum code talk_prompts(struct talk *t, size_t n, struct err *e);
 /* Compiles grammar_text, schema_text or json_mode. */
 MUST_USE enum code talk_constrain(struct talk *t, struct err *e);
 
@@ -105,4 +111,6 @@ void talk_feed(struct talk_choice *c, const struct talk_sink *s);
 void talk_run(struct talk *t);
 void talk_gone(struct talk *t);                 /* the client left */
 const char *talk_end_name(enum decode_end end); /* "stop", "length" */
+int talk_choices(const struct talk *t);         /* of all prompts */
+struct decode_ask *talk_ask_of(const struct talk *t, const struct talk_choice *c);
 size_t talk_count_tokens(const struct decode_part *p);

@@ -118,7 +118,7 @@ static void visit(void *ctx, const struct counter_family *f, const struct str *v
     if (f->kind == COUNTER_HISTOGRAM)
         histogram(v->out, f, values, counts, sum);
     else
-        series(v->out, f, "", values, NULL, (double)counts[0]);
+        series(v->out, f, "", values, NULL, (double)counts[0] / (double)(f->unit ? f->unit : 1));
 }
 
 /* --- process --- */

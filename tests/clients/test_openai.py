@@ -5,6 +5,7 @@ different ways; constrained answers are checked against their schema."""
 
 import concurrent.futures
 import json
+import os
 import random
 import socket
 import time
@@ -13,7 +14,7 @@ import jsonschema
 import openai
 import pytest
 from conftest import until
-from language import PERSON, TOOL, ask
+from language import PERSON, TOOL, ask, smollm2
 
 
 def test_models(client):
@@ -74,6 +75,68 @@ def test_stop_strings(client):
         c.choices[0].text for c in client.completions.create(model="chat", prompt="1 2 3 4 5", temperature=0, max_tokens=24, stop=stop, stream=True)
     )
     assert streamed == r.choices[0].text
+
+
+def test_several_prompts(client):
+    """Each choice is what its prompt gets alone, in the order of the prompts, streamed or not."""
+    prompts = ["One two three", "The capital of France is", "A B C D"]
+    asked = dict(model="chat", temperature=0, max_tokens=6)
+    alone = [client.completions.create(prompt=p, **asked) for p in prompts]
+    r = client.completions.create(prompt=prompts, **asked)
+    assert [c.index for c in r.choices] == [0, 1, 2]
+    assert [c.text for c in r.choices] == [a.choices[0].text for a in alone]
+    assert r.usage.prompt_tokens == sum(a.usage.prompt_tokens for a in alone)
+    assert r.usage.completion_tokens == 18
+    texts = ["", "", ""]
+    for piece in client.completions.create(prompt=prompts, **asked, stream=True):
+        for c in piece.choices:
+            texts[c.index] += c.text
+    assert texts == [c.text for c in r.choices]
+    twice = client.completions.create(prompt=prompts[:2], n=2, model="chat", seed=1, max_tokens=4, echo=True)
+    assert [c.text.startswith(prompts[c.index // 2]) for c in twice.choices] == [True] * 4
+    best = client.completions.create(prompt=prompts[:2], n=1, best_of=2, model="chat", seed=1, max_tokens=4)
+    assert len(best.choices) == 2
+    with pytest.raises(openai.BadRequestError, match=r"prompt\[1\].*maximum context length"):
+        client.completions.create(prompt=["fine", "word " * 4000], **asked)
+    with pytest.raises(openai.BadRequestError, match="suffix"):
+        client.completions.create(prompt="x", suffix="y", **asked)
+    with pytest.raises(openai.BadRequestError, match="from 1 to 128"):
+        client.completions.create(prompt=["x"] * 129, **asked)
+
+
+def test_several_token_prompts(chat, client):
+    texts = ["One two three", "Paris"]
+    ids = [chat.post("/tokenize", json={"content": t, "add_special": True}).json()["tokens"] for t in texts]
+    asked = dict(model="chat", temperature=0, max_tokens=5, echo=True)
+    by_text = client.completions.create(prompt=texts, **asked)
+    assert [c.text for c in client.completions.create(prompt=ids, **asked).choices] == [c.text for c in by_text.choices]
+    assert client.completions.create(prompt=ids[0], **asked).choices[0].text == by_text.choices[0].text
+
+
+def test_prompt_is_scored(chat, client):
+    """echo with logprobs: what is said of each token of the prompt is what drawing it would have been worth."""
+    text = "The quick brown fox jumps over the lazy dog. " * 8
+    asked = dict(model="chat", prompt=text, echo=True, logprobs=2, temperature=0)
+    r = client.completions.create(max_tokens=3, **asked).choices[0]
+    l = r.logprobs
+    assert "".join(l.tokens) == r.text and len(l.tokens) == len(l.token_logprobs) == len(l.top_logprobs) == len(l.text_offset)
+    assert l.token_logprobs[0] is None and all(v <= 0 for v in l.token_logprobs[1:])
+    assert [r.text[a:b] for a, b in zip(l.text_offset, [*l.text_offset[1:], None])] == l.tokens
+    again = client.completions.create(max_tokens=3, **asked).choices[0].logprobs  # though its prefix is cached by now
+    assert again.token_logprobs == l.token_logprobs
+    only = client.completions.create(max_tokens=0, **asked).choices[0]
+    assert only.text == text and only.logprobs.token_logprobs == l.token_logprobs[: len(only.logprobs.tokens)]
+    ids = chat.post("/tokenize", json={"content": text, "add_special": True}).json()["tokens"]
+    for at in (5, 40, len(ids) - 1):  # a token of the prompt, drawn: forced by a bias that the log probability leaves out
+        drawn = client.completions.create(
+            model="chat", prompt=ids[:at], max_tokens=1, logprobs=1, temperature=0, logit_bias={str(ids[at]): 100}
+        ).choices[0].logprobs
+        assert drawn.tokens == [l.tokens[at]] and abs(drawn.token_logprobs[0] - l.token_logprobs[at]) < 1e-4
+    streamed, n = [], 0
+    for piece in client.completions.create(max_tokens=3, **asked, stream=True):
+        streamed += piece.choices[0].logprobs.token_logprobs if piece.choices[0].logprobs else []
+        n += 1
+    assert streamed == l.token_logprobs and n > 1
 
 
 @pytest.mark.parametrize("temperature", [0, 1, 2])
@@ -208,7 +271,13 @@ def test_metrics(chat, client):
     assert chat.metric("slipway_generated_tokens_total", model="chat") > 0
     assert chat.metric("vllm:generation_tokens_total", model_name="chat") > 0
     assert chat.metric("vllm:time_to_first_token_seconds_count", model_name="chat") > 0
-    assert chat.metric("slipway_sequences_running", model="chat") == 0
+    assert until(lambda: chat.metric("slipway_sequences_running", model="chat") == 0)
+    assert until(lambda: chat.metric("vllm:kv_cache_usage_perc") == 0)  # what the prefix cache keeps is nobody's
+    stream = client.completions.create(model="chat", prompt="x " * 800, max_tokens=500, stream=True, extra_body={"ignore_eos": True})
+    next(iter(stream))
+    used = chat.metric("vllm:kv_cache_usage_perc", model_name="chat")
+    assert 0 < used < 1 and used == chat.metric("slipway_kv_cache_usage_ratio", model="chat")
+    stream.close()
 
 
 def test_langchain(chat):
@@ -222,6 +291,7 @@ def test_ollama(chat, client):
     ollama = pytest.importorskip("ollama")
     c = ollama.Client(host=chat.url)
     assert [m.model for m in c.list().models] == ["chat:latest"]
+    assert c.list().models[0].size == os.path.getsize(smollm2())
     options = {"temperature": 0, "num_predict": 8}
     whole = c.chat(model="chat", messages=ask("Say hello"), options=options)
     assert whole.done and whole.eval_count == 8

@@ -295,15 +295,13 @@ static enum code tags(struct request *r, struct err *e) {
     for (size_t i = 0; i < n; i++) {
         if (!all[i].is_default || !all[i].live || !live_language(all[i].live))
             continue;
-        struct live_stats stats;
-        live_stats(all[i].live, &stats);
         snprintf(name, sizeof name, "%.*s:latest", STR(all[i].model));
         json_put_object(&j.w);
         json_put_member_text(&j.w, "name", name);
         json_put_member_text(&j.w, "model", name);
         json_put_member_str(&j.w, "modified_at",
                             (struct str){when, clock_print(all[i].created_us, when)});
-        json_put_member_i64(&j.w, "size", (int64_t)stats.mapped_bytes);
+        json_put_member_i64(&j.w, "size", (int64_t)all[i].size_bytes);
         json_put_member_str(&j.w, "digest", all[i].digest);
         json_put_key(&j.w, "details");
         json_put_object(&j.w);

@@ -77,6 +77,7 @@ static enum code take_member(struct talk *t, struct openai *o, struct json *j, s
                 {"input", offsetof(struct openai, input)},
                 {"instructions", offsetof(struct openai, instructions)},
                 {"tool_choice", offsetof(struct openai, tool_choice)},
+                {"suffix", offsetof(struct openai, suffix)},
                 {"response_format", offsetof(struct openai, response_format)},
                 {"text", offsetof(struct openai, text)},
                 {"metadata", offsetof(struct openai, metadata)},
@@ -259,7 +260,7 @@ enum code openai_whole(struct talk *t, openai_choice_fn *put, struct err *e) {
     openai_put_head(t, &j.w, o->kind->whole);
     json_put_key(&j.w, "choices");
     json_put_array(&j.w);
-    for (int i = 0; i < t->ask.choices; i++) {
+    for (int i = 0; i < talk_choices(t); i++) {
         json_put_object(&j.w);
         json_put_member_i64(&j.w, "index", i);
         put(t, &t->choices[i], &j.w);

@@ -20,8 +20,8 @@ struct openai_kind {                /* what answers are called */
 struct openai { /* in talk->own */
     const struct openai_kind *kind;
     struct str model;
-    struct str messages, tools, extra, prompt, input, instructions; /* JSON texts */
-    struct str tool_choice, response_format, text, metadata;        /* JSON texts */
+    struct str messages, tools, extra, prompt, suffix, input, instructions; /* JSON texts */
+    struct str tool_choice, response_format, text, metadata;                /* JSON texts */
     struct str previous, conversation, store, background; /* JSON texts: what would be kept */
     bool include_usage, one_call, echo;
     int64_t logprobs; /* chat: 1 when wanted; completions: how many; -1: not given */
