@@ -28,11 +28,14 @@ static void *run(void *p) {
     return s.fn(s.arg);
 }
 
-/* New threads start with every signal blocked: signals belong to the thread that waits for them on
- * purpose. */
+/* New threads start with every signal blocked that is sent: those belong to the thread that waits
+ * for them on purpose. Those that a thread causes itself would end the process unheard. */
 static int create(pthread_t *t, struct start *s) {
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t all, old;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int number = pthread_create(t, NULL, run, s);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

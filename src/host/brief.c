@@ -26,7 +26,9 @@ bool brief_takes(struct host *h, struct live *l, const struct ask *a) {
 
 void brief_run(struct host *h, struct live *l, struct ask *a) {
     uint64_t began = clock_ns();
+    mark_running(l->mark, 1);
     enum code code = batch_run_one(h, l, a, 1);
+    mark_running(l->mark, -1);
     uint64_t ns = clock_ns() - began;
     ask_settle(l, a, code);
     pthread_mutex_lock(&h->queue_lock);

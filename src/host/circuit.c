@@ -8,7 +8,8 @@
  * 2. Withdrawing is one store to an atomic: the next ask goes to the version before. The store then
  * follows on the loading thread: aliases are rolled back, arms of the split and the shadow are
  * taken away, signed "circuit" with the reason.
- * 3. It stays open until a name is moved to that version again: by a person, not by time. */
+ * 3. It stays open until a name is moved to that version again: by a person, not by time.
+ * 4. A version that took the whole process down several times (marks.h) is not even loaded. */
 #include "host/in.h"
 
 #include "base/log.h"
@@ -23,7 +24,8 @@ static bool our_fault(enum code code) {
            code == ERR_UNSUPPORTED;
 }
 
-static void withdraw(struct host *h, struct live *l, unsigned streak, const struct err *e) {
+/* reason: how the history tells it */
+static void withdraw(struct host *h, struct live *l, const struct err *e, const char *reason) {
     if (atomic_exchange(&l->withdrawn, BY_CIRCUIT) == BY_CIRCUIT)
         return;
     log_event(LOG_ERROR, "circuit open", 3,
@@ -35,8 +37,12 @@ static void withdraw(struct host *h, struct live *l, unsigned streak, const stru
     c->kind = COMMAND_WITHDRAW;
     snprintf(c->model, sizeof c->model, "%s", l->model);
     c->version = l->version;
-    snprintf(c->reason, sizeof c->reason, "%u runs in a row failed: %.120s", streak, e->text);
+    snprintf(c->reason, sizeof c->reason, "%s", reason);
     loader_command(h, c);
+}
+
+void circuit_bar(struct host *h, struct live *l, const struct err *e) {
+    withdraw(h, l, e, "the server died of it several times");
 }
 
 void circuit_note(struct host *h, struct live *l, enum code code, const struct err *e) {
@@ -51,8 +57,11 @@ void circuit_note(struct host *h, struct live *l, enum code code, const struct e
     if (!our_fault(code) && !early)
         return;
     unsigned streak = atomic_fetch_add(&l->streak, 1) + 1;
-    if (streak >= (our_fault(code) ? STREAK : EARLY))
-        withdraw(h, l, streak, e);
+    char reason[160];
+    if (streak < (our_fault(code) ? STREAK : EARLY))
+        return;
+    snprintf(reason, sizeof reason, "%u runs in a row failed: %.120s", streak, e->text);
+    withdraw(h, l, e, reason);
 }
 
 /* --- on the loading thread: the store follows --- */

@@ -135,13 +135,24 @@ static const struct store_alias *leading_alias(const struct host *h, const struc
     return a ? a : alias_known(k, LIT("prod"));
 }
 
+/* The newest, but for those that failed to load: then the newest before them. */
+static uint64_t newest(const struct host *h, const struct known *k) {
+    const struct route_model *m = route_find(h, known_model(k));
+    for (size_t i = 0; m && i < k->n; i++) {
+        const struct live *l = entry_live(m, k->infos[i].version);
+        if (!l || atomic_load(&l->state) != LIVE_FAILED || atomic_load(&l->again_ns))
+            return k->infos[i].version;
+    }
+    return k->infos[0].version;
+}
+
 /* The version MODEL alone means: the command line's selector, the alias prod, the newest. */
 static uint64_t chosen_version(const struct host *h, const struct known *k) {
     const struct wish *w = wish_for(h, known_model(k));
     if (w && w->ref.version)
         return w->ref.version;
     const struct store_alias *a = leading_alias(h, k);
-    return a ? a->version : k->infos[0].version;
+    return a ? a->version : newest(h, k);
 }
 
 /* What it meant before, 0: nothing. Without a name to go back along there is none. */
@@ -215,15 +226,19 @@ static bool leads_to(const struct route_model *m, const struct live *l) {
     return found;
 }
 
-/* A name that newly leads to a version takes back that it was withdrawn. What was withdrawn by hand
- * is done with once no name leads there any more: one may go back to it; not so what failed. */
-static void forgive(const struct route_model *m, const struct route_model *old) {
-    for (size_t i = 0; i < m->n_lives; i++) {
-        struct live *l = m->lives[i];
-        bool leads = leads_to(m, l);
-        if (leads ? !leads_to(old, l) : atomic_load(&l->withdrawn) == BY_HAND)
-            atomic_store(&l->withdrawn, NOT_WITHDRAWN);
-    }
+/* A name that newly leads to a version takes back that it was withdrawn. */
+static void forgive_named(const struct route_model *m, const struct route_model *old) {
+    for (size_t i = 0; i < m->n_lives; i++)
+        if (leads_to(m, m->lives[i]) && !leads_to(old, m->lives[i]))
+            atomic_store(&m->lives[i]->withdrawn, NOT_WITHDRAWN);
+}
+
+/* What was withdrawn by hand is done with once no name leads there any more: one may go back to it;
+ * not so what failed. */
+static void forgive_unnamed(const struct route_model *m) {
+    for (size_t i = 0; i < m->n_lives; i++)
+        if (!leads_to(m, m->lives[i]) && atomic_load(&m->lives[i]->withdrawn) == BY_HAND)
+            atomic_store(&m->lives[i]->withdrawn, NOT_WITHDRAWN);
 }
 
 void entry_publish_final(struct host *h, const struct known *k) {
@@ -241,7 +256,8 @@ void entry_publish_final(struct host *h, const struct known *k) {
         route_model_free(m);
         return;
     }
-    forgive(m, old);
+    forgive_named(m, old);
+    forgive_unnamed(m);
     route_publish(h, m);
 }
 
@@ -309,5 +325,6 @@ void entry_publish_known(struct host *h, const struct known *k) {
             return;
         }
     }
+    forgive_named(m, old);
     route_publish(h, m);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plan/cores.h"
 
@@ -66,12 +67,22 @@ static enum code start_threads(struct host *h, struct err *e) {
     return OK;
 }
 
+/* A store that cannot be written to can be served all the same. */
+static void open_marks(struct host *h) {
+    struct err e;
+    if (marks_open(h->options.store, &h->marks, &e) != OK)
+        log_event(LOG_INFO, "a version that crashes the server will not be remembered", 1,
+                  (struct log_field[]){LOG_S("reason", str_of(e.text))});
+}
+
 enum code host_open(const struct host_options *o, struct host **out, struct err *e) {
     struct host *h = mem_zalloc(1, sizeof *h);
     if (!h)
         return fail(e, NOMEM, "out of memory");
     set_defaults(h, o);
     enum code code = copy_wishes(h, o, e);
+    if (code == OK)
+        open_marks(h);
     if (code == OK)
         code = start_threads(h, e);
     if (code != OK) {
@@ -122,6 +133,7 @@ void host_close(struct host *h) {
     capture_stop(h);
     for (size_t i = 0; i < h->n_models; i++)
         route_model_free(h->models[i]);
+    marks_close(h->marks);
     mem_free(h->models);
     mem_free(h->wishes);
     mem_free(h->workers);

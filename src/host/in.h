@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "host/host.h"
 #include "host/loaded.h"
+#include "host/marks.h"
 #include "host/policy.h"
 
 #include <stdatomic.h>
@@ -60,6 +61,7 @@ struct live {
     _Atomic uint64_t
         again_ns; /* FAILED for want of memory: when it is worth another try; 0: it is not */
     _Atomic unsigned streak; /* failed runs without a good one between (circuit.c) */
+    struct mark *mark;       /* in the file that outlives the process; written by the loader */
 
     /* measured cost of a run by row class (batch.c); written under queue_lock */
     double row_ns[BATCH_CLASSES];
@@ -116,6 +118,7 @@ struct wish { /* a model named on the command line */
 struct host {
     struct host_options options;
     struct wish *wishes; /* (options.n_models) */
+    struct marks *marks; /* NULL: the store is read only */
     int threads;
 
     pthread_rwlock_t routes_lock;
@@ -286,6 +289,8 @@ void budget_note(struct host *h, struct live *l); /* l was loaded: how much it r
 
 /* circuit.c */
 void circuit_note(struct host *h, struct live *l, enum code code, const struct err *e);
+/* It is not to be loaded: whatever leads to it goes back. */
+void circuit_bar(struct host *h, struct live *l, const struct err *e);
 MUST_USE enum code circuit_obey(struct host *h, const struct command *c, struct err *e);
 
 /* load.c */

@@ -135,6 +135,7 @@ void live_unref(struct live *l) {
         return;
     drop_counters(l);
     loaded_close(&l->loaded);
+    mark_drop(l->mark);
     mem_free(l->model);
     mem_free(l->format);
     for (struct live_error *error = atomic_load(&l->error), *before; error; error = before) {

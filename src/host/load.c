@@ -29,15 +29,30 @@ static void note_state(struct live *l, const char *message, uint64_t ns) {
                                    LOG_F("ms", (double)ns / 1e6)});
 }
 
+/* What killed the process before is not tried again. */
+static enum code open_and_warm(struct host *h, struct live *l, struct err *e) {
+    struct str model = str_of(l->model);
+    enum code code = marks_check(h->marks, model, l->version, e);
+    if (code != OK) {
+        circuit_bar(h, l, e);
+        return code;
+    }
+    if (!l->mark)
+        l->mark = marks_take(h->marks, model, l->version);
+    mark_loading(l->mark, true);
+    code = live_open(l, &h->options, e);
+    if (code == OK)
+        code = live_warm(l, h->threads, e);
+    mark_loading(l->mark, false);
+    return code;
+}
+
 static void load(struct host *h, struct live *l) {
     struct err e;
     uint64_t began = clock_ns();
     atomic_store(&l->loading_ns, began);
     atomic_store(&l->state, LIVE_LOADING);
-    enum code code = live_open(l, &h->options, &e);
-    if (code == OK)
-        code = live_warm(l, h->threads, &e);
-    if (code == OK) {
+    if (open_and_warm(h, l, &e) == OK) {
         l->loaded.load_ns = clock_ns() - began;
         counter_set(l->c_load, (int64_t)(l->loaded.load_ns / 1000000));
         counter_set(l->c_bytes, (int64_t)store_version_mapped_bytes(l->loaded.version));
@@ -181,12 +196,15 @@ static enum code command_load(struct host *h, const struct command *c, struct er
     route_set_by_hand(h, m, false);
     if (l) {
         l->asked = true;
+        marks_forgive(h->marks, str_of(m->name), l->version);
         if (atomic_load(&l->state) != LIVE_READY)
             load(h, l);
     }
     for (size_t i = 0; i < m->n_lives; i++) /* asked again: failed ones get another try */
-        if (atomic_load(&m->lives[i]->state) == LIVE_FAILED)
+        if (atomic_load(&m->lives[i]->state) == LIVE_FAILED) {
+            marks_forgive(h->marks, str_of(m->name), m->lives[i]->version);
             atomic_store(&m->lives[i]->state, LIVE_UNLOADED);
+        }
     return OK;
 }
 

@@ -102,7 +102,9 @@ static uint64_t run_batch(struct host *h, struct live *l, struct batch *b, int w
         return 0;
     int cores = want ? cores_take(want) : 0;
     uint64_t began = clock_ns();
+    mark_running(l->mark, 1);
     batch_run(h, l, b, cores ? cores : 1, m);
+    mark_running(l->mark, -1);
     uint64_t ns = clock_ns() - began;
     cores_give(cores);
     return ns;

@@ -3,6 +3,7 @@
 
 import collections
 import json
+import signal
 import threading
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import requests
 from onnx import TensorProto, helper
 
-from conftest import Server, Store, affine, constant, info, save, until
+from conftest import Server, Store, affine, constant, info, save, slow, until
 
 ROW = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
 ANSWERS = {1: [1.5, 4, 9, 17], 2: [10, 20, 30, 40], 3: [2, 4, 6, 8]}
@@ -227,6 +228,8 @@ def test_a_failing_version_goes_back_by_itself(shop, tmp_path):
         requests.post(server.url + "/v2/models/m/infer", data=json.dumps(ROW))
     assert until(lambda: json.loads(store.run("route", "m", "--json").stdout) == {})
     assert share(server, 20) == {1: 20}
+    store.run("alias", "m@4", "prod")  # a person insists
+    assert until(back)
 
 
 def test_changes_under_load_fail_nothing(shop):
@@ -267,3 +270,40 @@ def test_rollback_is_at_once_however_often(shop):
     for turn in range(6):
         requests.post(server.admin + "/admin/models/m/rollback").raise_for_status()
         assert share(server, 5) == {1 if turn % 2 == 0 else 3: 5}  # nobody waits for a look at the store
+
+
+def cpu_ticks(process):
+    fields = open(f"/proc/{process.pid}/stat").read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_version_that_takes_the_server_down_is_not_loaded_again(tmp_path):
+    """Three servers die of a fault while version 2 runs; the fourth goes back to version 1 by itself, and a person may insist."""
+    store = Store(tmp_path / "store")
+    for name in ("one", "two"):
+        store.add(slow(tmp_path / f"{name}.onnx"), "m")
+    store.run("alias", "m@1", "prod")
+    store.run("alias", "m@2", "prod")
+    ask = lambda n: json.dumps({"inputs": [{"name": "n", "shape": [1], "datatype": "INT64", "data": [n]}]})
+
+    def version(server):
+        return requests.post(server.url + "/v2/models/m/infer", data=ask(1)).json().get("model_version")
+
+    for _ in range(3):
+        server = Server(store, "--poll-ms", "20", "--allow-control")
+        assert version(server) == "2"
+        before = cpu_ticks(server.process)
+        client = threading.Thread(target=lambda: pytest.raises(requests.ConnectionError, requests.post, server.url + "/v2/models/m/infer", data=ask(900_000)))
+        client.start()
+        assert until(lambda: cpu_ticks(server.process) > before + 20)  # it runs
+        server.process.send_signal(signal.SIGSEGV)
+        assert server.process.wait() == -signal.SIGSEGV
+        client.join()
+    server = Server(store, "--poll-ms", "20", "--allow-control")
+    assert until(lambda: version(server) == "1")
+    event = json.loads(store.run("log", "m", "--json").stdout)[0]
+    assert event["who"] == "circuit" and event["what"] == "rollback" and "died" in event["note"]
+    requests.post(server.url + "/v2/repository/models/m/load").raise_for_status()
+    store.run("alias", "m@2", "prod")
+    assert until(lambda: version(server) == "2")
+    server.stop()

@@ -342,6 +342,21 @@ static void a_bad_version_takes_nothing_down(void **state) {
     arena_deinit(&a);
 }
 
+/* A server that starts beside a broken newest version answers with the one before. */
+static void the_newest_that_loads_is_the_default(void **state) {
+    (void)state;
+    struct host *first = host;
+    struct host_options o = {.store = store, .threads = 2, .poll_ms = 20};
+    float got = 0;
+    assert_int_equal(host_open(&o, &host, &e), OK);
+    wait_ready();
+    assert_int_equal(ask_row("other", &got), OK);
+    assert_true(got == 10);
+    host_drain(host);
+    host_close(host);
+    host = first;
+}
+
 static void lists_every_version(void **state) {
     (void)state;
     struct arena a;
@@ -365,6 +380,7 @@ int main(void) {
         cmocka_unit_test(follows_the_store),
         cmocka_unit_test(unloads_and_loads_by_hand),
         cmocka_unit_test(a_bad_version_takes_nothing_down),
+        cmocka_unit_test(the_newest_that_loads_is_the_default),
         cmocka_unit_test(lists_every_version),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
