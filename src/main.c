@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slipway: a trained model file becomes a running service. cli decides everything. */
 #include "cli/cli.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 int main(int argc, char **argv) {
     cores_settle(argv);

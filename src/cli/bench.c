@@ -13,7 +13,7 @@
 #include "cli/feed.h"
 #include "base/cpu.h"
 #include "host/loaded.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 #include <errno.h>
 #include <math.h>

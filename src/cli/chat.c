@@ -7,7 +7,7 @@
 #include "cli/command.h"
 #include "cli/facts.h"
 #include "host/loaded.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 #include <signal.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "cli/facts.h"
 #include "cli/feed.h"
 #include "host/loaded.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 #include "serve/recipe.h"
 #include "serve/typed.h"
 #include "tensor/npy.h"

@@ -3,7 +3,7 @@
 #include "base/cpu.h"
 #include "cli/command.h"
 #include "job/replay.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 struct options {
     int64_t limit, threads;

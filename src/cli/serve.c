@@ -5,7 +5,7 @@
 #include "cli/command.h"
 #include "base/file.h"
 #include "job/roster.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 #include "serve/server.h"
 
 #include <string.h>

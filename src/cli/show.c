@@ -7,7 +7,7 @@
 #include "cli/feed.h"
 #include "cli/language.h"
 #include "host/loaded.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 
 #define SHORT_RUN_NS 5e6
 
@@ -118,7 +118,8 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
     if (l->waiting)
         worker_wake(h, l);
     bool others = h->n_waiting > atomic_load_explicit(&h->n_shadows, memory_order_relaxed);
-    int want = express ? 0 : others || b.shadow ? 1 : batch_cores(l, h->threads);
+    bool ledger = !express && !l->loaded.language; /* a forward pass takes its cores itself */
+    int want = !ledger ? 0 : others || b.shadow ? 1 : batch_cores(l, h->threads);
     counter_set(l->c_queue_depth, (int64_t)l->waiting);
     bool is_long = !express && !is_short(l, b.rows);
     h->n_running++;

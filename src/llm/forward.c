@@ -2,6 +2,7 @@
 /* Opening a model for computing, and the two calls that compute: see forward.h. */
 #include "llm/forward.h"
 
+#include "base/cores.h"
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "llm/arch.h"
@@ -244,6 +245,13 @@ static enum code room_for_logits(struct forward *f, struct err *e) {
     return OK;
 }
 
+/* On as many cores as are free: what it computes does not depend on their number. */
+static void compute(struct forward *f) {
+    int granted = cores_take_behind(f->threads);
+    step_run(f, granted);
+    cores_give(granted);
+}
+
 enum code forward_step(struct forward *f, const struct forward_row *rows, size_t n,
                        const float **logits, struct err *e) {
     if (f->plan.encoder)
@@ -252,7 +260,7 @@ enum code forward_step(struct forward *f, const struct forward_row *rows, size_t
     f->rows = rows, f->n_rows = n, f->all_rows = false;
     attention_tiles(f);
     TRY(room_for_logits(f, e));
-    step_run(f);
+    compute(f);
     *logits = f->n_wanted ? f->logits : NULL;
     return OK;
 }
@@ -285,7 +293,7 @@ static enum code embed_rows(struct forward *f, const struct forward_row *rows, s
     TRY(check_rows(f, rows, n, e));
     f->rows = rows, f->n_rows = n, f->all_rows = true;
     attention_tiles(f);
-    step_run(f);
+    compute(f);
     for (size_t i = 0, end; i < n; i = end, out += f->plan.width) {
         for (end = i + 1; end < n && rows[end].sequence == rows[i].sequence;)
             end++;

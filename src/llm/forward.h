@@ -18,7 +18,7 @@
 struct forward;
 
 struct forward_options {   /* zero: the default */
-    int threads;           /* default: cpu_cores() */
+    int threads;           /* at most, of those the core ledger has free; default: cpu_cores() */
     size_t max_rows;       /* of a step; default 512 */
     int max_sequences;     /* default 1 */
     size_t kv_bytes;       /* default: what max_sequences whole contexts take, at most 1 GiB */

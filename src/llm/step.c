@@ -258,4 +258,4 @@ static void run(void *arg, int thread) {
         head_phases(f, m);
 }
 
-void step_run(struct forward *f) { crew_run(&f->crew, f->threads, run, f); }
+void step_run(struct forward *f, int threads) { crew_run(&f->crew, threads, run, f); }

@@ -53,7 +53,7 @@ struct forward {
 };
 
 /* Runs the rows in f->rows through the model; ends in logits, or in x when all_rows. */
-void step_run(struct forward *f);
+void step_run(struct forward *f, int threads); /* at most f->threads */
 
 /* A phase: columns of several matrices times m rows of one intake. */
 struct product {

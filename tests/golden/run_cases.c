@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "format/format.h"
 #include "format/onnx_tensor.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 #include "plan/session.h"
 #include "../conformance/spoil.h"
 

@@ -14,7 +14,7 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "format/format.h"
-#include "plan/cores.h"
+#include "base/cores.h"
 #include "plan/session.h"
 #include "tensor/npy.h"
 

@@ -6,6 +6,8 @@
 
 #include "tiny.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <setjmp.h>
@@ -245,6 +247,43 @@ static void test_kept_packs_are_used(void **state) {
     check_kept("llama", DT_Q4_0, 0, 3); /* interrupted */
 }
 
+static atomic_bool stepped;
+static void *step_in_thread(void *f) {
+    struct forward_row row = {token_at(1, 0), 0, 0, true};
+    step(f, &row, 1);
+    atomic_store(&stepped, true);
+    return NULL;
+}
+
+/* Who has the cores is not disturbed; a step takes what is free, and says the same on less. */
+static void test_a_step_takes_cores_from_the_ledger(void **state) {
+    struct tiny t;
+    pthread_t thread;
+    (void)state;
+    tiny_make(&t, "llama", DT_Q4_0, 0);
+    run_alone(&t, DT_F16);
+    cores_setup(2);
+    struct forward *f = open_tiny(&t, &(struct forward_options){.threads = 2});
+    assert_int_equal(cores_take(2), 2);
+    assert_int_equal(pthread_create(&thread, NULL, step_in_thread, f), 0);
+    while (cores_waiting() == 0)
+        sched_yield();
+    assert_false(atomic_load(&stepped));
+    cores_give(1);
+    pthread_join(thread, NULL);
+    assert_true(atomic_load(&stepped));
+    for (size_t i = 1; i < lengths[1]; i++) { /* one core, then two */
+        struct forward_row row = {token_at(1, i), (int32_t)i, 0, true};
+        if (i == 20)
+            cores_give(1);
+        assert_memory_equal(step(f, &row, 1), alone[1][i], sizeof alone[1][i]);
+    }
+    assert_int_equal(cores_take(2), 2);
+    cores_give(2);
+    forward_close(f);
+    arena_deinit(&t.arena);
+}
+
 static void test_refusals(void **state) {
     struct tiny t;
     struct err e;
@@ -284,6 +323,7 @@ int main(void) {
         cmocka_unit_test(test_encoder_texts_do_not_depend_on_each_other),
         cmocka_unit_test(test_a_prefix_is_shared),
         cmocka_unit_test(test_kept_packs_are_used),
+        cmocka_unit_test(test_a_step_takes_cores_from_the_ledger),
         cmocka_unit_test(test_refusals),
     };
     struct err e;

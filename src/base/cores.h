@@ -11,6 +11,9 @@ int cores_total(void);
 /* Waits until at least one core is free; returns how many were granted, 1..want. waiting > 0
  * elsewhere lowers the grant. */
 int cores_take(int want);
+/* The same behind all who wait already: for those who come back at once, step after step, and would
+ * find the cores free before a waiter has woken. */
+int cores_take_behind(int want);
 void cores_give(int granted);
 int cores_waiting(void);
 

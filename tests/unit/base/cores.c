@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plan/cores.c"
+#include "base/cores.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,6 +78,46 @@ static void waiters_share(void **unused) {
     cores_give(sum);
 }
 
+static int order[3], arrivals;
+static void *behind(void *unused) {
+    (void)unused;
+    int n = cores_take_behind(1);
+    order[arrivals++] = 1;
+    cores_give(n);
+    return NULL;
+}
+static void *ahead(void *unused) {
+    (void)unused;
+    int n = cores_take(1);
+    order[arrivals++] = 2;
+    cores_give(n);
+    return NULL;
+}
+
+/* One core, somebody waits: who would come back at once lets him go first. */
+static void behind_lets_others_go_first(void **unused) {
+    (void)unused;
+    pthread_t first, second;
+    cores_setup(1);
+    for (int round = 0; round < 50; round++) {
+        arrivals = 0;
+        assert_int_equal(cores_take_behind(1), 1);
+        assert_int_equal(pthread_create(&first, NULL, ahead, NULL), 0);
+        while (cores_waiting() < 1)
+            usleep(100);
+        assert_int_equal(pthread_create(&second, NULL, behind, NULL), 0);
+        while (cores_waiting() < 2)
+            usleep(100);
+        cores_give(1);
+        int n = cores_take_behind(1); /* at once: but two wait */
+        order[arrivals++] = 3;
+        cores_give(n);
+        pthread_join(first, NULL);
+        pthread_join(second, NULL);
+        assert_true(order[0] == 2 && arrivals == 3);
+    }
+}
+
 static void shrinking(void **unused) {
     (void)unused;
     cores_setup(4);
@@ -90,9 +130,8 @@ static void shrinking(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alone_gets_all),
-        cmocka_unit_test(never_more_than_there_are),
-        cmocka_unit_test(waiters_share),
+        cmocka_unit_test(alone_gets_all), cmocka_unit_test(never_more_than_there_are),
+        cmocka_unit_test(waiters_share),  cmocka_unit_test(behind_lets_others_go_first),
         cmocka_unit_test(shrinking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@
  * 13 to 40, without 12 to 30. OMP_WAIT_POLICY=active keeps libgomp from shortening the spin when
  * there are more teams than cores. libgomp reads both once, when it is loaded, before main:
  * cores_settle sets them and starts the program anew, once, when nobody has chosen (3 ms). */
-#include "plan/cores.h"
+#include "base/cores.h"
 
 #include "base/cpu.h"
 #include "base/thread.h"
@@ -28,6 +28,8 @@ static struct { /* guarded by lock */
     pthread_mutex_t lock;
     pthread_cond_t freed;
     int total, free, waiting;
+    int behind;      /* of them: those who let others go first */
+    uint64_t grants; /* so far */
 } ledger = {.lock = PTHREAD_MUTEX_INITIALIZER, .freed = PTHREAD_COND_INITIALIZER};
 
 void cores_setup(int cores) {
@@ -54,18 +56,40 @@ int cores_total(void) {
     return total;
 }
 
+static int grant(int want) { /* under lock; a core is free */
+    int share = ledger.free / ledger.waiting;
+    ledger.waiting--;
+    ledger.grants++;
+    if (ledger.behind)
+        pthread_cond_broadcast(&ledger.freed);
+    int granted = want < 1 ? 1 : want < share ? want : share;
+    if (granted < 1)
+        granted = 1;
+    ledger.free -= granted;
+    return granted;
+}
+
 int cores_take(int want) {
     pthread_mutex_lock(&ledger.lock);
     settle_total();
     ledger.waiting++;
     while (ledger.free < 1)
         pthread_cond_wait(&ledger.freed, &ledger.lock);
-    int share = ledger.free / ledger.waiting;
-    ledger.waiting--;
-    int granted = want < 1 ? 1 : want < share ? want : share;
-    if (granted < 1)
-        granted = 1;
-    ledger.free -= granted;
+    int granted = grant(want);
+    pthread_mutex_unlock(&ledger.lock);
+    return granted;
+}
+
+int cores_take_behind(int want) {
+    pthread_mutex_lock(&ledger.lock);
+    settle_total();
+    uint64_t turn = ledger.grants + (uint64_t)ledger.waiting;
+    ledger.waiting++;
+    ledger.behind++;
+    while (ledger.free < 1 || ledger.grants < turn)
+        pthread_cond_wait(&ledger.freed, &ledger.lock);
+    ledger.behind--;
+    int granted = grant(want);
     pthread_mutex_unlock(&ledger.lock);
     return granted;
 }
