@@ -10,16 +10,17 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 4096, ROOM_FOR_END = 16 };
 
 static struct {
-    enum log_level level;
+    _Atomic unsigned levels; /* 1 << level of those that are written */
     enum log_form form;
     int fd;
-} to = {LOG_INFO, LOG_HUMAN, 2};
+} to = {(2u << LOG_INFO) - 1, LOG_HUMAN, 2};
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
 
@@ -30,12 +31,21 @@ struct line {
 };
 
 void log_setup(enum log_level level, enum log_form form, int fd) {
-    to.level = level;
+    atomic_store(&to.levels, (2u << level) - 1);
     to.form = form;
     to.fd = fd;
 }
 
-bool log_on(enum log_level level) { return level <= to.level; }
+bool log_on(enum log_level level) {
+    return atomic_load_explicit(&to.levels, memory_order_relaxed) >> level & 1;
+}
+
+void log_set(enum log_level level, bool on) {
+    if (on)
+        atomic_fetch_or(&to.levels, 1u << level);
+    else
+        atomic_fetch_and(&to.levels, ~(1u << level));
+}
 
 static void put(struct line *l, const char *p, size_t n) {
     if (l->cut || n > sizeof l->p - ROOM_FOR_END - l->n) {

@@ -11,6 +11,7 @@ enum log_form { LOG_HUMAN, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_form form, int fd); /* once, before threads */
 bool log_on(enum log_level level);
+void log_set(enum log_level level, bool on); /* any thread, any time */
 
 /* Fields after the message: LOG_S/LOG_I/LOG_F pairs. log_event(LOG_INFO, "loaded", 2, (struct
  * log_field[]){...}). */

@@ -176,3 +176,24 @@ void policy_write(const struct policy *p, struct buf *b) {
     }
     json_put_object_end(&w);
 }
+
+enum code policy_keep_batch(struct store *s, struct str model, uint64_t most, struct arena *a,
+                            struct err *e) {
+    struct store_setting *all;
+    struct policy p;
+    struct buf text;
+    size_t n;
+    policy_default(&p);
+    TRY(store_settings(s, model, a, &all, &n, e));
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(all[i].name, POLICY_SETTING))
+            TRY(policy_parse(all[i].value, &p, e));
+    p.batch = most ? most : 1;
+    buf_init(&text, 4096);
+    policy_write(&p, &text);
+    enum code code = buf_check(&text, "policy", e);
+    if (code == OK)
+        code = store_setting_put(s, model, POLICY_SETTING, buf_str(&text), e);
+    buf_deinit(&text);
+    return code;
+}

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "store/store.h"
 
 #define POLICY_SETTING LIT("policy")
 
@@ -28,6 +29,10 @@ MUST_USE enum code policy_parse(struct str json, struct policy *out, struct err 
 MUST_USE enum code policy_set(struct policy *p, struct str text, struct err *e);
 bool policy_is_default(const struct policy *p);
 void policy_write(const struct policy *p, struct buf *b); /* only what differs from the default */
+/* Another server's max_batch_size becomes `batch` of the model's setting, which keeps its other
+ * members; 0: the model does not batch. */
+MUST_USE enum code policy_keep_batch(struct store *s, struct str model, uint64_t most,
+                                     struct arena *a, struct err *e);
 /* "high", "normal", "low" */
 MUST_USE enum code priority_parse(struct str text, int *out, struct err *e);
 const char *priority_name(int priority);

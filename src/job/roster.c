@@ -431,29 +431,6 @@ static enum code set_labels(struct store *s, const struct roster_model *m,
     return OK;
 }
 
-static enum code set_policy(struct store *s, const struct roster_model *m, struct arena *a,
-                            struct err *e) {
-    struct store_setting *all;
-    struct policy p;
-    struct buf text;
-    size_t n;
-    if (m->batch < 0)
-        return OK;
-    policy_default(&p);
-    TRY(store_settings(s, m->name, a, &all, &n, e));
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(all[i].name, POLICY_SETTING))
-            TRY(policy_parse(all[i].value, &p, e));
-    p.batch = m->batch ? (uint64_t)m->batch : 1;
-    buf_init(&text, 4096);
-    policy_write(&p, &text);
-    enum code code = buf_check(&text, "policy", e);
-    if (code == OK)
-        code = store_setting_put(s, m->name, POLICY_SETTING, buf_str(&text), e);
-    buf_deinit(&text);
-    return code;
-}
-
 static enum code apply_model(struct store *s, const struct roster_model *m, struct arena *a,
                              struct str *refs, size_t *n_refs, struct err *e) {
     struct numbered *all = NULL;
@@ -477,7 +454,7 @@ static enum code apply_model(struct store *s, const struct roster_model *m, stru
     if (*n_refs == before)
         return fail(e, NOT_FOUND, "model '%.*s': none of its versions is asked for", STR(m->name));
     TRY(set_labels(s, m, all, n, e));
-    return set_policy(s, m, a, e);
+    return m->batch < 0 ? OK : policy_keep_batch(s, m->name, (uint64_t)m->batch, a, e);
 }
 
 enum code roster_apply(struct store *s, const struct roster *r, struct arena *a, struct str **refs,

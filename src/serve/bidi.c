@@ -180,9 +180,10 @@ static void write_parts(struct bidi *b, const struct request *sub) {
 static void meter(struct request *sub) {
     const struct live *l = sub->ask.live;
     uint64_t now = clock_ns(), began = sub->parent->began_ns;
+    int status = sub->err.code == OK ? 200 : err_http(sub->err.code);
     meter_request(&sub->thread->meter, l ? live_model(l) : (struct str){0}, l ? live_version(l) : 0,
-                  sub->protocol->name, sub->err.code == OK ? 200 : err_http(sub->err.code),
-                  now - began);
+                  sub->protocol->name, status, now - began);
+    phase_probe(sub, status, now - began);
     ask_end(&sub->ask);
 }
 

@@ -9,6 +9,7 @@
 #include "serve/bidi.h"
 #include "serve/limit.h"
 #include "serve/meter.h"
+#include "serve/probe.h"
 #include "serve/region.h"
 #include "serve/router.h"
 #include "serve/server.h"
@@ -52,6 +53,7 @@ struct server {
     struct router router;
     struct auth auth;
     struct limit limit;
+    struct probes probes;
     struct side *side;
     struct regions *regions;
     struct tls *tls;           /* NULL: none */

@@ -150,14 +150,25 @@ static unsigned scope_of(const struct route *route) {
     return route->page ? SCOPE_READ | SCOPE_PREDICT : SCOPE_PREDICT;
 }
 
+static enum code control_open(const struct request *r, struct err *e) {
+    return r->options->allow_control || r->admin
+               ? OK
+               : fail(e, UNAVAILABLE,
+                      "explicit model load / unload is not allowed: serve with --allow-control");
+}
+
+enum code request_control(struct request *r, struct err *e) {
+    TRY(auth_allows(r->key, SCOPE_ADMIN, r->model, e));
+    return control_open(r, e);
+}
+
 static enum step auth(struct request *r) {
     if ((r->route->flags & ROUTE_OPEN) || r->allow) /* OPTIONS: browsers send no key with it */
         return STEP_NEXT;
     if (auth_check(&r->server->auth, &r->x->request, &r->key, &r->err) == OK &&
         auth_allows(r->key, scope_of(r->route), r->model, &r->err) == OK &&
-        (r->route->flags & ROUTE_CONTROL) && !r->options->allow_control && !r->admin)
-        (void)fail(&r->err, UNAVAILABLE,
-                   "explicit model load / unload is not allowed: serve with --allow-control");
+        (r->route->flags & ROUTE_CONTROL))
+        (void)control_open(r, &r->err);
     return STEP_NEXT;
 }
 
@@ -479,6 +490,19 @@ static enum step send(struct request *r) {
 
 /* --- RECORD --- */
 
+void phase_probe(const struct request *r, int status, uint64_t total_ns) {
+    if (!r->ask.live || r->route->page || !probe_hit(&r->server->probes, live_model(r->ask.live)))
+        return;
+    log_event(LOG_INFO, "trace", 8,
+              (struct log_field[]){LOG_S("id", r->id), LOG_S("model", live_model(r->ask.live)),
+                                   LOG_I("version", live_version(r->ask.live)),
+                                   LOG_I("status", status),
+                                   LOG_F("total_us", (double)total_ns / 1e3),
+                                   LOG_F("queue_us", (double)r->ask.queue_ns / 1e3),
+                                   LOG_F("compute_us", (double)r->ask.compute_ns / 1e3),
+                                   LOG_I("rows", r->ask.batch_rows)});
+}
+
 static enum step record(struct request *r) {
     struct http_exchange *x = r->x;
     uint64_t now = clock_ns(), version = 0;
@@ -512,6 +536,7 @@ static enum step record(struct request *r) {
         .batch_rows = r->ask.batch_rows,
         .error = r->err.code != OK ? str_of(r->err.text) : (struct str){0},
     };
+    phase_probe(r, status, total);
     trail_put(&r->thread->trail, &line,
               r->route && (r->route->flags & ROUTE_QUIET) && status < 400);
     if (status >= 500 && r->err.code == ERR_INTERNAL)

@@ -22,3 +22,5 @@ struct phase_row {
 extern const struct phase_row phase_rows[PHASE_N];
 
 void phase_begin_sub(struct request *sub); /* a message of a stream, from DECODE on (bidi.c) */
+/* A line "trace" in the log when its model's trace settings want one of it (probe.h). */
+void phase_probe(const struct request *r, int status, uint64_t total_ns);

@@ -99,6 +99,9 @@ MUST_USE enum code request_route(struct request *r, struct err *e);
 
 /* Whether its key may ask for this model by its route: request_route asks by itself. */
 MUST_USE enum code request_may(struct request *r, struct str model, struct err *e);
+/* Whether it may change what is served, as routes with ROUTE_CONTROL do: for those that look, too.
+ */
+MUST_USE enum code request_control(struct request *r, struct err *e);
 /* text: of a version; empty: none is asked for. */
 MUST_USE enum code request_version(struct request *r, struct str text, struct err *e);
 /* The server takes traffic: everything asked for is loaded, and it is not draining. */

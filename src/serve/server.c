@@ -297,6 +297,7 @@ static enum code open_parts(struct server *s, struct err *e) {
     if (s->store)
         TRY(auth_follow(&s->auth, s->store, e));
     int threads = cpu_cores() < SIDE_MAX ? cpu_cores() : SIDE_MAX;
+    probes_init(&s->probes);
     TRY(regions_open(&s->regions, e));
     TRY(side_open(threads, &s->side, e));
     if (s->options.tls_cert)
@@ -399,6 +400,7 @@ void server_close(struct server *s) {
         close_loop(&s->loops[i]);
     side_close(s->side);
     regions_close(s->regions);
+    probes_deinit(&s->probes);
     answer_forget();
     auth_close(&s->auth);
     tls_close(s->tls);

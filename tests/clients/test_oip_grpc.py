@@ -193,13 +193,92 @@ def test_repository_and_statistics(client):
     assert "NOT_FOUND" in e.value.status()
 
 
-def test_settings_and_regions(client):
+def test_settings(client):
     assert list(client.get_trace_settings().settings["trace_level"].value) == ["OFF"]
     assert client.get_log_settings().settings["log_info"].bool_param
+    got = client.update_log_settings({"log_warning": False, "log_verbose_level": 2}).settings
+    assert not got["log_warning"].bool_param and got["log_verbose_level"].uint32_param == 2
+    assert client.get_log_settings().settings == got
+    client.update_log_settings({"log_warning": True, "log_verbose_level": 0})
+    got = client.update_trace_settings(model_name="affine", settings={"trace_level": ["TIMESTAMPS"], "trace_rate": "5"}).settings
+    assert list(got["trace_level"].value) == ["TIMESTAMPS"] and list(got["trace_rate"].value) == ["5"]
+    assert client.get_trace_settings("affine").settings == got
+    assert list(client.get_trace_settings().settings["trace_level"].value) == ["OFF"]
+    client.update_trace_settings(model_name="affine", settings={"trace_level": None, "trace_rate": None})
+    assert client.get_trace_settings("affine").settings == client.get_trace_settings().settings
+    with pytest.raises(InferenceServerException, match="unknown setting"):
+        client.update_trace_settings(settings={"colour": "red"})
+
+
+def test_load_with_a_file_and_a_config(client, models):
+    model = open(models["affine2"], "rb").read()
+    config = '{"name": "carried", "max_batch_size": 4}'
+    client.load_model("carried", config=config, files={"file:1/model.onnx": model})
+    assert client.infer("carried", [tensor("x", X)]).as_numpy("y").tolist() == [[10, 20, 30, 40]]
+    client.load_model("carried", config='{"max_batch_size": 1}')
+    for more, text in [
+        ({"config": '{"name": "other"}'}, "the config is of model 'other', not 'carried'"),
+        ({"config": config, "files": {"file:1/model.onnx": b"junk"}}, "load failed for model 'carried'"),
+    ]:
+        with pytest.raises(InferenceServerException, match=text):
+            client.load_model("carried", **more)
+    assert client.infer("carried", [tensor("x", X)]).as_numpy("y").tolist() == [[10, 20, 30, 40]]
+    client.unload_model("carried")
+
+
+@pytest.fixture
+def region():
+    import tritonclient.utils.shared_memory as shm
+
+    handle = shm.create_shared_memory_region("grpc_test", "/slipway_grpc_region", 256)
+    yield handle
+    shm.destroy_shared_memory_region(handle)
+
+
+def test_shared_memory(client, region):
+    import tritonclient.utils.shared_memory as shm
+
+    shm.set_shared_memory_region(region, [X])
+    client.register_system_shared_memory("box", "/slipway_grpc_region", 256)
+    status = client.get_system_shared_memory_status().regions["box"]
+    assert (status.name, status.key, status.offset, status.byte_size) == ("box", "/slipway_grpc_region", 0, 256)
+    x = triton.InferInput("x", [1, 4], "FP32").set_shared_memory("box", X.nbytes)
+    y = triton.InferRequestedOutput("y")
+    y.set_shared_memory("box", 64, offset=128)
+    got = client.infer("affine", [x], outputs=[y])
+    parameters = got.get_output("y").parameters
+    assert parameters["shared_memory_region"].string_param == "box" and parameters["shared_memory_byte_size"].int64_param == 16
+    assert np.array_equal(shm.get_contents_as_numpy(region, np.float32, [1, 4], offset=128), Y)
+    assert np.array_equal(client.infer("affine", [x]).as_numpy("y"), Y)  # in from memory, out in the message
+    a = triton.InferInput("a", [1, 2], "FP32").set_shared_memory("box", 8)
+    got = client.infer("pair", [a, tensor("b", np.ones((1, 2), np.float32))])  # one of two in memory
+    assert got.as_numpy("s").tolist() == [[2, 3]]
+    s, d = triton.InferRequestedOutput("s"), triton.InferRequestedOutput("d")
+    s.set_shared_memory("box", 64, offset=64)
+    got = client.infer("pair", [a, tensor("b", np.ones((1, 2), np.float32))], outputs=[s, d])
+    assert got.as_numpy("d").tolist() == [[0, 1]]
+    client.unregister_system_shared_memory("box")
     assert not client.get_system_shared_memory_status().regions
-    with pytest.raises(InferenceServerException) as e:
-        client.register_system_shared_memory("r", "/key", 8)
-    assert "UNIMPLEMENTED" in e.value.status()
+    with pytest.raises(InferenceServerException, match="Unable to find shared memory region: 'box'"):
+        client.infer("affine", [x])
+
+
+def test_shared_memory_mistakes(client, region):
+    with pytest.raises(InferenceServerException, match="Unable to open shared memory region"):
+        client.register_system_shared_memory("r", "/no_such_region_here", 16)
+    client.register_system_shared_memory("r", "/slipway_grpc_region", 64, offset=32)
+    x = triton.InferInput("x", [1, 4], "FP32").set_shared_memory("r", 128)
+    with pytest.raises(InferenceServerException, match="Invalid offset . byte size"):
+        client.infer("affine", [x])
+    y = triton.InferRequestedOutput("y")
+    y.set_shared_memory("r", 8)
+    with pytest.raises(InferenceServerException, match="should be at least 16 bytes"):
+        client.infer("affine", [tensor("x", X)], outputs=[y])
+    with pytest.raises(InferenceServerException, match="already in manager"):
+        client.register_system_shared_memory("r", "/slipway_grpc_region", 64)
+    with pytest.raises(InferenceServerException, match="no CUDA here"):
+        client.register_cuda_shared_memory("c", b"aGFuZGxl", 0, 16)
+    client.unregister_system_shared_memory()
 
 
 def test_aio(server):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real tritonclient.http, unchanged: everything it can ask."""
 
+import json
+
 import numpy as np
 import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from conftest import KINDS, until
+from conftest import KINDS, Server, until
 
 
 @pytest.fixture(scope="module")
@@ -174,13 +176,58 @@ def test_statistics(client):
 def test_settings(client):
     assert client.get_trace_settings()["trace_level"] == ["OFF"]
     assert client.get_log_settings()["log_info"] is True
-    assert client.update_log_settings({"log_info": True})["log_info"] is True
-    with pytest.raises(InferenceServerException, match="cannot be changed"):
-        client.update_log_settings({"log_verbose_level": 3})
+    got = client.update_log_settings({"log_info": False, "log_verbose_level": 3})
+    assert got["log_info"] is False and got["log_verbose_level"] == 3
+    assert client.get_log_settings() == got
+    got = client.update_log_settings({"log_info": True, "log_verbose_level": 0})
+    assert got["log_info"] is True and got["log_verbose_level"] == 0
+    for change in ({"log_file": "/tmp/x"}, {"log_format": "ISO8601"}):
+        with pytest.raises(InferenceServerException, match="cannot be changed"):
+            client.update_log_settings(change)
+    with pytest.raises(InferenceServerException, match="unknown setting 'colour'"):
+        client.update_log_settings({"log_info": False, "colour": "red"})
+    assert client.get_log_settings()["log_info"] is True  # a change is checked whole
+    got = client.update_trace_settings(model_name="pair", settings={"trace_level": ["TIMESTAMPS"], "trace_rate": "10", "trace_count": 3})
+    assert got["trace_level"] == ["TIMESTAMPS"] and got["trace_rate"] == "10" and got["trace_count"] == "3"
+    assert client.get_trace_settings("pair") == got and client.get_trace_settings()["trace_level"] == ["OFF"]
+    got = client.update_trace_settings(model_name="pair", settings={"trace_level": None, "trace_rate": None, "trace_count": None})
+    assert got == client.get_trace_settings()
+    for change, text in [({"trace_level": ["TENSORS"]}, "do not go into the log"), ({"trace_rate": "0"}, "no number from 1"), ({"trace_file": "x"}, "cannot be")]:
+        with pytest.raises(InferenceServerException, match=text):
+            client.update_trace_settings(settings=change)
     assert client.get_cuda_shared_memory_status() == []
     with pytest.raises(InferenceServerException, match="there is no CUDA here"):
         client.register_cuda_shared_memory("r", b"handle", 0, 16)
     client.unregister_cuda_shared_memory()
+
+
+def test_settings_change_what_is_logged(store):
+    """A server of its own: its log is read."""
+    s = Server(store, "--allow-control")
+    with triton.InferenceServerClient(s.address) as c:
+        c.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"], "trace_rate": "2", "trace_count": "3"})
+        for _ in range(10):
+            ask(c, "affine", {"x": np.ones((1, 4), np.float32)})
+        assert until(lambda: c.get_trace_settings()["trace_count"] == "0")  # one of two, three in all
+        c.update_log_settings({"log_info": False})
+        c.update_trace_settings(settings={"trace_rate": "1", "trace_count": "-1"})
+        ask(c, "affine", {"x": np.ones((1, 4), np.float32)})
+    _, log = s.stop()
+    lines = [json.loads(line) for line in log.splitlines() if '"message":"trace"' in line]
+    assert len(lines) == 3 and all(v["model"] == "affine" and v["compute_us"] > 0 and v["total_us"] >= v["compute_us"] for v in lines)
+    assert "draining" not in log  # an "info" line
+
+
+def test_settings_need_leave(store):
+    s = Server(store)
+    with triton.InferenceServerClient(s.address) as c:
+        assert c.get_log_settings()["log_info"] is True
+        with pytest.raises(InferenceServerException, match="--allow-control"):
+            c.update_log_settings({"log_info": False})
+        with pytest.raises(InferenceServerException, match="--allow-control"):
+            c.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]})
+        assert c.get_log_settings()["log_info"] is True and c.get_trace_settings()["trace_level"] == ["OFF"]
+    s.stop()
 
 
 def test_repository(client, server, store, models):

@@ -48,15 +48,17 @@ static enum code walk(const struct protocol *p) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char *const paths[] = {"/ModelInfer", "/Predict", "/Classify", "/Regress",
-                                        "/MultiInference"};
+    static const char *const paths[] = {"/ModelInfer", "/Predict",        "/Classify",
+                                        "/Regress",    "/MultiInference", "/Predictions"};
+    static const char *const names[] = {"oip_grpc",       "tfserving_grpc", "tfserving_grpc",
+                                        "tfserving_grpc", "tfserving_grpc", "torchserve"};
     enum { N = sizeof paths / sizeof *paths };
     if (size == 0)
         return 0;
     if (!s.models[0])
         begin();
     int method = (data[0] & 7) % N;
-    const struct protocol *p = named(method == 0 ? "oip_grpc" : "tfserving_grpc");
+    const struct protocol *p = named(names[method]);
     struct grpc g = {.kind = (enum grpc_kind)((data[0] >> 5 & 3) % 3),
                      .coding = (enum coding)((data[0] >> 3 & 3) % 3),
                      .type = LIT("application/grpc")};

@@ -6,15 +6,16 @@
 
 #include "base/pb.h"
 #include "serve/answer.h"
+#include "serve/protocol/arriving.h"
+#include "serve/in.h"
 #include "serve/protocol/datatype.h"
-#include "serve/server.h"
+#include "serve/protocol/settings.h"
 
 /* --- requests: {1 name, 2 version} and alike --- */
 
 struct named {
     struct str first, second;
-    bool flag;      /* field 2, as a bool */
-    size_t entries; /* field 1 or 3 holds a map */
+    bool flag; /* field 2, as a bool */
 };
 
 static enum code take_named(struct request *r, struct named *out, struct err *e) {
@@ -33,7 +34,6 @@ static enum code take_named(struct request *r, struct named *out, struct err *e)
             TRY(pb_str(&f, &out->second, e));
         else if (f.number == 2)
             out->flag = f.value != 0;
-        out->entries += f.number == 3;
     }
 }
 
@@ -235,17 +235,6 @@ static enum code statistics(struct request *r, struct err *e) {
 
 /* --- repository --- */
 
-static const char *state_text(enum live_state s) {
-    switch (s) {
-    case LIVE_READY: return "READY";
-    case LIVE_LOADING: return "LOADING";
-    case LIVE_DRAINING: return "UNLOADING";
-    case LIVE_UNLOADED:
-    case LIVE_FAILED: return "UNAVAILABLE";
-    }
-    return "UNAVAILABLE";
-}
-
 static enum code repository_index(struct request *r, struct err *e) {
     struct live_info *all;
     struct named wanted;
@@ -262,7 +251,7 @@ static enum code repository_index(struct request *r, struct err *e) {
         size_t at = pb_put_begin(b, 1);
         pb_put_str(b, 1, all[i].model);
         put_version(b, 2, all[i].version);
-        pb_put_str(b, 3, str_of(state_text(all[i].state)));
+        pb_put_str(b, 3, str_of(arriving_state(all[i].state)));
         if (all[i].state == LIVE_FAILED)
             pb_put_str(b, 4, all[i].error);
         else if (all[i].state == LIVE_UNLOADED)
@@ -272,17 +261,36 @@ static enum code repository_index(struct request *r, struct err *e) {
     return answer_part(r, b, e);
 }
 
-/* On the loading thread. */
-static void changed(void *ctx, enum code code, const struct err *e) {
-    struct request *r = ctx;
-    if (code == ERR_NOT_FOUND || code == ERR_UNAVAILABLE) {
-        r->err = *e;
-        r->err.code = code;
-    } else if (code != OK) {
-        (void)fail(&r->err, INVALID, "load failed for model '%.*s': %.400s", STR(r->model),
-                   e->text);
+/* One entry of map<string, ModelRepositoryParameter>. */
+static enum code take_parameter(struct request *r, const struct pb_field *entry,
+                                struct arriving *in, struct err *e) {
+    struct str key = {0}, text = {0};
+    struct pb_field f, v;
+    struct pb p, value;
+    bool more, inner;
+    TRY(pb_sub(entry, &p, e));
+    for (;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            break;
+        if (f.number == 1)
+            TRY(pb_str(&f, &key, e));
+        if (f.number != 2)
+            continue;
+        TRY(pb_sub(&f, &value, e));
+        for (;;) {
+            TRY(pb_next(&value, &v, &inner, e));
+            if (!inner)
+                break;
+            if (v.number >= 3) /* string_param, bytes_param */
+                TRY(pb_str(&v, &text, e));
+        }
     }
-    request_resume(r);
+    if (str_is(key, "config"))
+        in->config = text;
+    else if (str_starts(key, "file:"))
+        return arriving_file(r, in, key, (struct span){(const uint8_t *)text.p, text.n}, e);
+    return OK;
 }
 
 static enum code take_change(struct request *r, struct err *e) {
@@ -295,26 +303,86 @@ static enum code take_change(struct request *r, struct err *e) {
 }
 
 static enum code load(struct request *r, struct err *e) {
-    struct named n;
+    struct arriving *in = arriving_new(r, e);
+    struct pb_field f;
+    struct pb p;
+    bool more;
+    if (!in)
+        return e->code;
     TRY(take_change(r, e));
-    TRY(take_named(r, &n, e));
-    if (n.entries)
-        return fail(e, UNSUPPORTED,
-                    "a load with parameters is not supported over gRPC: a model comes from the "
-                    "store; add a version with `slipway add` and load it");
-    request_wait(r);
-    host_load(r->host, r->model, 0, changed, r);
-    return OK;
+    pb_init(&p, r->body);
+    for (;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            return arriving_load(r, in, e);
+        if (f.number == 3)
+            TRY(take_parameter(r, &f, in, e));
+    }
 }
 
 static enum code unload(struct request *r, struct err *e) {
     TRY(take_change(r, e)); /* its parameter, unload_dependents, has nothing to do here */
-    request_wait(r);
-    host_unload(r->host, r->model, changed, r);
+    arriving_unload(r);
     return OK;
 }
 
-/* --- settings: shown as they are; they cannot be changed --- */
+/* --- settings --- */
+
+/* One entry of map<string, SettingValue> or map<string, LogValue>. */
+static enum code take_setting(struct request *r, const struct pb_field *entry, bool log,
+                              struct setting *s, struct err *e) {
+    struct pb_field f, v;
+    struct pb p, value;
+    bool more, inner;
+    *s = (struct setting){0};
+    TRY(pb_sub(entry, &p, e));
+    for (;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            return OK;
+        if (f.number == 1)
+            TRY(pb_str(&f, &s->key, e));
+        if (f.number != 2)
+            continue;
+        TRY(pb_sub(&f, &value, e));
+        for (;;) {
+            TRY(pb_next(&value, &v, &inner, e));
+            if (!inner)
+                break;
+            if (s->n == SETTING_TEXTS)
+                return fail(e, INVALID, "more than %d values", SETTING_TEXTS);
+            if (v.wire == PB_LEN)
+                TRY(pb_str(&v, &s->texts[s->n], e));
+            else if (log && v.number == 1)
+                s->texts[s->n] = v.value ? LIT("true") : LIT("false");
+            else
+                s->texts[s->n] =
+                    str_of(arena_printf(r->arena, "%llu", (unsigned long long)v.value));
+            s->n++;
+        }
+    }
+}
+
+/* {1 settings, 2 model_name}: settings into what is not NULL. */
+static enum code take_settings(struct request *r, struct probe *p, struct log_choice *c, bool *any,
+                               struct err *e) {
+    struct setting s;
+    struct pb_field f;
+    struct pb walk;
+    bool more;
+    *any = false;
+    pb_init(&walk, r->body);
+    for (;;) {
+        TRY(pb_next(&walk, &f, &more, e));
+        if (!more)
+            return *any ? request_control(r, e) : OK;
+        if (f.number != 1)
+            continue;
+        TRY(take_setting(r, &f, c != NULL, &s, e));
+        TRY(c ? settings_log(c, &s, e) : settings_trace(p, &s, e));
+        *any = true;
+    }
+}
 
 static void put_setting(struct buf *b, const char *key, const char *value) {
     size_t at = pb_put_begin(b, 1);
@@ -326,17 +394,31 @@ static void put_setting(struct buf *b, const char *key, const char *value) {
 }
 
 static enum code trace(struct request *r, struct err *e) {
+    struct setting_numbers numbers;
+    struct named n;
+    struct probe p;
     struct buf *b;
+    bool any;
+    TRY(take_named(r, &n, e));
+    r->model = r->ask.model = n.second;
+    if (r->model.n)
+        TRY(request_route(r, e));
+    probe_of(&r->server->probes, r->model, &p);
+    TRY(take_settings(r, &p, NULL, &any, e));
+    if (any)
+        TRY(probe_put(&r->server->probes, r->model, &p, e));
+    settings_numbers(&p, &numbers);
     TRY(begin(r, &b, e));
-    put_setting(b, "trace_level", "OFF");
-    put_setting(b, "trace_rate", "1000");
-    put_setting(b, "trace_count", "-1");
+    put_setting(b, "trace_level", p.on ? "TIMESTAMPS" : "OFF");
+    put_setting(b, "trace_rate", numbers.rate);
+    put_setting(b, "trace_count", numbers.count);
     put_setting(b, "log_frequency", "0");
     put_setting(b, "trace_file", "");
     put_setting(b, "trace_mode", "triton");
     return answer_part(r, b, e);
 }
 
+/* A oneof is written though it is 0, so that the client sees which it is. */
 static void put_log(struct buf *b, const char *key, uint32_t field, uint64_t number,
                     const char *text) {
     size_t at = pb_put_begin(b, 1);
@@ -351,28 +433,21 @@ static void put_log(struct buf *b, const char *key, uint32_t field, uint64_t num
 }
 
 static enum code logging(struct request *r, struct err *e) {
+    struct log_choice c;
     struct buf *b;
+    bool any;
+    settings_log_now(&c);
+    TRY(take_settings(r, NULL, &c, &any, e));
+    if (any)
+        settings_log_do(&c);
     TRY(begin(r, &b, e));
     put_log(b, "log_file", 3, 0, "");
-    put_log(b, "log_info", 1, 1, NULL);
-    put_log(b, "log_warning", 1, 1, NULL);
-    put_log(b, "log_error", 1, 1, NULL);
-    put_log(b, "log_verbose_level", 2, 0, NULL);
+    put_log(b, "log_info", 1, c.info, NULL);
+    put_log(b, "log_warning", 1, c.warning, NULL);
+    put_log(b, "log_error", 1, c.error, NULL);
+    put_log(b, "log_verbose_level", 2, c.verbose, NULL);
     put_log(b, "log_format", 3, 0, "default");
     return answer_part(r, b, e);
-}
-
-/* --- shared memory: there are no regions --- */
-
-static enum code nothing(struct request *r, struct err *e) {
-    struct buf *b;
-    TRY(begin(r, &b, e));
-    return answer_part(r, b, e);
-}
-
-static enum code no_shared_memory(struct request *r, struct err *e) {
-    (void)r;
-    return fail(e, UNSUPPORTED, "shared memory is not supported; send tensors in the message");
 }
 
 #define METHOD(name, flags, page)                                                                  \
@@ -387,16 +462,10 @@ static const struct route routes[] = {
     METHOD("ModelConfig", 0, model_config),
     METHOD("ModelStatistics", 0, statistics),
     METHOD("RepositoryIndex", 0, repository_index),
-    METHOD("RepositoryModelLoad", ROUTE_CONTROL, load),
+    METHOD("RepositoryModelLoad", ROUTE_CONTROL | ROUTE_BODY, load),
     METHOD("RepositoryModelUnload", ROUTE_CONTROL, unload),
     METHOD("TraceSetting", 0, trace),
     METHOD("LogSettings", 0, logging),
-    METHOD("SystemSharedMemoryStatus", 0, nothing),
-    METHOD("SystemSharedMemoryRegister", 0, no_shared_memory),
-    METHOD("SystemSharedMemoryUnregister", 0, nothing),
-    METHOD("CudaSharedMemoryStatus", 0, nothing),
-    METHOD("CudaSharedMemoryRegister", 0, no_shared_memory),
-    METHOD("CudaSharedMemoryUnregister", 0, nothing),
 };
 
 const struct protocol protocol_catalog_grpc = {

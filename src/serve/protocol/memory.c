@@ -4,6 +4,7 @@
  * may open; of CUDA there is none. Tensors in a region are oip.c's. */
 #include "serve/protocol/protocol.h"
 
+#include "base/pb.h"
 #include "serve/answer.h"
 #include "serve/in.h"
 
@@ -81,6 +82,82 @@ static enum code cuda_delist(struct request *r, struct err *e) {
     return done(r);
 }
 
+/* --- the same over gRPC --- */
+
+struct message { /* of all six methods */
+    struct str name, key;
+    uint64_t offset, bytes;
+};
+
+static enum code take_message(struct request *r, struct message *m, struct err *e) {
+    struct pb_field f;
+    struct pb p;
+    bool more;
+    *m = (struct message){0};
+    pb_init(&p, r->body);
+    for (;;) {
+        TRY(pb_next(&p, &f, &more, e));
+        if (!more)
+            return OK;
+        if (f.number == 1)
+            TRY(pb_str(&f, &m->name, e));
+        else if (f.number == 2)
+            TRY(pb_str(&f, &m->key, e));
+        else if (f.number == 3)
+            TRY(pb_u64(&f, &m->offset, e));
+        else if (f.number == 4)
+            TRY(pb_u64(&f, &m->bytes, e));
+    }
+}
+
+/* map<string, RegionStatus> */
+static void put_region(struct buf *b, const struct region_info *region) {
+    size_t entry = pb_put_begin(b, 1);
+    pb_put_str(b, 1, region->name);
+    size_t value = pb_put_begin(b, 2);
+    pb_put_str(b, 1, region->name);
+    pb_put_str(b, 2, region->key);
+    pb_put_u64(b, 3, region->offset);
+    pb_put_u64(b, 4, region->bytes);
+    pb_put_end(b, value);
+    pb_put_end(b, entry);
+}
+
+static enum code status_grpc(struct request *r, struct err *e) {
+    struct region_info *list;
+    struct message m;
+    size_t n;
+    TRY(take_message(r, &m, e));
+    TRY(region_list(r->server->regions, m.name, r->arena, &list, &n, e));
+    struct buf *b = answer_buf(r, 64 * n, e);
+    if (!b)
+        return e->code;
+    for (size_t i = 0; i < n; i++)
+        put_region(b, &list[i]);
+    return answer_part(r, b, e);
+}
+
+static enum code enlist_grpc(struct request *r, struct err *e) {
+    struct message m;
+    TRY(take_message(r, &m, e));
+    return region_register(r->server->regions, m.name, m.key, m.offset, m.bytes, e);
+}
+
+static enum code delist_grpc(struct request *r, struct err *e) {
+    struct message m;
+    TRY(take_message(r, &m, e));
+    region_unregister(r->server->regions, m.name);
+    return OK;
+}
+
+static enum code nothing(struct request *r, struct err *e) {
+    (void)r;
+    (void)e;
+    return OK;
+}
+
+#define METHOD(name, flags, page)                                                                  \
+    { ROUTE_POST, "/inference.GRPCInferenceService/" name, ROUTE_GRPC | (flags), page }
 #define SYSTEM "/v2/systemsharedmemory/"
 #define CUDA "/v2/cudasharedmemory/"
 static const struct route routes[] = {
@@ -94,6 +171,12 @@ static const struct route routes[] = {
     {ROUTE_POST, CUDA "region/{label}/register", 0, no_cuda},
     {ROUTE_POST, CUDA "region/{label}/unregister", 0, cuda_delist},
     {ROUTE_POST, CUDA "unregister", 0, cuda_delist},
+    METHOD("SystemSharedMemoryStatus", 0, status_grpc),
+    METHOD("SystemSharedMemoryRegister", ROUTE_CONTROL, enlist_grpc),
+    METHOD("SystemSharedMemoryUnregister", ROUTE_CONTROL, delist_grpc),
+    METHOD("CudaSharedMemoryStatus", 0, nothing),
+    METHOD("CudaSharedMemoryRegister", 0, no_cuda),
+    METHOD("CudaSharedMemoryUnregister", 0, nothing),
 };
 
 const struct protocol protocol_memory = {

@@ -28,16 +28,11 @@
 
 enum { NAME_ROOM = 240 };
 
-struct place {         /* shared_memory_region, _byte_size, _offset */
-    struct str region; /* .n == 0: in the body */
-    int64_t bytes, offset;
-};
-
 struct wanted { /* an entry of the request's "outputs" */
     struct str name;
     enum { BY_DEFAULT, BINARY, AS_JSON } how;
     int64_t classes; /* classification extension; 0: the tensor itself */
-    struct place place;
+    struct rawtensor_place place;
 };
 
 struct notes {
@@ -57,13 +52,13 @@ struct input { /* as read */
     bool shaped, sized, has_data, taken;
     enum dtype dtype;
     uint64_t raw_bytes; /* binary_data_size */
-    struct place place;
+    struct rawtensor_place place;
     struct json data; /* the reader at "data", when that came before "datatype" */
     struct typed values;
 };
 
 /* *mine false: another parameter. */
-static enum code take_place(struct json *j, struct str key, struct place *p, bool *mine,
+static enum code take_place(struct json *j, struct str key, struct rawtensor_place *p, bool *mine,
                             struct err *e) {
     *mine = true;
     if (str_is(key, "shared_memory_region"))
@@ -182,18 +177,6 @@ static enum code end_json(struct request *r, struct input *in, struct tensor *ou
     return OK;
 }
 
-/* A copy: what the client writes meanwhile is not seen. */
-static enum code read_shared(struct request *r, const struct input *in, struct tensor *out,
-                             struct err *e) {
-    size_t n = (size_t)in->place.bytes;
-    void *bytes = n <= r->options->http.body_bytes ? arena_push_aligned(r->arena, n + 1, 64) : NULL;
-    if (!bytes)
-        return fail(e, TOO_LARGE, "input '%.*s': %zu bytes of shared memory are too many",
-                    STR(in->name), n);
-    TRY(region_read(r->server->regions, in->place.region, (uint64_t)in->place.offset, bytes, n, e));
-    return rawtensor_read(r->arena, (struct span){bytes, n}, in->name, out, e);
-}
-
 static enum code end_input(struct request *r, struct input *in, struct ask_tensor *out,
                            struct err *e) {
     struct notes *notes = r->notes;
@@ -207,7 +190,7 @@ static enum code end_input(struct request *r, struct input *in, struct ask_tenso
         return in->has_data || in->sized
                    ? fail(e, INVALID, "input '%.*s' is in shared memory and in the body",
                           STR(in->name))
-                   : read_shared(r, in, &out->tensor, e);
+                   : rawtensor_fetch(r, &in->place, in->name, &out->tensor, e);
     if (!in->sized)
         return in->has_data
                    ? end_json(r, in, &out->tensor, e)
@@ -493,22 +476,16 @@ static enum code put_binary(struct request *r, struct json_out *w, struct str na
 }
 
 static enum code put_shared(struct request *r, struct json_out *w, struct str name,
-                            const struct tensor *t, const struct place *p, struct err *e) {
-    struct span bytes = {t->data, tensor_bytes(t)};
-    if (t->dtype == DT_STRING)
-        TRY(rawtensor_strings(r, t, &bytes, e));
-    if (bytes.n > (size_t)p->bytes)
-        return fail(e, INVALID,
-                    "shared memory size specified with the request for output '%.*s' (%lld bytes) "
-                    "should be at least %zu bytes to hold the results",
-                    STR(name), (long long)p->bytes, bytes.n);
-    TRY(region_write(r->server->regions, p->region, (uint64_t)p->offset, bytes, e));
+                            const struct tensor *t, const struct rawtensor_place *p,
+                            struct err *e) {
+    size_t n;
+    TRY(rawtensor_store(r, p, name, t, &n, e));
     put_head(w, name, t);
     json_put_key(w, "parameters");
     json_put_object(w);
     json_put_member_str(w, "shared_memory_region", p->region);
     json_put_member_i64(w, "shared_memory_offset", p->offset);
-    json_put_member_i64(w, "shared_memory_byte_size", (int64_t)bytes.n);
+    json_put_member_i64(w, "shared_memory_byte_size", (int64_t)n);
     json_put_object_end(w);
     json_put_object_end(w);
     return OK;

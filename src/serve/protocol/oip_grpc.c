@@ -6,7 +6,9 @@
  * contents; the answer comes raw then, else in contents (FP16 and BF16 are always raw).
  * 2. Raw bytes are used where they lie in the message when their address suits the type; large raw
  * outputs leave from where the model left them.
- * 3. On ModelStreamInfer a failure is a message with error_message; the stream goes on. */
+ * 3. Inputs and outputs may lie in registered shared memory (memory.c); raw contents then belong to
+ * the other inputs, and such an output's raw entry is empty.
+ * 4. On ModelStreamInfer a failure is a message with error_message; the stream goes on. */
 #include "serve/protocol/protocol.h"
 
 #include "base/clock.h"
@@ -23,6 +25,7 @@ enum { LARGE_BYTES = 16 << 10, LARGE_PARTS = 3 };
 struct wanted {
     struct str name;
     int64_t classes;
+    struct rawtensor_place place;
 };
 
 struct notes {
@@ -40,6 +43,8 @@ struct walk {
     struct str name, version, id;
     struct span *parameters;
     size_t n_parameters;
+    size_t next_raw;   /* of raws, for the next input that is not in shared memory */
+    bool has_contents; /* of some input */
 };
 
 static enum code count_fields(struct request *r, size_t counts[8], struct err *e) {
@@ -152,11 +157,19 @@ static enum code take_parameters(struct request *r, const struct walk *w, struct
     return OK;
 }
 
-static enum code refuse_shared(const struct parameter *p, struct err *e) {
-    return str_starts(p->key, "shared_memory_")
-               ? fail(e, UNSUPPORTED,
-                      "shared memory is not supported over gRPC; send the tensor in the message")
-               : OK;
+/* shared_memory_region, _byte_size, _offset of a tensor. */
+static enum code take_place(const struct parameter *p, struct rawtensor_place *out, struct err *e) {
+    if (!str_starts(p->key, "shared_memory_"))
+        return OK;
+    if (p->number < 0)
+        return fail(e, INVALID, "%.*s may not be negative", STR(str_sub(p->key, 0, 40)));
+    if (str_ends(p->key, "region"))
+        out->region = p->text;
+    else if (str_ends(p->key, "byte_size"))
+        out->bytes = p->number;
+    else if (str_ends(p->key, "offset"))
+        out->offset = p->number;
+    return OK;
 }
 
 /* --- inputs --- */
@@ -166,6 +179,7 @@ struct input {
     struct shape shape;
     struct span contents;
     bool has_contents;
+    struct rawtensor_place place;
 };
 
 static enum code take_dims(const struct pb_field *f, struct shape *s, struct err *e) {
@@ -206,7 +220,7 @@ static enum code take_input(struct span bytes, struct input *in, struct err *e) 
         case 4:
             TRY(pb_bytes(&f, &entry, e));
             TRY(take_parameter(entry, &parameter, e));
-            TRY(refuse_shared(&parameter, e));
+            TRY(take_place(&parameter, &in->place, e));
             break;
         case 5:
             TRY(pb_bytes(&f, &in->contents, e));
@@ -294,42 +308,57 @@ static enum code read_contents(struct request *r, const struct input *in, struct
     return OK;
 }
 
-static enum code decode_input(struct request *r, const struct walk *w, size_t i, struct err *e) {
+static enum code take_raw(struct request *r, struct walk *w, const struct input *in,
+                          struct tensor *out, struct err *e) {
+    if (in->has_contents)
+        return fail(e, INVALID,
+                    "contents field must not be specified when using raw_input_contents for '%.*s' "
+                    "for model '%.*s'",
+                    STR(in->name), STR(r->model));
+    if (w->next_raw == w->n_raws)
+        return fail(e, INVALID,
+                    "expected tensor data for more than %zu inputs in raw_input_contents for model "
+                    "'%.*s'",
+                    w->n_raws, STR(r->model));
+    return rawtensor_read(r->arena, w->raws[w->next_raw++], in->name, out, e);
+}
+
+static enum code decode_input(struct request *r, struct walk *w, size_t i, struct err *e) {
     struct ask_tensor *out = &r->ask.inputs[i];
     struct input in;
     TRY(take_input(w->inputs[i], &in, e));
+    w->has_contents = w->has_contents || in.has_contents;
     out->name = in.name;
     out->tensor.shape = in.shape;
     if (!datatype_from(in.datatype, &out->tensor.dtype))
         return fail(e, INVALID, "input '%.*s': unknown datatype '%.*s'", STR(in.name),
                     STR(in.datatype));
     TRY(rawtensor_check(r, in.name, out->tensor.dtype, e));
-    if (!w->n_raws)
-        return read_contents(r, &in, &out->tensor, e);
-    if (in.has_contents)
-        return fail(e, INVALID,
-                    "contents field must not be specified when using raw_input_contents for '%.*s' "
-                    "for model '%.*s'",
-                    STR(in.name), STR(r->model));
-    return rawtensor_read(r->arena, w->raws[i], in.name, &out->tensor, e);
+    if (in.place.region.n)
+        return in.has_contents
+                   ? fail(e, INVALID, "input '%.*s' is in shared memory and in the message",
+                          STR(in.name))
+                   : rawtensor_fetch(r, &in.place, in.name, &out->tensor, e);
+    return w->n_raws ? take_raw(r, w, &in, &out->tensor, e)
+                     : read_contents(r, &in, &out->tensor, e);
 }
 
-static enum code decode_inputs(struct request *r, const struct walk *w, struct err *e) {
+static enum code decode_inputs(struct request *r, struct walk *w, struct err *e) {
     const struct live_io *io;
     size_t most = live_inputs(r->ask.live, &io);
     if (w->n_inputs > most)
         return fail(e, INVALID, "expected %zu inputs but got %zu inputs for model '%.*s'", most,
                     w->n_inputs, STR(r->model));
-    if (w->n_raws && w->n_raws != w->n_inputs)
-        return fail(e, INVALID,
-                    "expected tensor data for %zu inputs but got %zu sets of data in "
-                    "raw_input_contents for model '%.*s'",
-                    w->n_inputs, w->n_raws, STR(r->model));
     TRY(records_room(r, w->n_inputs, e));
     for (size_t i = 0; i < w->n_inputs; i++) {
         TRY(decode_input(r, w, i, e));
         r->ask.n_inputs = i + 1;
     }
+    if (w->next_raw != w->n_raws)
+        return fail(e, INVALID,
+                    "expected tensor data for %zu inputs but got %zu sets of data in "
+                    "raw_input_contents for model '%.*s'",
+                    w->next_raw, w->n_raws, STR(r->model));
     return OK;
 }
 
@@ -352,7 +381,7 @@ static enum code take_output(struct span bytes, struct wanted *out, struct err *
             continue;
         TRY(pb_bytes(&f, &entry, e));
         TRY(take_parameter(entry, &parameter, e));
-        TRY(refuse_shared(&parameter, e));
+        TRY(take_place(&parameter, &out->place, e));
         if (str_is(parameter.key, "classification"))
             out->classes = parameter.number;
     }
@@ -386,12 +415,12 @@ static enum code decode(struct request *r, struct err *e) {
         return arena_fail(r->arena, sizeof *notes, "request", e);
     TRY(take_message(r, &w, e));
     notes->id = w.id;
-    notes->raw = w.n_raws > 0 || w.n_inputs == 0;
     r->model = r->ask.model = w.name;
     TRY(request_version(r, w.version, e));
     TRY(request_route(r, e));
     TRY(take_parameters(r, &w, notes, e));
     TRY(decode_inputs(r, &w, e));
+    notes->raw = w.n_raws > 0 || !w.has_contents;
     return decode_outputs(r, &w, e);
 }
 
@@ -426,9 +455,14 @@ static void put_contents(struct buf *b, const struct tensor *t) {
         pb_put_end(b, packed);
 }
 
-static enum code put_raw(struct request *r, struct pieces *p, const struct tensor *t,
+/* One in shared memory has an empty entry: the entries are those of the outputs, in order. */
+static enum code put_raw(struct request *r, struct pieces *p, const struct tensor *t, bool shared,
                          struct err *e) {
     struct span bytes = {t->data, tensor_bytes(t)};
+    if (shared) {
+        pb_put_bytes(p->b, 6, "", 0);
+        return OK;
+    }
     if (t->dtype == DT_STRING)
         TRY(rawtensor_strings(r, t, &bytes, e));
     if (!p->may_cut || bytes.n < LARGE_BYTES || p->n == LARGE_PARTS) {
@@ -441,11 +475,40 @@ static enum code put_raw(struct request *r, struct pieces *p, const struct tenso
     return OK;
 }
 
+static size_t begin_parameter(struct buf *b, const char *key, size_t *value) {
+    size_t entry = pb_put_begin(b, 4);
+    pb_put_str(b, 1, str_of(key));
+    *value = pb_put_begin(b, 2);
+    return entry;
+}
+
+static void put_number(struct buf *b, const char *key, int64_t v) {
+    size_t value, entry = begin_parameter(b, key, &value);
+    pb_put_i64(b, 2, v);
+    pb_put_end(b, value);
+    pb_put_end(b, entry);
+}
+
+static enum code put_shared(struct request *r, struct buf *b, const struct rawtensor_place *p,
+                            const struct ask_tensor *out, struct err *e) {
+    size_t n, value, entry;
+    TRY(rawtensor_store(r, p, out->name, &out->tensor, &n, e));
+    entry = begin_parameter(b, "shared_memory_region", &value);
+    pb_put_str(b, 3, p->region);
+    pb_put_end(b, value);
+    pb_put_end(b, entry);
+    put_number(b, "shared_memory_byte_size", (int64_t)n);
+    if (p->offset)
+        put_number(b, "shared_memory_offset", p->offset);
+    return OK;
+}
+
 static enum code put_output(struct request *r, struct pieces *p, struct ask_tensor *out,
-                            int64_t classes, bool raw, struct err *e) {
+                            const struct wanted *wanted, bool raw, struct err *e) {
     struct tensor *t = &out->tensor;
-    if (classes)
-        TRY(rawtensor_classify(r->arena, t, classes, e));
+    bool shared = wanted && wanted->place.region.n;
+    if (wanted && wanted->classes)
+        TRY(rawtensor_classify(r->arena, t, wanted->classes, e));
     if (datatype_name(t->dtype)[0] == '\0')
         return fail(e, UNSUPPORTED,
                     "output '%.*s' has type %s, which this protocol has no name for",
@@ -457,7 +520,9 @@ static enum code put_output(struct request *r, struct pieces *p, struct ask_tens
     for (int d = 0; d < t->shape.rank; d++)
         pb_put_varint(p->b, (uint64_t)t->shape.dims[d]);
     pb_put_end(p->b, dims);
-    if (!raw) {
+    if (shared)
+        TRY(put_shared(r, p->b, &wanted->place, out, e));
+    if (!raw && !shared) {
         size_t contents = pb_put_begin(p->b, 5);
         put_contents(p->b, t);
         pb_put_end(p->b, contents);
@@ -475,14 +540,15 @@ static bool all_raw(const struct request *r) {
 }
 
 /* The k-th output of the answer: in the order asked for, or the model's. */
-static struct ask_tensor *output_of(const struct request *r, size_t k, int64_t *classes) {
+static struct ask_tensor *output_of(const struct request *r, size_t k,
+                                    const struct wanted **wanted) {
     const struct notes *notes = r->notes;
-    *classes = 0;
+    *wanted = NULL;
     if (!notes->n_wanted)
         return &r->ask.outputs[k];
     for (size_t i = 0; i < r->ask.n_outputs; i++)
         if (str_eq(r->ask.outputs[i].name, notes->wanted[k].name)) {
-            *classes = notes->wanted[k].classes;
+            *wanted = &notes->wanted[k];
             return &r->ask.outputs[i];
         }
     return NULL;
@@ -492,24 +558,22 @@ static enum code put_outputs(struct request *r, struct pieces *p, struct err *e)
     const struct notes *notes = r->notes;
     size_t n = notes->n_wanted ? notes->n_wanted : r->ask.n_outputs;
     bool raw = all_raw(r);
-    int64_t classes;
+    const struct wanted *wanted;
     for (size_t k = 0; k < n; k++) {
-        struct ask_tensor *out = output_of(r, k, &classes);
+        struct ask_tensor *out = output_of(r, k, &wanted);
         if (out)
-            TRY(put_output(r, p, out, classes, raw, e));
+            TRY(put_output(r, p, out, wanted, raw, e));
     }
     for (size_t k = 0; raw && k < n; k++) {
-        const struct ask_tensor *out = output_of(r, k, &classes);
+        const struct ask_tensor *out = output_of(r, k, &wanted);
         if (out)
-            TRY(put_raw(r, p, &out->tensor, e));
+            TRY(put_raw(r, p, &out->tensor, wanted && wanted->place.region.n, e));
     }
     return OK;
 }
 
 static void put_final(struct buf *b) {
-    size_t entry = pb_put_begin(b, 4);
-    pb_put_str(b, 1, LIT("triton_final_response"));
-    size_t value = pb_put_begin(b, 2);
+    size_t value, entry = begin_parameter(b, "triton_final_response", &value);
     pb_put_u64(b, 1, 1);
     pb_put_end(b, value);
     pb_put_end(b, entry);

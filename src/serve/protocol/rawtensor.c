@@ -3,6 +3,7 @@
 #include "serve/protocol/rawtensor.h"
 
 #include "serve/answer.h"
+#include "serve/in.h"
 #include "serve/media.h"
 #include "serve/protocol/datatype.h"
 #include "serve/rank.h"
@@ -97,6 +98,32 @@ enum code rawtensor_strings(struct request *r, const struct tensor *t, struct sp
     }
     *out = (struct span){(const uint8_t *)b->p, b->n};
     return buf_check(b, "answer", e);
+}
+
+enum code rawtensor_fetch(struct request *r, const struct rawtensor_place *p, struct str name,
+                          struct tensor *out, struct err *e) {
+    size_t n = (size_t)p->bytes;
+    void *bytes = n <= r->options->http.body_bytes ? arena_push_aligned(r->arena, n + 1, 64) : NULL;
+    if (!bytes)
+        return fail(e, TOO_LARGE, "input '%.*s': %zu bytes of shared memory are too many",
+                    STR(name), n);
+    TRY(region_read(r->server->regions, p->region, (uint64_t)p->offset, bytes, n, e));
+    return rawtensor_read(r->arena, (struct span){bytes, n}, name, out, e);
+}
+
+enum code rawtensor_store(struct request *r, const struct rawtensor_place *p, struct str name,
+                          const struct tensor *t, size_t *n, struct err *e) {
+    struct span bytes = {t->data, tensor_bytes(t)};
+    if (t->dtype == DT_STRING)
+        TRY(rawtensor_strings(r, t, &bytes, e));
+    if (bytes.n > (size_t)p->bytes)
+        return fail(e, INVALID,
+                    "shared memory size specified with the request for output '%.*s' (%lld bytes) "
+                    "should be at least %zu bytes to hold the results",
+                    STR(name), (long long)p->bytes, bytes.n);
+    TRY(region_write(r->server->regions, p->region, (uint64_t)p->offset, bytes, e));
+    *n = bytes.n;
+    return OK;
 }
 
 enum code rawtensor_classify(struct arena *a, struct tensor *t, int64_t most, struct err *e) {

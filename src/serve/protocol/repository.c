@@ -2,33 +2,18 @@
 /* Triton's extensions of the Open Inference Protocol: model repository, configuration, statistics,
  * trace and log settings: docs/protocols/oip.md.
  *
- * 1. Load and unload answer when they are done (Triton: unload before the drain ends). They run on
- * the host's loading thread; the loop goes on.
- * 2. A load may bring a file, which becomes the model's next version, and a configuration, of which
- * max_batch_size counts; both stay, as everything in the store does.
- * 3. Trace and log settings can be read; setting them to what they are is accepted, a change is
- * refused. */
+ * Load and unload answer when they are done (Triton: unload before the drain ends). They run on the
+ * host's loading thread; the loop goes on. */
 #include "serve/protocol/protocol.h"
 
 #include "base/base64.h"
-#include "host/policy.h"
 #include "serve/answer.h"
-#include "serve/arrival.h"
+#include "serve/protocol/arriving.h"
 #include "serve/in.h"
 #include "serve/protocol/datatype.h"
+#include "serve/protocol/settings.h"
 
 /* --- index --- */
-
-static const char *state_text(enum live_state s) {
-    switch (s) {
-    case LIVE_READY: return "READY";
-    case LIVE_LOADING: return "LOADING";
-    case LIVE_DRAINING: return "UNLOADING";
-    case LIVE_UNLOADED:
-    case LIVE_FAILED: return "UNAVAILABLE";
-    }
-    return "UNAVAILABLE";
-}
 
 static void put_entry(struct json_out *w, const struct live_info *v) {
     char text[24];
@@ -36,7 +21,7 @@ static void put_entry(struct json_out *w, const struct live_info *v) {
     json_put_object(w);
     json_put_member_str(w, "name", v->model);
     json_put_member_text(w, "version", text);
-    json_put_member_text(w, "state", state_text(v->state));
+    json_put_member_text(w, "state", arriving_state(v->state));
     if (v->state == LIVE_FAILED)
         json_put_member_str(w, "reason", v->error);
     else if (v->state == LIVE_UNLOADED)
@@ -83,30 +68,15 @@ static enum code index_page(struct request *r, struct err *e) {
 
 /* --- load and unload --- */
 
-struct arriving {      /* a load that brings something */
-    struct str config; /* JSON text */
-    struct arrival arrival;
-    bool file;
-    int64_t batch; /* the config's max_batch_size; -1: not given */
-};
-
 static enum code take_file(struct request *r, struct json *j, struct str path, struct arriving *in,
                            struct err *e) {
     struct str text;
-    if (in->file)
-        return json_fail(j, e,
-                         "one file is taken: a model with files beside it is added with "
-                         "`slipway add`");
     TRY(json_string(j, &text, e));
     struct buf *b = answer_buf(r, text.n / 4 * 3 + 3, e);
     if (!b)
         return e->code;
     TRY(base64_take(text, b, e));
-    in->file = true;
-    in->arrival.bytes = (struct span){(const uint8_t *)b->p, b->n};
-    in->arrival.origin = str_sub(path, 5, path.n); /* behind "file:" */
-    in->arrival.model = r->model;
-    return OK;
+    return arriving_file(r, in, path, (struct span){(const uint8_t *)b->p, b->n}, e);
 }
 
 /* parameters: {"config": "...", "file:1/model.onnx": "...", "unload_dependents": ...} */
@@ -147,110 +117,18 @@ static enum code take_body(struct request *r, struct arriving *in, struct err *e
     }
 }
 
-/* Of a config's members what decides here: name (must fit) and max_batch_size. The rest says what
- * the model's file says itself, or how to spread it over devices. */
-static enum code take_config(struct request *r, struct arriving *in, struct err *e) {
-    struct json j;
-    struct str key, name;
-    bool more;
-    in->batch = -1;
-    if (in->config.n == 0)
-        return OK;
-    json_init(&j, in->config, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (str_is(key, "name")) {
-            TRY(json_string(&j, &name, e));
-            if (name.n && !str_eq(name, r->model))
-                return json_fail(&j, e, "the config is of model '%.*s', not '%.*s'", STR(name),
-                                 STR(r->model));
-        } else if (str_is(key, "max_batch_size")) {
-            TRY(json_i64(&j, &in->batch, e));
-            if (in->batch < 0)
-                return json_fail(&j, e, "max_batch_size may not be negative");
-        } else {
-            TRY(json_skip(&j, NULL, e));
-        }
-    }
-}
-
-/* On the loading thread. */
-static void changed(void *ctx, enum code code, const struct err *e) {
-    struct request *r = ctx;
-    if (code == ERR_NOT_FOUND || code == ERR_UNAVAILABLE) {
-        r->err = *e;
-        r->err.code = code;
-    } else if (code != OK) { /* Triton answers a load that failed with 400 */
-        (void)fail(&r->err, INVALID, "load failed for model '%.*s': %.400s", STR(r->model),
-                   e->text);
-    } else {
-        answer_type(r, 200, ANSWER_JSON);
-    }
-    request_resume(r);
-}
-
-/* max_batch_size becomes the model's policy (host/policy.h), which other members keep. */
-static enum code keep_batch(struct request *r, int64_t batch, struct err *e) {
-    struct store_setting *all;
-    struct policy p;
-    struct buf text;
-    size_t n;
-    policy_default(&p);
-    TRY(store_settings(r->server->store, r->model, r->arena, &all, &n, e));
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(all[i].name, POLICY_SETTING))
-            TRY(policy_parse(all[i].value, &p, e));
-    p.batch = batch ? (uint64_t)batch : 1; /* 0: the model does not batch */
-    buf_init(&text, 4096);
-    policy_write(&p, &text);
-    enum code code = buf_check(&text, "policy", e);
-    if (code == OK)
-        code = store_setting_put(r->server->store, r->model, POLICY_SETTING, buf_str(&text), e);
-    buf_deinit(&text);
-    return code;
-}
-
-/* On a side thread: what the load brings, then the load. */
-static void load_aside(struct side_job *job) {
-    struct request *r = (struct request *)(void *)((char *)job - offsetof(struct request, side));
-    struct arriving *in = r->notes;
-    struct err e;
-    enum code code = OK;
-    if (in->file)
-        code = arrival_add(r->server->store, &in->arrival, r->arena, &e);
-    if (code == OK && in->batch >= 0)
-        code = keep_batch(r, in->batch, &e);
-    if (code == OK)
-        host_load(r->host, r->model, in->arrival.version, changed, r);
-    else
-        changed(r, code, &e);
-}
-
 static enum code load(struct request *r, struct err *e) {
-    struct arriving *in = ARENA_NEW(r->arena, struct arriving);
+    struct arriving *in = arriving_new(r, e);
     if (!in)
-        return arena_fail(r->arena, sizeof *in, "request", e);
-    r->notes = in;
+        return e->code;
     TRY(take_body(r, in, e));
-    TRY(take_config(r, in, e));
-    request_wait(r);
-    if (in->batch < 0 && !in->file) {
-        host_load(r->host, r->model, 0, changed, r);
-        return OK;
-    }
-    r->side.fn = load_aside;
-    side_post(r->server->side, &r->side);
-    return OK;
+    return arriving_load(r, in, e);
 }
 
 static enum code unload(struct request *r, struct err *e) {
     struct arriving ignored = {0};
     TRY(take_body(r, &ignored, e));
-    request_wait(r);
-    host_unload(r->host, r->model, changed, r);
+    arriving_unload(r);
     return OK;
 }
 
@@ -376,68 +254,106 @@ static enum code stats(struct request *r, struct err *e) {
 
 /* --- settings --- */
 
-#define TRACE_SETTINGS                                                                             \
-    "{\"trace_level\":[\"OFF\"],\"trace_rate\":\"1000\",\"trace_count\":\"-1\",\"log_frequency\":" \
-    "\"0\","                                                                                       \
-    "\"trace_file\":\"\",\"trace_mode\":\"triton\"}"
-#define LOG_SETTINGS                                                                               \
-    "{\"log_file\":\"\",\"log_info\":true,\"log_warning\":true,\"log_error\":true,\"log_verbose_"  \
-    "level\":0,"                                                                                   \
-    "\"log_format\":\"default\"}"
-
-/* The value of `key` in one of the texts above, as written there. */
-static bool setting_of(struct str settings, struct str key, struct str *out) {
-    struct json j;
-    struct str name;
-    struct err ignored;
-    bool more;
-    json_init(&j, settings, NULL);
-    if (json_enter_object(&j, &ignored) != OK)
-        return false;
-    while (json_next_key(&j, &name, &more, &ignored) == OK && more) {
-        if (json_skip(&j, out, &ignored) != OK)
-            return false;
-        if (str_eq(name, key))
-            return true;
+/* One value: null, text, a number, a truth, or an array of texts. */
+static enum code take_value(struct json *j, struct setting *s, struct err *e) {
+    bool more, array = json_peek(j) == JSON_ARRAY;
+    s->n = 0;
+    if (json_peek(j) == JSON_NULL)
+        return json_skip(j, NULL, e);
+    if (!array) {
+        s->n = 1;
+        return json_peek(j) == JSON_STRING ? json_string(j, &s->texts[0], e)
+                                           : json_skip(j, &s->texts[0], e);
     }
-    return false;
+    TRY(json_enter_array(j, e));
+    for (;;) {
+        TRY(json_next_item(j, &more, e));
+        if (!more)
+            return OK;
+        if (s->n == SETTING_TEXTS)
+            return json_fail(j, e, "more than %d values", SETTING_TEXTS);
+        TRY(json_string(j, &s->texts[s->n], e));
+        s->n++;
+    }
 }
 
-static enum code check_settings(struct request *r, struct str settings, struct err *e) {
+/* Every setting of the body through `take`; *any: there were some. */
+static enum code take_settings(struct request *r, void *into,
+                               enum code (*take)(void *, const struct setting *, struct err *),
+                               bool *any, struct err *e) {
+    struct setting s;
     struct json j;
-    struct str key, value, now;
     bool more;
+    *any = false;
+    if (!str_is(r->x->request.method, "POST") || !r->body.n)
+        return OK;
     json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
     TRY(json_enter_object(&j, e));
     for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
+        TRY(json_next_key(&j, &s.key, &more, e));
         if (!more)
-            return json_end(&j, e);
-        TRY(json_skip(&j, &value, e));
-        if (!setting_of(settings, key, &now))
-            return json_fail(&j, e, "unknown setting '%.*s'", STR(key));
-        if (!str_eq(now, value) && !str_is(value, "null")) /* null: back to the default */
-            return fail(e, UNSUPPORTED, "setting '%.*s' cannot be changed here: it is %.*s",
-                        STR(key), STR(now));
+            break;
+        TRY(take_value(&j, &s, e));
+        TRY(take(into, &s, e));
+        *any = true;
     }
+    TRY(json_end(&j, e));
+    return *any ? request_control(r, e) : OK;
 }
 
-static enum code settings(struct request *r, struct str text, struct err *e) {
-    if (str_is(r->x->request.method, "POST") && r->body.n)
-        TRY(check_settings(r, text, e));
-    answer_type(r, 200, ANSWER_JSON);
-    answer_span(r, (struct span){(const uint8_t *)text.p, text.n});
-    return OK;
+static enum code take_trace(void *into, const struct setting *s, struct err *e) {
+    return settings_trace(into, s, e);
 }
 
 static enum code trace(struct request *r, struct err *e) {
+    struct setting_numbers numbers;
+    struct answer_json j;
+    struct probe p;
+    bool any;
     if (r->model.n)
         TRY(request_route(r, e));
-    return settings(r, LIT(TRACE_SETTINGS), e);
+    probe_of(&r->server->probes, r->model, &p);
+    TRY(take_settings(r, &p, take_trace, &any, e));
+    if (any)
+        TRY(probe_put(&r->server->probes, r->model, &p, e));
+    settings_numbers(&p, &numbers);
+    TRY(answer_json(r, &j, e));
+    json_put_object(&j.w);
+    json_put_key(&j.w, "trace_level");
+    json_put_array(&j.w);
+    json_put_text(&j.w, p.on ? "TIMESTAMPS" : "OFF");
+    json_put_array_end(&j.w);
+    json_put_member_text(&j.w, "trace_rate", numbers.rate);
+    json_put_member_text(&j.w, "trace_count", numbers.count);
+    json_put_member_text(&j.w, "log_frequency", "0");
+    json_put_member_text(&j.w, "trace_file", "");
+    json_put_member_text(&j.w, "trace_mode", "triton");
+    json_put_object_end(&j.w);
+    return answer_json_end(r, &j, e);
+}
+
+static enum code take_log(void *into, const struct setting *s, struct err *e) {
+    return settings_log(into, s, e);
 }
 
 static enum code logging(struct request *r, struct err *e) {
-    return settings(r, LIT(LOG_SETTINGS), e);
+    struct answer_json j;
+    struct log_choice c;
+    bool any;
+    settings_log_now(&c);
+    TRY(take_settings(r, &c, take_log, &any, e));
+    if (any)
+        settings_log_do(&c);
+    TRY(answer_json(r, &j, e));
+    json_put_object(&j.w);
+    json_put_member_text(&j.w, "log_file", "");
+    json_put_member_bool(&j.w, "log_info", c.info);
+    json_put_member_bool(&j.w, "log_warning", c.warning);
+    json_put_member_bool(&j.w, "log_error", c.error);
+    json_put_member_i64(&j.w, "log_verbose_level", (int64_t)c.verbose);
+    json_put_member_text(&j.w, "log_format", "default");
+    json_put_object_end(&j.w);
+    return answer_json_end(r, &j, e);
 }
 
 static const struct route routes[] = {

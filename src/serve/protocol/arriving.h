@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Triton's model control, as its REST and gRPC protocols share it: a load that may bring a file and
+ * a configuration, an unload, and what a state is called.
+ *
+ * 1. A file becomes the model's next version, and is what is loaded.
+ * 2. Of a configuration name (must fit) and max_batch_size decide here; the rest says what the
+ * model's file says itself, or how to spread it over devices. max_batch_size becomes the model's
+ * policy. Both stay, as everything in the store does.
+ * 3. A load that failed is answered with INVALID, as Triton does. */
+#pragma once
+
+#include "serve/arrival.h"
+#include "serve/protocol/protocol.h"
+
+struct arriving {
+    struct str config; /* JSON text */
+    struct arrival arrival;
+    bool file;
+    int64_t batch; /* the config's max_batch_size; -1: not given */
+};
+
+/* In r's arena, kept as r->notes; NULL: no memory. */
+struct arriving *arriving_new(struct request *r, struct err *e);
+/* path: "file:1/model.onnx"; bytes: borrowed until the answer. */
+MUST_USE enum code arriving_file(struct request *r, struct arriving *in, struct str path,
+                                 struct span bytes, struct err *e);
+/* Both wait: they run elsewhere, and resume r. */
+MUST_USE enum code arriving_load(struct request *r, struct arriving *in, struct err *e);
+void arriving_unload(struct request *r);
+const char *arriving_state(enum live_state s); /* "READY" */
