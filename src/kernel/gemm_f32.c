@@ -16,7 +16,9 @@ void gemm_f32_scalar(const struct gemm_f32 *g) {
             for (size_t tap = 0; tap < g->taps; tap++)
                 for (size_t k = 0; k < g->k; k++)
                     sum += g->a[tap * g->m + row][k] * g->b[(tap * g->k + k) * TILE_N + col];
-            *c = sum;
+            if (g->plus)
+                sum += g->plus[row * g->plus_row + col];
+            *c = g->relu && sum < 0 ? 0 : sum;
         }
 }
 

@@ -107,7 +107,11 @@ struct gemm_f32 {
     const float *bias;     /* (n) or NULL: starts from 0 */
     float *c;
     size_t ldc;
-    bool add; /* starts from C instead */
+    bool add;          /* starts from C instead */
+    const float *plus; /* (m, n) rows plus_row apart, or NULL: added to the result... */
+    size_t plus_row;
+    bool relu;          /* ...of which this is taken last */
+    const float *ahead; /* (taps * k, 16) or NULL: memory wanted next, fetched meanwhile */
 };
 typedef void gemm_f32_fn(const struct gemm_f32 *c);
 struct gemm_tile {
@@ -151,7 +155,8 @@ typedef void winograd_out_fn(const struct winograd_out *c);
 
 /* The same tile with a pair of int16 in the place of each float of A and B, and int32 in that of C:
  * exact sums of products of bytes from which zero points have been taken off. A row of k pairs
- * holds 2k numbers; bias is int32. */
+ * holds 2k numbers; bias is int32; plus and
+ * relu are not looked at. */
 typedef void gemm_pairs_fn(const struct gemm_f32 *c);
 
 struct kernel_set {

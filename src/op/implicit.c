@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { TILES = 8, DEPTHWISE_PIXELS = 16 };
+enum { TILES = 9, DEPTHWISE_PIXELS = 16 };
 
 static size_t block_rows(const struct implicit *p) {
     if (p->depthwise)
@@ -34,6 +34,9 @@ void implicit_plan(struct implicit *p, const struct window *w, size_t batch, siz
     p->depthwise = in == 1 && out == 1 && groups > 1;
     p->taps = window_taps(w);
     p->k = in;
+    p->pointwise = p->taps == 1 && window_inputs(w) == window_pixels(w);
+    for (int i = 0; i < w->n; i++)
+        p->pointwise &= w->stride[i] == 1 && w->before[i] == 0;
     if (mergeable(w, groups)) {
         int last = w->n - 1;
         p->k *= (size_t)w->kernel[last];
@@ -91,41 +94,56 @@ struct place { /* of one thread */
  * `pixel` floats apart. */
 static void point(const struct place *t, const float *x, size_t pixel, size_t first, size_t count,
                   const float **to) {
+    if (t->p->pointwise) {
+        for (size_t i = 0; i < count; i++)
+            to[i] = x + (first + i) * pixel;
+        return;
+    }
     window_positions(&t->p->gather, first, count, t->positions);
     for (size_t i = 0; i < count * t->p->taps; i++)
         to[i] = t->positions[i] < 0 ? t->zeros : x + t->positions[i] * (ptrdiff_t)pixel;
 }
 
-static void rows_of_group(const struct place *t, const float *x, float *y, size_t group,
+/* Columns [from, to) of a group's outputs. */
+struct piece {
+    size_t group, from, to;
+};
+
+static void rows_of_group(const struct place *t, const float *x, size_t y, struct piece piece,
                           size_t first, size_t count) {
     const struct implicit *p = t->p;
-    const size_t each = panel_floats(window_taps(&p->w) * p->in, p->out);
-    struct gemm_tile tile;
-    kernel_set()->gemm_tile_f32(&tile);
-    for (size_t i = 0; i < count; i += tile.mr) {
-        size_t some = count - i < tile.mr ? count - i : tile.mr;
-        point(t, x + group * p->in, p->in * p->groups, first + i, some, t->pointers + i * p->taps);
+    const size_t each = panel_floats(window_taps(&p->w) * p->in, p->out),
+                 tiles = panel_tiles(count), group = piece.group;
+    for (size_t i = 0; i < tiles; i++) {
+        size_t row = panel_tile(count, tiles, i);
+        point(t, x + group * p->in, p->in * p->groups, first + row,
+              panel_tile(count, tiles, i + 1) - row, t->pointers + row * p->taps);
     }
+    y += group * p->out;
     struct panel_rows rows = {.m = count,
                               .n = p->out,
                               .k = p->k,
                               .taps = p->taps,
+                              .from = piece.from,
+                              .to = piece.to,
                               .a = t->pointers,
                               .panels = t->r->packed + group * each,
                               .bias = t->r->bias ? t->r->bias + group * p->out : NULL,
-                              .c = y + group * p->out,
+                              .c = t->r->y + y,
                               .c_row = p->out * p->groups,
+                              .plus = t->r->plus ? t->r->plus + y : NULL,
+                              .relu = t->r->relu,
                               .pairs = p->pairs};
     panel_multiply_rows(&rows);
 }
 
-/* Outputs [first, first + count) of picture `picture`. */
-static void stretch(const struct place *t, size_t picture, size_t first, size_t count) {
+/* Outputs [first, first + count) of picture `picture`; of every group, columns [from, to). */
+static void stretch(const struct place *t, size_t picture, size_t first, size_t count, size_t from,
+                    size_t to) {
     const struct implicit *p = t->p;
     const size_t channels = p->out * p->groups;
     const float *x = t->r->x + picture * window_inputs(&p->w) * p->in * p->groups;
     size_t begin = (picture * window_pixels(&p->w) + first) * channels;
-    float *y = t->r->y + begin;
     if (p->depthwise) {
         point(t, x, p->groups, first, count, t->pointers);
         kernel_set()->depthwise_f32(&(struct depthwise_f32){.pixels = count,
@@ -134,29 +152,48 @@ static void stretch(const struct place *t, size_t picture, size_t first, size_t 
                                                             .x = t->pointers,
                                                             .w = t->r->packed,
                                                             .bias = t->r->bias,
-                                                            .y = y,
+                                                            .y = t->r->y + begin,
                                                             .y_row = p->groups});
     } else {
         for (size_t group = 0; group < p->groups; group++)
-            rows_of_group(t, x, y, group, first, count);
+            rows_of_group(t, x, begin, (struct piece){group, from, to}, first, count);
     }
-    if (t->r->done)
+    if (!t->r->done)
+        return;
+    if (to - from == p->out)
         t->r->done(t->r->ctx, begin, count * channels);
+    for (size_t i = 0; to - from < p->out && i < count; i++)
+        t->r->done(t->r->ctx, begin + i * channels + from, to - from);
+}
+
+/* Few pixels and many channels: the team shares the channels, so that each weight is read by one
+ * of them. */
+static bool by_columns(const struct implicit *p, size_t total, int parts) {
+    return parts > 1 && p->groups == 1 && total <= block_rows(p) &&
+           panel_floats(1, p->out) >= 2 * (size_t)parts * panel_floats(1, 1);
 }
 
 static void part(const struct implicit *p, const struct implicit_run *r, int index, int parts) {
     char *own = (char *)r->scratch + zero_bytes(p) + (size_t)index * thread_bytes(p);
-    const size_t step = block_rows(p), pixels = window_pixels(&p->w), total = p->batch * pixels;
-    struct place t = {p, r, r->scratch, (ptrdiff_t *)own,
-                      (const float **)(own + step * p->taps * sizeof(ptrdiff_t))};
+    const size_t pixels = window_pixels(&p->w), total = p->batch * pixels;
     struct gemm_tile tile;
     kernel_set()->gemm_tile_f32(&tile);
-    size_t end = team_cut(total, p->depthwise ? 1 : tile.mr, parts, index + 1);
-    for (size_t at = team_cut(total, p->depthwise ? 1 : tile.mr, parts, index); at < end;) {
+    struct place t = {p, r, r->scratch, (ptrdiff_t *)own,
+                      (const float **)(own + block_rows(p) * p->taps * sizeof(ptrdiff_t))};
+    const bool columns = by_columns(p, total, parts);
+    const size_t grain = p->depthwise ? 1 : tile.mr,
+                 from = columns ? team_cut(p->out, tile.nr, parts, index) : 0,
+                 to = columns ? team_cut(p->out, tile.nr, parts, index + 1) : p->out,
+                 begin = columns ? 0 : team_cut(total, grain, parts, index),
+                 end = columns ? total : team_cut(total, grain, parts, index + 1),
+                 blocks = (end - begin + block_rows(p) - 1) / block_rows(p),
+                 even = blocks ? (end - begin + blocks - 1) / blocks : 0,
+                 step = (even + grain - 1) / grain * grain;
+    for (size_t at = begin; at < end;) {
         size_t first = at % pixels, count = pixels - first;
         count = count < step ? count : step;
         count = count < end - at ? count : end - at;
-        stretch(&t, at / pixels, first, count);
+        stretch(&t, at / pixels, first, count, from, to);
         at += count;
     }
 }

@@ -11,6 +11,7 @@ struct implicit {
     struct window w;
     size_t batch, groups, in, out; /* in, out: channels of one group */
     bool depthwise;                /* one channel in and out per group */
+    bool pointwise;                /* output i is made of input i alone */
     size_t taps, k;       /* of the product: kernel columns that lie in a row are merged into k */
     bool pairs;           /* set after implicit_plan: elements are pairs of int16 (kernel.h) */
     struct window gather; /* w, with the merged dim's kernel set to 1 */
@@ -27,6 +28,8 @@ size_t implicit_scratch(const struct implicit *p, int threads); /* bytes */
 typedef void implicit_done_fn(void *ctx, size_t begin, size_t count);
 struct implicit_run {
     const float *x, *packed, *bias; /* bias (groups * out) or NULL */
+    const float *plus;              /* like y, or NULL: added. Not where depthwise */
+    bool relu;                      /* taken last. Not where depthwise */
     float *y;
     void *scratch;
     int threads;

@@ -8,7 +8,11 @@
 
 #include <string.h>
 
-enum { TILES = 8 /* of rows in a block */, TILE_MAX = 32 /* rows of the largest tile */ };
+enum {
+    TILES = 8,              /* of rows in a block */
+    TILE_MAX = 32,          /* rows of the largest tile */
+    PANELS_STAY = 96 << 10, /* floats */
+};
 
 static struct gemm_tile tile_size(void) {
     struct gemm_tile t;
@@ -55,23 +59,49 @@ void panel_pack(const struct panel_source *s, float *panels) {
         pack_one(s, col, nr, panels);
 }
 
+size_t panel_tiles(size_t m) {
+    size_t mr = tile_size().mr;
+    return (m + mr - 1) / mr;
+}
+
+/* Half of the next panel is fetched during the first tile, half during the second. */
+static const float *fetched(const struct panel_rows *r, size_t col, size_t tile, size_t nr) {
+    const size_t each = r->taps * r->k * nr;
+    return tile < 2 && col + nr < r->to ? r->panels + (col / nr + 1) * each + tile * each / 2
+                                        : NULL;
+}
+
+/* Rows from tile `tile` of `tiles`, columns from `col`. */
+static void one_tile(const struct panel_rows *r, gemm_f32_fn *fn, size_t nr, size_t col,
+                     size_t tile, size_t tiles, const float *ahead) {
+    const size_t row = panel_tile(r->m, tiles, tile), at = row * r->c_row + col;
+    fn(&(struct gemm_f32){.m = panel_tile(r->m, tiles, tile + 1) - row,
+                          .n = r->to - col < nr ? r->to - col : nr,
+                          .k = r->k,
+                          .taps = r->taps,
+                          .a = r->a + row * r->taps,
+                          .b = r->panels + col * r->taps * r->k,
+                          .bias = r->bias ? r->bias + col : NULL,
+                          .c = r->c + at,
+                          .ldc = r->c_row,
+                          .plus = r->plus ? r->plus + at : NULL,
+                          .plus_row = r->c_row,
+                          .relu = r->relu,
+                          .ahead = ahead});
+}
+
+/* All panels over one tile of rows where they stay in the second-level cache, so that whole rows
+ * are written; else all rows over one panel. */
 void panel_multiply_rows(const struct panel_rows *r) {
-    const struct gemm_tile t = tile_size();
+    const size_t nr = tile_size().nr, tiles = panel_tiles(r->m);
+    const bool small = (r->to - r->from) * r->taps * r->k <= PANELS_STAY;
     gemm_f32_fn *fn = r->pairs ? kernel_set()->gemm_pairs : kernel_set()->gemm_f32;
-    const float *panel = r->panels;
-    for (size_t col = 0; col < r->n; col += t.nr, panel += r->taps * r->k * t.nr)
-        for (size_t row = 0; row < r->m; row += t.mr) {
-            struct gemm_f32 g = {.m = r->m - row < t.mr ? r->m - row : t.mr,
-                                 .n = r->n - col < t.nr ? r->n - col : t.nr,
-                                 .k = r->k,
-                                 .taps = r->taps,
-                                 .a = r->a + row * r->taps,
-                                 .b = panel,
-                                 .bias = r->bias ? r->bias + col : NULL,
-                                 .c = r->c + row * r->c_row + col,
-                                 .ldc = r->c_row};
-            fn(&g);
-        }
+    for (size_t i = 0; small && i < tiles; i++)
+        for (size_t col = r->from; col < r->to; col += nr)
+            one_tile(r, fn, nr, col, i, tiles, NULL);
+    for (size_t col = r->from; !small && col < r->to; col += nr)
+        for (size_t i = 0; i < tiles; i++)
+            one_tile(r, fn, nr, col, i, tiles, fetched(r, col, i, nr));
 }
 
 /* Rows [row, row + rows) by columns [from, to), which begin at a panel. */

@@ -30,15 +30,20 @@ struct panel_product {
 };
 void panel_multiply(const struct panel_product *p, int threads);
 
-/* One stretch of rows, by one thread, of a product whose rows are gathered: rows given as pointers,
- * in tiles. `a` holds for each tile of at most mr rows its (taps, rows of the tile) pointers, tile
- * after tile. */
+/* Rows are cut into tiles of about the same size: tile i of `tiles` begins here. */
+static inline size_t panel_tile(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
+size_t panel_tiles(size_t m); /* how many */
+
+/* One stretch of rows, by one thread, of a product whose rows are gathered: rows given as pointers.
+ * `a` holds for each tile its (taps, rows of the tile) pointers, tile after tile. */
 struct panel_rows {
     size_t m, n, k, taps;
+    size_t from, to; /* columns; from begins at a panel */
     const float *const *a;
-    const float *panels, *bias;
-    float *c;
+    const float *panels, *bias; /* of column 0 */
+    float *c;                   /* row 0, column 0 */
     size_t c_row;
-    bool pairs;
+    const float *plus; /* like c, or NULL: added */
+    bool relu, pairs;
 };
 void panel_multiply_rows(const struct panel_rows *r);

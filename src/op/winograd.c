@@ -172,20 +172,26 @@ static void products(const struct place *t, size_t panel, size_t tiles) {
     const struct winograd *p = t->p;
     const struct gemm_tile tile = tile_size();
     const float *a[ROWS_MAX], *b = t->r->packed + panel * POINTS * p->in * tile.nr;
-    const size_t left = p->out - panel * tile.nr;
-    for (size_t point = 0; point < POINTS; point++, b += p->in * tile.nr)
-        for (size_t row = 0; row < tiles; row += tile.mr) {
-            size_t some = tiles - row < tile.mr ? tiles - row : tile.mr;
+    const size_t left = p->out - panel * tile.nr, step = p->in * tile.nr,
+                 passes = (tiles + tile.mr - 1) / tile.mr;
+    const bool last_panel = panel + 1 == panels(p);
+    for (size_t point = 0; point < POINTS; point++, b += step)
+        for (size_t pass = 0; pass < passes; pass++) {
+            const size_t row = tiles * pass / passes, some = tiles * (pass + 1) / passes - row;
             for (size_t i = 0; i < some; i++)
                 a[i] = t->v + point * v_step(p) + (row + i) * p->in;
-            kernel_set()->gemm_f32(&(struct gemm_f32){.m = some,
-                                                      .n = left < tile.nr ? left : tile.nr,
-                                                      .k = p->in,
-                                                      .taps = 1,
-                                                      .a = a,
-                                                      .b = b,
-                                                      .c = t->m + point * m_step(p) + row * tile.nr,
-                                                      .ldc = tile.nr});
+            kernel_set()->gemm_f32(
+                &(struct gemm_f32){.m = some,
+                                   .n = left < tile.nr ? left : tile.nr,
+                                   .k = p->in,
+                                   .taps = 1,
+                                   .a = a,
+                                   .b = b,
+                                   .ahead = pass < 2 && !(last_panel && point + 1 == POINTS)
+                                                ? b + step + pass * step / 2
+                                                : NULL,
+                                   .c = t->m + point * m_step(p) + row * tile.nr,
+                                   .ldc = tile.nr});
         }
 }
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { MR = SIMD_ROWS, NR = 2 * VL };
+enum { MR = SIMD_ROWS, NR = 2 * VL, MEM_FLOATS = 16 /* of a cache line */ };
 
 void ISA(gemm_tile_f32)(struct gemm_tile *out) { *out = (struct gemm_tile){MR, NR}; }
 
@@ -21,9 +21,25 @@ SIMD void columns_store(float *p, vf v, size_t n) {
         vf_store_n(p, v, n);
 }
 
+/* What follows the sum of row `row` at column `col` (0, VL) of the tile. */
+SIMD vf finished(const struct gemm_f32 *g, vf sum, size_t row, size_t col, size_t left) {
+    if (g->plus)
+        sum = vf_add(sum, columns_load(g->plus + row * g->plus_row + col, left));
+    return g->relu ? vf_max(vf_zero(), sum) : sum; /* the second operand is answered for NaN */
+}
+
+/* The lines that will be added are on their way while the sums are made. */
+SIMD void expect(const struct gemm_f32 *g, const size_t m, const size_t v) {
+    for (size_t row = 0; row < m; row++)
+        for (size_t col = 0; col < v; col++)
+            __builtin_prefetch(g->plus + row * g->plus_row + col * VL);
+}
+
 /* m rows and v vectors of columns: both constant after inlining. */
 SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
     vf acc[MR][2];
+    if (g->plus)
+        expect(g, m, v);
     const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
 #pragma GCC unroll 2
     for (size_t col = 0; col < v; col++) {
@@ -33,13 +49,15 @@ SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
             acc[row][col] =
                 g->add ? columns_load(g->c + row * g->ldc + col * VL, left[col]) : start;
     }
-    const float *b = g->b;
+    const float *b = g->b, *ahead = g->ahead ? g->ahead : b;
+    const size_t stride = g->ahead ? MEM_FLOATS : 0;
     for (size_t tap = 0; tap < g->taps; tap++) {
         const float *a[MR];
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
             a[row] = g->a[tap * m + row];
-        for (size_t k = 0; k < g->k; k++, b += NR) {
+        for (size_t k = 0; k < g->k; k++, b += NR, ahead += stride) {
+            __builtin_prefetch(ahead, 0, 2);
             vf b0 = vf_load(b), b1 = v > 1 ? vf_load(b + VL) : b0;
 #pragma GCC unroll 12
             for (size_t row = 0; row < m; row++) {
@@ -54,7 +72,8 @@ SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
     for (size_t col = 0; col < v; col++)
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
-            columns_store(g->c + row * g->ldc + col * VL, acc[row][col], left[col]);
+            columns_store(g->c + row * g->ldc + col * VL,
+                          finished(g, acc[row][col], row, col * VL, left[col]), left[col]);
 }
 
 /* One row: four steps of k side by side, since two accumulators alone would wait for each other. */
@@ -89,7 +108,7 @@ SIMD void single(const struct gemm_f32 *g, const size_t v) {
             sum = vf_add(sum, columns_load(g->c + col * VL, left));
         else if (g->bias)
             sum = vf_add(sum, columns_load(g->bias + col * VL, left));
-        columns_store(g->c + col * VL, sum, left);
+        columns_store(g->c + col * VL, finished(g, sum, 0, col * VL, left), left);
     }
 }
 

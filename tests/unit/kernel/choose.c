@@ -371,19 +371,22 @@ static gemm_tile_fn *tile_of(gemm_f32_fn *fn) {
 
 static void check_gemm_one(const struct limit *l, gemm_f32_fn *fn, const struct gemm_f32 *shape,
                            size_t nr) {
-    static float x[20 * 140], b[3 * 40 * 64], bias[64], want[20 * 80];
+    static float x[20 * 140], b[3 * 40 * 64], bias[64], want[20 * 80], plus[20 * 70];
     const float *a[3 * 20];
     struct gemm_f32 g = *shape;
     for (size_t i = 0; i < 20 * 140; i++)
         x[i] = uniform(-1, 1);
     for (size_t i = 0; i < 64; i++)
         bias[i] = uniform(-1, 1);
+    for (size_t i = 0; i < 20 * 70; i++)
+        plus[i] = uniform(-1, 1);
     for (size_t i = 0; i < g.taps * g.k * nr; i++)
         b[i] = i % nr < g.n ? uniform(-1, 1) : 0;
     for (size_t i = 0; i < g.taps * g.m; i++)
         a[i] = x + next() % (19 * 140);
     float *got = guard(&room, ((g.m - 1) * g.ldc + g.n) * sizeof *got, 4);
     g.a = a, g.b = b, g.c = got, g.bias = g.bias ? bias : NULL;
+    g.plus = g.plus ? plus : NULL, g.ahead = g.ahead ? b : NULL;
     for (size_t row = 0; row < g.m; row++)
         for (size_t col = 0; col < g.n; col++) {
             float start = uniform(-1, 1);
@@ -392,7 +395,8 @@ static void check_gemm_one(const struct limit *l, gemm_f32_fn *fn, const struct 
             for (size_t t = 0; t < g.taps; t++)
                 for (size_t k = 0; k < g.k; k++)
                     sum += (double)a[t * g.m + row][k] * (double)b[(t * g.k + k) * nr + col];
-            want[row * 80 + col] = (float)sum;
+            sum += g.plus ? (double)plus[row * g.plus_row + col] : 0;
+            want[row * 80 + col] = g.relu && sum < 0 ? 0 : (float)sum;
         }
     fn(&g);
     for (size_t row = 0; row < g.m; row++)
@@ -416,7 +420,11 @@ static void check_gemm_f32(const struct limit *l, gemm_f32_fn *scalar, gemm_f32_
                                      .taps = 1 + next() % 3,
                                      .ldc = n + next() % 3,
                                      .add = mode == 1,
-                                     .bias = mode == 2 ? specials : NULL};
+                                     .bias = mode == 2 ? specials : NULL,
+                                     .plus = next() % 2 ? specials : NULL,
+                                     .plus_row = n + next() % 3,
+                                     .relu = next() % 2,
+                                     .ahead = next() % 2 ? specials : NULL};
                 check_gemm_one(l, fn, &g, t.nr);
             }
 }
