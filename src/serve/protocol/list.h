@@ -17,6 +17,7 @@ PROTOCOL(mlflow)             /* /invocations /version /health: MLflow scoring, S
 PROTOCOL(generate)           /* /v2/models/M/generate, generate_stream: OIP's extension */
 PROTOCOL(llamacpp)           /* /completion /tokenize /props ...: llama.cpp's server */
 PROTOCOL(ollama)             /* /api/chat /api/generate /api/tags */
+PROTOCOL(ollama_embed)       /* /api/embed */
 PROTOCOL(openai_chat)        /* /v1/chat/completions */
 PROTOCOL(openai_completions) /* /v1/completions */
 PROTOCOL(openai_responses)   /* /v1/responses */

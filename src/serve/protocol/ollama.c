@@ -5,11 +5,11 @@
  *   GET  /api/tags, /api/version    what is there
  *
  * "name:latest" is the model "name"; any other tag is an alias. */
-#include "serve/protocol/protocol.h"
+#include "serve/protocol/ollama.h"
 
 #include "base/clock.h"
 #include "serve/answer.h"
-#include "serve/talk.h"
+#include "serve/protocol/protocol.h"
 
 struct ollama { /* in talk->own */
     struct str model, messages, tools, prompt, system, format;
@@ -204,8 +204,7 @@ static enum code read_body(struct request *r, struct talk *t, struct ollama *o, 
     }
 }
 
-/* "name:tag": :latest is nothing, another tag an alias. */
-static enum code route(struct request *r, struct str name, struct err *e) {
+enum code ollama_route(struct request *r, struct str name, struct err *e) {
     size_t at;
     if (str_find(name, ':', &at)) {
         struct str tag = str_sub(name, at + 1, name.n);
@@ -256,7 +255,7 @@ static enum code decode(struct request *r, struct err *e) {
     if (!o)
         return arena_fail(r->arena, sizeof *o, "request", e);
     TRY(read_body(r, NULL, o, e));
-    TRY(route(r, o->model, e));
+    TRY(ollama_route(r, o->model, e));
     TRY(talk_new(r, &form, &t, e));
     talk_like_llama(t);
     t->ask.sample.top_p = 0.9f;
