@@ -4,7 +4,7 @@
 
 void fact_list_begin(struct fact_list *l, struct arena *a) { *l = (struct fact_list){.arena = a}; }
 
-static void put(struct fact_list *l, struct attr a) {
+void fact_add(struct fact_list *l, struct attr a) {
     if (l->n == l->room) {
         int room = l->room ? l->room * 2 : 64;
         struct attr *bigger = ARENA_ARRAY(l->arena, (size_t)room, struct attr);
@@ -21,27 +21,34 @@ static void put(struct fact_list *l, struct attr a) {
 }
 
 void fact_int(struct fact_list *l, const char *name, int64_t v) {
-    put(l, (struct attr){.name = str_of(name), .kind = ATTR_INT, .i = v});
+    fact_add(l, (struct attr){.name = str_of(name), .kind = ATTR_INT, .i = v});
 }
 
 void fact_float(struct fact_list *l, const char *name, double v) {
-    put(l, (struct attr){.name = str_of(name), .kind = ATTR_FLOAT, .f = (float)v});
+    fact_add(l, (struct attr){.name = str_of(name), .kind = ATTR_FLOAT, .f = (float)v});
 }
 
 void fact_str(struct fact_list *l, const char *name, struct str v) {
-    put(l, (struct attr){.name = str_of(name), .kind = ATTR_STR, .s = v});
+    fact_add(l, (struct attr){.name = str_of(name), .kind = ATTR_STR, .s = v});
 }
 
 void fact_ints(struct fact_list *l, const char *name, const int64_t *v, size_t n) {
-    put(l, (struct attr){.name = str_of(name), .kind = ATTR_INTS, .n = n, .ints = v});
+    fact_add(l, (struct attr){.name = str_of(name), .kind = ATTR_INTS, .n = n, .ints = v});
 }
 
 void fact_floats(struct fact_list *l, const char *name, const float *v, size_t n) {
-    put(l, (struct attr){.name = str_of(name), .kind = ATTR_FLOATS, .n = n, .floats = v});
+    fact_add(l, (struct attr){.name = str_of(name), .kind = ATTR_FLOATS, .n = n, .floats = v});
 }
 
 void fact_strs(struct fact_list *l, const char *name, const struct str *v, size_t n) {
-    put(l, (struct attr){.name = str_of(name), .kind = ATTR_STRS, .n = n, .strs = v});
+    fact_add(l, (struct attr){.name = str_of(name), .kind = ATTR_STRS, .n = n, .strs = v});
+}
+
+bool fact_list_has(const struct fact_list *l, const char *name) {
+    for (int i = 0; i < l->n; i++)
+        if (str_is(l->attrs[i].name, name))
+            return true;
+    return false;
 }
 
 enum code fact_list_end(struct fact_list *l, struct model *m, struct err *e) {

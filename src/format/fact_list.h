@@ -20,5 +20,7 @@ void fact_str(struct fact_list *l, const char *name, struct str v);
 void fact_ints(struct fact_list *l, const char *name, const int64_t *v, size_t n);
 void fact_floats(struct fact_list *l, const char *name, const float *v, size_t n);
 void fact_strs(struct fact_list *l, const char *name, const struct str *v, size_t n);
+void fact_add(struct fact_list *l, struct attr a); /* a of any kind, with its name */
+bool fact_list_has(const struct fact_list *l, const char *name);
 /* Becomes the model's. */
 MUST_USE enum code fact_list_end(struct fact_list *l, struct model *m, struct err *e);

@@ -2,11 +2,10 @@
 /* GGUF's metadata keys in our words (llm/facts.h): `llama.attention.head_count` is `heads`. Keys of
  * an architecture begin with its name; what is not listed is not needed to run a model and stays in
  * the file. */
+#include "format/fact_list.h"
 #include "format/gguf.h"
 
 #include <stdio.h>
-
-enum { FACTS_MAX = 128 };
 
 const struct attr *gguf_pair(const struct gguf_pairs *p, const char *key) {
     for (size_t i = 0; i < p->n; i++)
@@ -75,8 +74,6 @@ static const struct word of_file[] = {
     {"tokenizer.ggml.add_bos_token", "tok.add_bos", ATTR_INT},
     {"tokenizer.ggml.add_eos_token", "tok.add_eos", ATTR_INT},
     {"tokenizer.ggml.add_space_prefix", "tok.add_prefix_space", ATTR_INT},
-    {"tokenizer.ggml.remove_extra_whitespaces", "tok.squeeze_spaces", ATTR_INT},
-    {"tokenizer.ggml.precompiled_charsmap", "tok.charsmap", ATTR_INTS},
     {"tokenizer.chat_template", "chat.template", ATTR_STR},
 };
 
@@ -88,17 +85,6 @@ static const struct {
     {"gemma3", "gemma3", false},     {"phi3", "phi3", false},   {"qwen2moe", "qwen2moe", false},
     {"qwen3moe", "qwen3moe", false}, {"bert", "bert", false},
 };
-
-struct facts {
-    struct model *m;
-    struct attr *list;
-};
-
-static struct attr *add(struct facts *f, const char *name, enum attr_kind kind) {
-    struct attr *a = &f->list[f->m->n_facts++];
-    *a = (struct attr){.name = str_of(name), .kind = kind, .origin = {.file = -1}};
-    return a;
-}
 
 /* A value per layer, the same for all: one value. */
 static bool one_of_all(const struct attr *from, enum attr_kind kind, struct attr *to) {
@@ -114,7 +100,7 @@ static bool one_of_all(const struct attr *from, enum attr_kind kind, struct attr
     return true;
 }
 
-static enum code translate(struct facts *f, const struct attr *from, const struct word *word,
+static enum code translate(struct fact_list *f, const struct attr *from, const struct word *word,
                            struct err *e) {
     struct attr to = *from;
     bool fits = from->kind == word->kind;
@@ -133,11 +119,11 @@ static enum code translate(struct facts *f, const struct attr *from, const struc
                     STR(str_sub(from->name, 0, 64)));
     to.kind = word->kind;
     to.name = str_of(word->ours);
-    f->list[f->m->n_facts++] = to;
+    fact_add(f, to);
     return OK;
 }
 
-static enum code translate_all(struct facts *f, const struct gguf_pairs *p, struct str prefix,
+static enum code translate_all(struct fact_list *f, const struct gguf_pairs *p, struct str prefix,
                                const struct word *words, size_t n, struct err *e) {
     for (size_t i = 0; i < p->n; i++) {
         struct str key = p->pairs[i].name;
@@ -148,29 +134,29 @@ static enum code translate_all(struct facts *f, const struct gguf_pairs *p, stru
             key = str_sub(key, prefix.n + 1, key.n);
         }
         for (size_t w = 0; w < n; w++)
-            if (str_is(key, words[w].theirs) && !model_fact(f->m, words[w].ours))
+            if (str_is(key, words[w].theirs) && !fact_list_has(f, words[w].ours))
                 TRY(translate(f, &p->pairs[i], &words[w], e));
     }
     return OK;
 }
 
-static enum code add_architecture(struct facts *f, const struct gguf_pairs *p, struct str *prefix,
-                                  struct err *e) {
+static enum code add_architecture(struct fact_list *f, const struct gguf_pairs *p,
+                                  struct str *prefix, struct err *e) {
     const struct attr *a = gguf_pair(p, "general.architecture");
     if (!a || a->kind != ATTR_STR)
         return fail(e, FORMAT, "general.architecture is missing: what kind of model is this?");
     *prefix = a->s;
     for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
         if (str_is(a->s, architectures[i].theirs)) {
-            add(f, "arch", ATTR_STR)->s = str_of(architectures[i].ours);
-            add(f, "rope_pairs", ATTR_INT)->i = architectures[i].rope_pairs;
+            fact_str(f, "arch", str_of(architectures[i].ours));
+            fact_int(f, "rope_pairs", architectures[i].rope_pairs);
             return OK;
         }
     return fail(e, UNSUPPORTED, "architecture '%.*s' is not one this build runs",
                 STR(str_sub(a->s, 0, 64)));
 }
 
-static enum code add_tokenizer(struct facts *f, const struct gguf_pairs *p, struct err *e) {
+static enum code add_tokenizer(struct fact_list *f, const struct gguf_pairs *p, struct err *e) {
     static const struct {
         const char *theirs, *ours;
     } tokenizers[] = {{"gpt2", "bpe"}, {"llama", "spm"}, {"bert", "wordpiece"}, {"t5", "unigram"}};
@@ -179,14 +165,14 @@ static enum code add_tokenizer(struct facts *f, const struct gguf_pairs *p, stru
         return OK; /* whoever needs one says so */
     for (size_t i = 0; i < sizeof tokenizers / sizeof tokenizers[0]; i++)
         if (str_is(a->s, tokenizers[i].theirs)) {
-            add(f, "tok.kind", ATTR_STR)->s = str_of(tokenizers[i].ours);
+            fact_str(f, "tok.kind", str_of(tokenizers[i].ours));
             return OK;
         }
     return fail(e, UNSUPPORTED, "tokenizer '%.*s' is not one this build knows",
                 STR(str_sub(a->s, 0, 64)));
 }
 
-static enum code add_pooling(struct facts *f, const struct gguf_pairs *p, struct str prefix,
+static enum code add_pooling(struct fact_list *f, const struct gguf_pairs *p, struct str prefix,
                              struct err *e) {
     static const char *const poolings[] = {"none", "mean", "cls", "last"};
     char key[96];
@@ -196,25 +182,58 @@ static enum code add_pooling(struct facts *f, const struct gguf_pairs *p, struct
         return OK;
     if (a->kind != ATTR_INT || a->i < 0 || a->i >= (int64_t)(sizeof poolings / sizeof poolings[0]))
         return fail(e, UNSUPPORTED, "'%s' is not none, mean, cls or last", key);
-    add(f, "pooling", ATTR_STR)->s = str_of(poolings[a->i]);
+    fact_str(f, "pooling", str_of(poolings[a->i]));
+    return OK;
+}
+
+/* The table of character mappings is a list of bytes in the file. */
+static enum code add_charsmap(struct fact_list *f, const struct attr *map, struct err *e) {
+    char *p = arena_push(f->arena, map->n);
+    if (!p)
+        return arena_fail(f->arena, map->n, "precompiled_charsmap", e);
+    for (size_t i = 0; i < map->n; i++)
+        p[i] = (char)map->ints[i];
+    fact_str(f, "tok.charsmap", (struct str){p, map->n});
+    return OK;
+}
+
+/* What SentencePiece's unigram model does to a text first; and Qwen's tokenizer, whose files say no
+ * more than its name. */
+static enum code add_normalisation(struct fact_list *f, const struct gguf_pairs *p, struct err *e) {
+    const struct attr *model = gguf_pair(p, "tokenizer.ggml.model"),
+                      *pre = gguf_pair(p, "tokenizer.ggml.pre"),
+                      *map = gguf_pair(p, "tokenizer.ggml.precompiled_charsmap"),
+                      *extra = gguf_pair(p, "tokenizer.ggml.remove_extra_whitespaces");
+    struct str *steps = ARENA_ARRAY(f->arena, 2, struct str);
+    size_t n = 0;
+    bool unigram = model && model->kind == ATTR_STR && str_is(model->s, "t5");
+    if (!steps)
+        return arena_fail(f->arena, 2 * sizeof *steps, "metadata", e);
+    if (pre && pre->kind == ATTR_STR && str_is(pre->s, "qwen2"))
+        steps[n++] = LIT("nfc");
+    if (unigram && map && map->kind != ATTR_INTS)
+        return fail(e, FORMAT, "metadata '%.*s' has the wrong type", STR(map->name));
+    if (unigram && map && map->n) {
+        TRY(add_charsmap(f, map, e));
+        steps[n++] = LIT("charsmap");
+    }
+    if (unigram && extra && extra->kind == ATTR_INT && extra->i)
+        steps[n++] = LIT("spaces");
+    if (n)
+        fact_strs(f, "tok.normalize", steps, n);
     return OK;
 }
 
 enum code gguf_facts(const struct gguf_pairs *p, struct model *m, struct err *e) {
-    struct facts f = {.m = m, .list = ARENA_ARRAY(m->arena, FACTS_MAX, struct attr)};
+    struct fact_list f;
     struct str prefix = {0};
-    if (!f.list)
-        return arena_fail(m->arena, FACTS_MAX * sizeof *f.list, "metadata", e);
-    m->facts = f.list;
+    fact_list_begin(&f, m->arena);
     TRY(add_architecture(&f, p, &prefix, e));
     TRY(translate_all(&f, p, prefix, of_architecture,
                       sizeof of_architecture / sizeof of_architecture[0], e));
     TRY(add_pooling(&f, p, prefix, e));
     TRY(add_tokenizer(&f, p, e));
-    return translate_all(&f, p, (struct str){0}, of_file, sizeof of_file / sizeof of_file[0], e);
+    TRY(add_normalisation(&f, p, e));
+    TRY(translate_all(&f, p, (struct str){0}, of_file, sizeof of_file / sizeof of_file[0], e));
+    return fact_list_end(&f, m, e);
 }
-
-_Static_assert(sizeof of_architecture / sizeof of_architecture[0] +
-                       sizeof of_file / sizeof of_file[0] + 4 <=
-                   FACTS_MAX,
-               "every word may become a fact");

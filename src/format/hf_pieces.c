@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of tokenizer.json around the vocabulary: normalizer, pre_tokenizer, post_processor.
- * Each may be a Sequence. What they do together is matched against what our tokenizers do; anything
- * else is refused by its name, because ids that are almost right are worse than none.
- *
- * One liberty: NFC (Qwen) is not applied, as in llama.cpp: text that is not in that form is rare
- * and reads the same to a model. */
+/* The parts of tokenizer.json around the vocabulary: normalizer, pre_tokenizer, decoder and
+ * post_processor. Each may be a Sequence. What they do together is matched against what our
+ * tokenizers do (llm/normalize.h has the steps); anything else is refused by its name, because ids
+ * that are almost right are worse than none. */
 #include "format/hf.h"
 
+#include "base/base64.h"
 #include "base/json.h"
 
-enum { PARTS_MAX = 16 };
+#define BLANK "\xe2\x96\x81" /* U+2581 */
+
+enum { PARTS_MAX = 16, STEPS_MAX = 12, CHARSMAP_MAX = 16 << 20 };
 
 struct parts {
     struct hf_object part[PARTS_MAX];
@@ -70,6 +71,122 @@ static enum code pattern_of(const struct hf_object *o, struct str *regex, struct
     return hf_object_text(&pattern, "String", plain, e);
 }
 
+/* --- normalizer --- */
+
+struct steps { /* of the fact tok.normalize */
+    struct str *list;
+    size_t n;
+};
+
+static enum code add_step(struct steps *s, const char *name, struct err *e) {
+    if (s->n == STEPS_MAX)
+        return fail(e, LIMIT, "tokenizer.json: more than %d steps of normalisation", STEPS_MAX);
+    s->list[s->n++] = str_of(name);
+    return OK;
+}
+
+static enum code read_charsmap(struct hf_reader *r, const struct hf_object *o, struct steps *s,
+                               struct err *e) {
+    struct str text = {0};
+    struct buf bytes;
+    TRY(hf_object_text(o, "precompiled_charsmap", &text, e));
+    if (text.n == 0)
+        return OK;
+    buf_init(&bytes, CHARSMAP_MAX);
+    enum code code = base64_take(text, &bytes, e);
+    struct str map = {0};
+    if (code == OK) {
+        map = arena_str(r->a, (struct str){bytes.p, bytes.n});
+        code = map.p ? OK : arena_fail(r->a, bytes.n, "precompiled_charsmap", e);
+    }
+    buf_deinit(&bytes);
+    if (code != OK)
+        return err_prefix(e, "precompiled_charsmap");
+    fact_str(&r->facts, "tok.charsmap", map);
+    return add_step(s, "charsmap_hf", e);
+}
+
+static enum code read_replace(const struct hf_object *o, struct steps *s, struct err *e) {
+    struct str regex, plain, content = {0};
+    TRY(pattern_of(o, &regex, &plain, e));
+    TRY(hf_object_text(o, "content", &content, e));
+    if (str_is(plain, " ") && str_is(content, BLANK))
+        return add_step(s, "blanks", e);
+    if (str_is(regex, " {2,}") && (str_is(content, " ") || str_is(content, BLANK)))
+        return add_step(s, str_is(content, " ") ? "squeeze" : "squeeze_blank", e);
+    return refuse("normalizer Replace of", plain.n ? plain : regex, e);
+}
+
+static enum code read_strip(const struct hf_object *o, struct steps *s, struct err *e) {
+    bool left = true, right = true;
+    TRY(hf_object_bool(o, "strip_left", &left, e));
+    TRY(hf_object_bool(o, "strip_right", &right, e));
+    if (left)
+        TRY(add_step(s, "strip_left", e));
+    return right ? add_step(s, "strip_right", e) : OK;
+}
+
+static enum code read_step(struct hf_reader *r, struct str type, const struct hf_object *o,
+                           struct steps *s, struct err *e) {
+    struct str text = {0};
+    if (str_is(type, "NFC"))
+        return add_step(s, "nfc", e);
+    if (str_is(type, "Precompiled"))
+        return read_charsmap(r, o, s, e);
+    if (str_is(type, "Replace"))
+        return read_replace(o, s, e);
+    if (str_is(type, "Strip"))
+        return read_strip(o, s, e);
+    if (!str_is(type, "Prepend"))
+        return refuse("normalizer", type, e);
+    TRY(hf_object_text(o, "prepend", &text, e));
+    return str_is(text, BLANK) ? add_step(s, "prepend", e)
+                               : refuse("normalizer Prepend of", text, e);
+}
+
+static enum code read_normalizer(struct hf_reader *r, const struct hf_object *json, struct parts *p,
+                                 struct steps *s, struct err *e) {
+    s->n = 0;
+    s->list = ARENA_ARRAY(r->a, STEPS_MAX, struct str);
+    if (!s->list)
+        return arena_fail(r->a, STEPS_MAX * sizeof *s->list, "tokenizer.json", e);
+    TRY(read_parts(json, "normalizer", "normalizers", p, e));
+    for (int i = 0; i < p->n; i++)
+        TRY(read_step(r, p->type[i], &p->part[i], s, e));
+    return OK;
+}
+
+static void put_steps(struct hf_reader *r, const struct steps *s) {
+    if (s->n)
+        fact_strs(&r->facts, "tok.normalize", s->list, s->n);
+}
+
+/* --- the model's options --- */
+
+static enum code check_text(const struct hf_object *model, const char *key, const char *want,
+                            struct err *e) {
+    struct str text = str_of(want);
+    TRY(hf_object_text(model, key, &text, e));
+    return str_is(text, want) ? OK : refuse(key, text, e);
+}
+
+static enum code check_model(const struct hf_object *json, struct str kind, struct err *e) {
+    struct hf_object model;
+    struct str raw;
+    bool found = false;
+    int64_t longest = 100;
+    TRY(hf_object_object(json, "model", &model, e));
+    if (hf_object_find(&model, "dropout", &raw) && !str_is(raw, "0.0"))
+        return refuse("dropout", raw, e);
+    TRY(check_text(&model, "end_of_word_suffix", "", e));
+    TRY(check_text(&model, "continuing_subword_prefix", str_is(kind, "wordpiece") ? "##" : "", e));
+    TRY(hf_object_int(&model, "max_input_chars_per_word", &found, &longest, e));
+    return longest == 100
+               ? OK
+               : fail(e, UNSUPPORTED, "tokenizer.json: max_input_chars_per_word %lld, not 100",
+                      (long long)longest);
+}
+
 /* --- byte-level BPE: which of our pre-tokenizers --- */
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -80,42 +197,48 @@ static enum code pattern_of(const struct hf_object *o, struct str *regex, struct
 #define OTHERS " ?[^\\s\\p{L}\\p{N}]+"
 
 static const struct {
-    const char *regex, *pre,
-        *pre_words; /* pre_words: where whole words come first (ignore_merges) */
+    const char *regex, *pre;
 } patterns[] = {
-    {CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}{1,3}|" OTHERS "[\\r\\n]*|" TAIL, "smaug-bpe",
-     "llama-bpe"},
-    {CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}|" OTHERS "[\\r\\n]*|" TAIL, "qwen2", NULL},
+    {CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}{1,3}|" OTHERS "[\\r\\n]*|" TAIL, "llama-bpe"},
+    {CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}|" OTHERS "[\\r\\n]*|" TAIL, "qwen2"},
     {LEAD UPPER "*" LOWER "+" CONTRACTIONS "?|" LEAD UPPER "+" LOWER "*" CONTRACTIONS
                 "?|\\p{N}{1,3}|" OTHERS "[\\r\\n/]*|" TAIL,
-     "gpt-4o", NULL},
-    {LEAD UPPER "*" LOWER "+|" LEAD UPPER "+" LOWER "*|\\p{N}|" OTHERS "[\\r\\n/]*|" TAIL, NULL,
+     "gpt-4o"},
+    {LEAD UPPER "*" LOWER "+|" LEAD UPPER "+" LOWER "*|\\p{N}|" OTHERS "[\\r\\n/]*|" TAIL,
      "tekken"},
 };
 
-static enum code pre_of_regex(struct str regex, bool words, struct str *out, struct err *e) {
+static enum code pre_of_regex(struct str regex, struct str *out, struct err *e) {
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
         if (str_is(regex, patterns[i].regex)) {
-            const char *pre = words ? patterns[i].pre_words : patterns[i].pre;
-            if (!pre)
-                return refuse("ignore_merges with the pattern", regex, e);
-            *out = str_of(pre);
+            *out = str_of(patterns[i].pre);
             return OK;
         }
     return refuse("a Split by an unknown pattern", regex, e);
 }
 
+/* The matches are the pieces, whichever way it is said: our patterns match everything. */
+static enum code read_split(const struct hf_object *o, struct str *regex, struct err *e) {
+    struct str plain, behavior = {0};
+    bool invert = false;
+    TRY(pattern_of(o, regex, &plain, e));
+    TRY(hf_object_text(o, "behavior", &behavior, e));
+    TRY(hf_object_bool(o, "invert", &invert, e));
+    bool pieces = str_is(behavior, "Isolated") || (str_is(behavior, "Removed") && invert);
+    if (regex->n == 0)
+        return refuse("a Split by", plain, e);
+    return pieces ? OK : refuse("a Split with the behavior", behavior, e);
+}
+
 static enum code read_byte_level(struct hf_reader *r, const struct hf_object *json, struct parts *p,
                                  struct err *e) {
-    struct str regex = {0}, plain, pre = LIT("gpt-2");
+    struct str regex = {0}, pre = LIT("gpt-2");
     struct hf_object model;
+    struct steps steps;
     bool splits = true, digits = false, words = false, prefix = false;
     TRY(hf_object_object(json, "model", &model, e));
     TRY(hf_object_bool(&model, "ignore_merges", &words, e));
-    TRY(read_parts(json, "normalizer", "normalizers", p, e));
-    for (int i = 0; i < p->n; i++)
-        if (!str_is(p->type[i], "NFC"))
-            return refuse("normalizer", p->type[i], e);
+    TRY(read_normalizer(r, json, p, &steps, e));
     TRY(read_parts(json, "pre_tokenizer", "pretokenizers", p, e));
     for (int i = 0; i < p->n; i++) {
         if (str_is(p->type[i], "ByteLevel")) {
@@ -124,7 +247,7 @@ static enum code read_byte_level(struct hf_reader *r, const struct hf_object *js
         } else if (str_is(p->type[i], "Digits")) {
             TRY(hf_object_bool(&p->part[i], "individual_digits", &digits, e));
         } else if (str_is(p->type[i], "Split") && regex.n == 0) {
-            TRY(pattern_of(&p->part[i], &regex, &plain, e));
+            TRY(read_split(&p->part[i], &regex, e));
         } else {
             return refuse("pre_tokenizer", p->type[i], e);
         }
@@ -132,47 +255,68 @@ static enum code read_byte_level(struct hf_reader *r, const struct hf_object *js
     if (prefix)
         return refuse("add_prefix_space of", LIT("ByteLevel"), e);
     if (regex.n)
-        TRY(pre_of_regex(regex, words, &pre, e));
+        TRY(pre_of_regex(regex, &pre, e));
     else if (!splits)
         return refuse("no pattern before", LIT("ByteLevel"), e);
     else if (digits)
         pre = LIT("smollm");
+    if (regex.n && (digits || splits))
+        return refuse("a second pattern beside", regex, e);
+    put_steps(r, &steps);
     fact_str(&r->facts, "tok.pre", pre);
+    fact_int(&r->facts, "tok.words", words);
     return OK;
 }
 
 /* --- SentencePiece's ways --- */
 
-static enum code read_metaspace(const struct hf_object *o, bool *prefix, struct err *e) {
-    struct str scheme = LIT("always");
+static enum code read_metaspace(struct hf_reader *r, const struct hf_object *o, struct err *e) {
+    struct str scheme = LIT("always"), replacement = LIT(BLANK);
     bool adds = true;
     TRY(hf_object_bool(o, "add_prefix_space", &adds, e)); /* before tokenizers 0.15 */
     TRY(hf_object_text(o, "prepend_scheme", &scheme, e));
-    *prefix = adds && !str_is(scheme, "never");
+    TRY(hf_object_text(o, "replacement", &replacement, e));
+    if (!str_is(replacement, BLANK))
+        return refuse("Metaspace's replacement", replacement, e);
+    if (!str_is(scheme, "always") && !str_is(scheme, "first") && !str_is(scheme, "never"))
+        return refuse("Metaspace's prepend_scheme", scheme, e);
+    fact_int(&r->facts, "tok.add_prefix_space", adds && !str_is(scheme, "never"));
+    fact_int(&r->facts, "tok.prefix_first", str_is(scheme, "first"));
+    fact_int(&r->facts, "tok.prefix_once", 1);
     return OK;
+}
+
+static bool has_step(const struct steps *s, const char *name) {
+    for (size_t i = 0; i < s->n; i++)
+        if (str_is(s->list[i], name))
+            return true;
+    return false;
 }
 
 static enum code read_spaces(struct hf_reader *r, const struct hf_object *json, struct parts *p,
                              struct err *e) {
     struct str regex, plain;
-    bool prefix = false;
-    TRY(read_parts(json, "normalizer", "normalizers", p, e));
-    for (int i = 0; i < p->n; i++) {
-        TRY(pattern_of(&p->part[i], &regex, &plain, e));
-        if (str_is(p->type[i], "Prepend"))
-            prefix = true;
-        else if (!str_is(p->type[i], "Replace") || !str_is(plain, " "))
-            return refuse("normalizer", p->type[i], e);
-    }
+    struct steps steps;
+    bool metaspace = false;
+    TRY(read_normalizer(r, json, p, &steps, e));
     TRY(read_parts(json, "pre_tokenizer", "pretokenizers", p, e));
     for (int i = 0; i < p->n; i++) {
         TRY(pattern_of(&p->part[i], &regex, &plain, e));
-        if (str_is(p->type[i], "Metaspace"))
-            TRY(read_metaspace(&p->part[i], &prefix, e));
-        else if (!str_is(p->type[i], "Split") || !str_is(plain, " "))
+        if (str_is(p->type[i], "Metaspace") && !metaspace) {
+            TRY(read_metaspace(r, &p->part[i], e));
+            metaspace = true;
+        } else if (str_is(p->type[i], "WhitespaceSplit") && !metaspace) {
+            TRY(add_step(&steps, "words", e));
+        } else if (!str_is(p->type[i], "Split") || !str_is(plain, " ") ||
+                   !has_step(&steps, "blanks")) { /* finds no space any more */
             return refuse("pre_tokenizer", p->type[i], e);
+        }
     }
-    fact_int(&r->facts, "tok.add_prefix_space", prefix);
+    if (!metaspace)
+        fact_int(&r->facts, "tok.add_prefix_space", 0);
+    if (!metaspace && !has_step(&steps, "blanks"))
+        return refuse("neither Metaspace nor Replace before", LIT("SentencePiece's model"), e);
+    put_steps(r, &steps);
     return OK;
 }
 
@@ -180,7 +324,7 @@ static enum code read_spaces(struct hf_reader *r, const struct hf_object *json, 
 
 static enum code read_bert(struct hf_reader *r, const struct hf_object *json, struct parts *p,
                            struct err *e) {
-    bool lowercase = false, strips;
+    bool lowercase = false, strips, cleans = true, chinese = true;
     TRY(read_parts(json, "pre_tokenizer", "pretokenizers", p, e));
     if (p->n != 1 || !str_is(p->type[0], "BertPreTokenizer"))
         return refuse("pre_tokenizer", p->n ? p->type[0] : LIT("none"), e);
@@ -190,9 +334,57 @@ static enum code read_bert(struct hf_reader *r, const struct hf_object *json, st
     TRY(hf_object_bool(&p->part[0], "lowercase", &lowercase, e));
     strips = lowercase;
     TRY(hf_object_bool(&p->part[0], "strip_accents", &strips, e));
-    if (strips != lowercase)
-        return refuse("strip_accents unlike lowercase in", LIT("BertNormalizer"), e);
+    TRY(hf_object_bool(&p->part[0], "clean_text", &cleans, e));
+    TRY(hf_object_bool(&p->part[0], "handle_chinese_chars", &chinese, e));
+    if (!cleans || !chinese)
+        return refuse("clean_text or handle_chinese_chars false in", LIT("BertNormalizer"), e);
     fact_int(&r->facts, "tok.lowercase", lowercase);
+    fact_int(&r->facts, "tok.strip_accents", strips);
+    return OK;
+}
+
+/* --- decoder --- */
+
+static enum code read_decoder_part(struct str type, const struct hf_object *o, int64_t *drop,
+                                   struct err *e) {
+    struct str regex, plain, content = {0}, scheme = LIT("always");
+    bool found, adds = true;
+    int64_t start = 0, stop = 0;
+    if (str_is(type, "ByteFallback") || str_is(type, "Fuse") || str_is(type, "ByteLevel") ||
+        str_is(type, "WordPiece"))
+        return OK;
+    TRY(hf_object_text(o, "content", &content, e));
+    if (str_is(type, "Strip")) {
+        TRY(hf_object_int(o, "start", &found, &start, e));
+        TRY(hf_object_int(o, "stop", &found, &stop, e));
+        *drop = 1;
+        return str_is(content, " ") && start == 1 && stop == 0 ? OK : refuse("decoder", type, e);
+    }
+    if (str_is(type, "Replace")) {
+        TRY(pattern_of(o, &regex, &plain, e));
+        return str_is(plain, BLANK) && str_is(content, " ") ? OK : refuse("decoder", type, e);
+    }
+    if (!str_is(type, "Metaspace"))
+        return refuse("decoder", type, e);
+    TRY(hf_object_bool(o, "add_prefix_space", &adds, e));
+    TRY(hf_object_text(o, "prepend_scheme", &scheme, e));
+    *drop = adds && !str_is(scheme, "never") ? 2 : 0;
+    return OK;
+}
+
+/* Spaces at the beginning of a decoded text that were not its own: 0 none, 1 one, 2 all. */
+static enum code read_decoder(struct hf_reader *r, const struct hf_object *json, struct str kind,
+                              struct parts *p, struct err *e) {
+    int64_t drop = 0;
+    TRY(read_parts(json, "decoder", "decoders", p, e));
+    for (int i = 0; i < p->n; i++) {
+        if (str_is(kind, "bpe") != str_is(p->type[i], "ByteLevel") ||
+            str_is(kind, "wordpiece") != str_is(p->type[i], "WordPiece"))
+            return refuse("decoder", p->type[i], e);
+        TRY(read_decoder_part(p->type[i], &p->part[i], &drop, e));
+    }
+    if (p->n)
+        fact_int(&r->facts, "tok.drop_space", drop);
     return OK;
 }
 
@@ -295,12 +487,14 @@ enum code hf_pieces_read(struct hf_reader *r, const struct hf_object *json, stru
     struct parts *p = ARENA_NEW(r->a, struct parts);
     if (!p)
         return arena_fail(r->a, sizeof *p, "tokenizer.json", e);
+    TRY(check_model(json, kind, e));
     if (str_is(kind, "bpe"))
         TRY(read_byte_level(r, json, p, e));
     else if (bert)
         TRY(read_bert(r, json, p, e));
     else
         TRY(read_spaces(r, json, p, e));
+    TRY(read_decoder(r, json, kind, p, e));
     TRY(read_ends(json, p, &ends, e));
     if (ends.first >= 0)
         fact_int(&r->facts, bert ? "tok.cls" : "tok.bos", ends.first);

@@ -18,9 +18,11 @@ struct words {
     struct arena *a;
     struct str *names;
     int64_t *types; /* 0: no such id */
+    int64_t *edges; /* of added tokens: as llm/tokenizer_in.h numbers them */
     float *scores;
     size_t n, room;
     bool wordpiece;
+    bool edged; /* some edge is not 0 */
 };
 
 static enum code grow(struct words *w, size_t n, struct err *e) {
@@ -29,16 +31,19 @@ static enum code grow(struct words *w, size_t n, struct err *e) {
         room *= 2;
     struct str *names = ARENA_ARRAY(w->a, room, struct str);
     int64_t *types = ARENA_ARRAY(w->a, room, int64_t);
+    int64_t *edges = ARENA_ARRAY(w->a, room, int64_t);
     float *scores = ARENA_ARRAY(w->a, room, float);
-    if (!names || !types || !scores)
+    if (!names || !types || !edges || !scores)
         return arena_fail(w->a, room * sizeof *names, "the vocabulary", e);
     if (w->n) {
         memcpy(names, w->names, w->n * sizeof *names);
         memcpy(types, w->types, w->n * sizeof *types);
+        memcpy(edges, w->edges, w->n * sizeof *edges);
         memcpy(scores, w->scores, w->n * sizeof *scores);
     }
     w->names = names;
     w->types = types;
+    w->edges = edges;
     w->scores = scores;
     w->room = room;
     return OK;
@@ -175,6 +180,27 @@ static enum code read_merges(struct hf_reader *r, struct str raw, struct err *e)
 
 /* --- tokens that were added to it --- */
 
+/* {"content": "<s>", "special": true, "lstrip": false, ...} */
+static enum code read_one_added(struct words *w, const struct hf_object *o, int64_t id,
+                                struct err *e) {
+    struct str content = {0};
+    bool special = false, left = false, right = false, word = false, normalized = false;
+    TRY(hf_object_text(o, "content", &content, e));
+    TRY(hf_object_bool(o, "special", &special, e));
+    TRY(hf_object_bool(o, "lstrip", &left, e));
+    TRY(hf_object_bool(o, "rstrip", &right, e));
+    TRY(hf_object_bool(o, "single_word", &word, e));
+    TRY(hf_object_bool(o, "normalized", &normalized, e));
+    if (w->wordpiece && normalized && !special)
+        return fail(e, UNSUPPORTED,
+                    "tokenizer.json: added token '%.*s', which is looked for in cleaned text",
+                    STR(str_sub(content, 0, 64)));
+    TRY(put_word(w, id, content, special ? CONTROL : USER, e));
+    w->edges[id] = left | right << 1 | word << 2 | (normalized && !special) << 3;
+    w->edged |= w->edges[id] != 0;
+    return OK;
+}
+
 static enum code read_added(struct words *w, struct str raw, struct err *e) {
     struct json j;
     bool more;
@@ -182,18 +208,40 @@ static enum code read_added(struct words *w, struct str raw, struct err *e) {
     TRY(json_enter_array(&j, e));
     for (;;) {
         struct hf_object o;
-        struct str one = {0}, content = {0};
+        struct str one = {0};
         int64_t id = -1;
-        bool found, special = false;
+        bool found;
         TRY(json_next_item(&j, &more, e));
         if (!more)
             return OK;
         TRY(json_skip(&j, &one, e));
         TRY(hf_object_read(one, w->a, &o, e));
         TRY(hf_object_int(&o, "id", &found, &id, e));
-        TRY(hf_object_text(&o, "content", &content, e));
-        TRY(hf_object_bool(&o, "special", &special, e));
-        TRY(put_word(w, id, content, special ? CONTROL : USER, e));
+        TRY(read_one_added(w, &o, id, e));
+    }
+}
+
+/* tokenizer_config.json has the last word: {"added_tokens_decoder": {"2": {"content": ...}}} */
+static enum code read_added_again(struct words *w, const struct hf_object *config, struct err *e) {
+    struct str raw, key, one = {0};
+    struct json j;
+    bool more;
+    if (!hf_object_find(config, "added_tokens_decoder", &raw))
+        return OK;
+    json_init(&j, raw, w->a);
+    TRY(json_enter_object(&j, e));
+    for (;;) {
+        struct hf_object o;
+        int64_t id = -1;
+        TRY(json_next_key(&j, &key, &more, e));
+        if (!more)
+            return OK;
+        TRY(json_skip(&j, &one, e));
+        TRY(hf_object_read(one, w->a, &o, e));
+        if (!str_to_i64(key, &id))
+            return fail(e, FORMAT, "tokenizer_config.json: the added token '%.*s' has no number",
+                        STR(str_sub(key, 0, 64)));
+        TRY(read_one_added(w, &o, id, e));
     }
 }
 
@@ -258,6 +306,8 @@ static enum code put_vocabulary(struct hf_reader *r, const struct words *w, stru
     fact_str(&r->facts, "tok.kind", kind);
     fact_strs(&r->facts, "tok.tokens", w->names, w->n);
     fact_ints(&r->facts, "tok.types", w->types, w->n);
+    if (w->edged)
+        fact_ints(&r->facts, "tok.edges", w->edges, w->n);
     if (str_is(kind, "unigram")) {
         fact_floats(&r->facts, "tok.scores", w->scores, w->n);
         TRY(hf_object_int(model, "unk_id", &found, &id, e));
@@ -392,12 +442,13 @@ static enum code put_template(struct hf_reader *r, const struct hf_object *confi
 /* --- all of it --- */
 
 static enum code read_words(struct hf_reader *r, struct words *w, const struct hf_object *json,
-                            struct err *e) {
+                            const struct hf_object *config, struct err *e) {
     struct hf_object model;
     struct str kind = {0}, raw;
     bool bytes = false;
     TRY(hf_object_object(json, "model", &model, e));
     TRY(find_kind(json, &model, &kind, e));
+    w->wordpiece = str_is(kind, "wordpiece");
     TRY(hf_object_bool(&model, "byte_fallback", &bytes, e));
     if (!hf_object_find(&model, "vocab", &raw))
         return fail(e, FORMAT, "tokenizer.json has no vocabulary");
@@ -406,23 +457,27 @@ static enum code read_words(struct hf_reader *r, struct words *w, const struct h
         TRY(read_added(w, raw, e));
     if (hf_object_find(&model, "merges", &raw))
         TRY(read_merges(r, raw, e));
-    w->wordpiece = str_is(kind, "wordpiece");
+    TRY(read_added_again(w, config, e));
     TRY(put_vocabulary(r, w, kind, &model, e));
     return hf_pieces_read(r, json, kind, e);
 }
 
 enum code hf_tokenizer_read(struct hf_reader *r, struct err *e) {
     struct str text = {0};
-    struct hf_object json, config;
+    struct hf_object json, config, map;
     struct words w = {.a = r->a};
     if (!hf_file(r, "tokenizer.json", &text))
         return OK; /* whoever needs one says so */
     TRY(hf_object_read(text, r->a, &json, e));
-    TRY(read_words(r, &w, &json, e));
     text = (struct str){0};
     (void)hf_file(r, "tokenizer_config.json", &text);
     TRY(hf_object_read(text, r->a, &config, e));
+    text = (struct str){0};
+    (void)hf_file(r, "special_tokens_map.json", &text);
+    TRY(hf_object_read(text, r->a, &map, e));
+    TRY(read_words(r, &w, &json, &config, e));
     TRY(put_named(r, &w, &config, e));
+    TRY(put_named(r, &w, &map, e)); /* what is known already stays */
     TRY(put_ends(r, e));
     TRY(put_template(r, &config, e));
     return finish(&w, e);

@@ -5,23 +5,37 @@
 
 #define BLANK "\xe2\x96\x81" /* U+2581 */
 
-enum code blanks_decode(struct tokenizer *t, struct err *e) {
-    for (size_t i = 0; i < t->v.n; i++) {
-        struct str name = t->v.names[i];
-        size_t n = 0;
-        if (t->v.kinds[i] == TOKEN_BYTE)
-            continue;
-        char *text = arena_push(&t->arena, name.n);
-        if (!text)
-            return arena_fail(&t->arena, name.n, "vocabulary", e);
-        for (size_t at = 0; at < name.n; n++) {
-            bool blank = str_starts(str_sub(name, at, name.n), BLANK);
-            text[n] = blank ? ' ' : name.p[at];
-            at += blank ? 3 : 1;
-        }
-        t->v.texts[i] = (struct str){text, n};
+enum code blanks_decode(struct str name, struct arena *a, struct str *out, struct err *e) {
+    size_t n = 0;
+    char *text = arena_push(a, name.n);
+    if (!text)
+        return arena_fail(a, name.n, "vocabulary", e);
+    for (size_t at = 0; at < name.n; n++) {
+        bool blank = str_starts(str_sub(name, at, name.n), BLANK);
+        text[n] = blank ? ' ' : name.p[at];
+        at += blank ? 3 : 1;
     }
+    *out = (struct str){text, n};
     return OK;
+}
+
+enum code blanks_open(struct tokenizer *t, const struct model *m, struct err *e) {
+    const struct attr *drop = model_fact(m, "tok.drop_space");
+    t->prefix_space = tokenizer_fact_bool(m, "tok.add_prefix_space", true);
+    t->prefix_first = tokenizer_fact_bool(m, "tok.prefix_first", false);
+    t->prefix_once = tokenizer_fact_bool(m, "tok.prefix_once", false);
+    t->drop = t->prefix_space ? DROP_ONE : DROP_NONE;
+    if (drop && drop->kind == ATTR_INT && drop->i >= DROP_NONE && drop->i <= DROP_ALL)
+        t->drop = (enum drop)drop->i;
+    for (size_t i = 0; i < t->v.n; i++)
+        if (t->v.kinds[i] != TOKEN_BYTE)
+            TRY(blanks_decode(t->v.names[i], &t->arena, &t->v.texts[i], e));
+    return OK;
+}
+
+bool blanks_prefix(const struct tokenizer *t, struct str text, bool first) {
+    bool there = str_starts(text, BLANK) || str_starts(text, " ");
+    return t->prefix_space && (first || !t->prefix_first) && !(t->prefix_once && there);
 }
 
 enum code blanks_encode(struct str text, bool prefix, struct arena *a, struct str *out,

@@ -70,7 +70,7 @@ static enum code open_bpe(struct tokenizer *t, const struct model *m, struct err
     if (t->pretoken == PRETOKEN_NONE)
         return fail(e, UNSUPPORTED, "pre-tokenizer '%.*s' is not one this build knows",
                     STR(str_sub(name, 0, 64)));
-    t->takes_words = pretoken_takes_words(name);
+    t->takes_words = tokenizer_fact_bool(m, "tok.words", pretoken_takes_words(name));
     if (t->takes_words)
         t->add_bos = tokenizer_fact_bool(m, "tok.add_bos", true);
     spelling_make(&s);

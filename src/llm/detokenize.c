@@ -64,11 +64,18 @@ static size_t emit(struct detokenizer *d, const uint8_t *p, size_t n, size_t at)
     return at;
 }
 
+static struct str drop_spaces(struct str piece, enum drop how) {
+    size_t n = 0, most = how == DROP_ONE ? 1 : piece.n;
+    while (n < most && n < piece.n && piece.p[n] == ' ')
+        n++;
+    return str_sub(piece, n, piece.n);
+}
+
 static struct str push(struct detokenizer *d, struct str piece) {
     uint8_t bytes[TOKEN_BYTES_MAX + sizeof d->held];
     bool any = piece.n > 0;
-    if (any && !d->begun && d->t->drop_space && piece.p[0] == ' ')
-        piece = str_sub(piece, 1, piece.n);
+    if (!d->begun && d->t->drop)
+        piece = drop_spaces(piece, d->t->drop);
     d->begun |= any;
     memcpy(bytes, d->held, d->n_held);
     if (piece.n)

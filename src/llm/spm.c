@@ -10,9 +10,7 @@
 /* Spellings with spaces again. */
 static enum code open_spm(struct tokenizer *t, const struct model *m, struct err *e) {
     const struct attr *merges = model_fact(m, "tok.merges");
-    TRY(blanks_decode(t, e));
-    t->prefix_space = tokenizer_fact_bool(m, "tok.add_prefix_space", true);
-    t->drop_space = t->prefix_space;
+    TRY(blanks_open(t, m, e));
     if (!t->v.scores || (merges && merges->n))
         return pairs_read(t, m, e);
     return OK;
@@ -67,7 +65,7 @@ static enum code encode_spm(const struct tokenizer *t, struct str text, bool fir
                             struct token_out *out, struct err *e) {
     struct str escaped = {0};
     struct arena_mark mark = arena_mark(out->scratch);
-    enum code code = blanks_encode(text, first && t->prefix_space, out->scratch, &escaped, e);
+    enum code code = blanks_encode(text, blanks_prefix(t, text, first), out->scratch, &escaped, e);
     if (code == OK && escaped.n > UINT32_MAX)
         code = fail(e, LIMIT, "a text of %zu bytes is too long", text.n);
     if (code == OK)

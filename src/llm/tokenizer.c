@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all tokenizers have in common: the vocabulary, the special tokens that are cut out of a text
- * before its kind sees the rest, beginning and end. */
+/* What all tokenizers have in common: the vocabulary, beginning and end; parts.c cuts the special
+ * tokens out of a text before its kind sees the rest. */
 #include "base/mem.h"
-#include "llm/tokenizer_in.h"
-
-#include <stdlib.h>
+#include "llm/parts.h"
 
 enum { ARENA_BYTES = 1 << 30 };
 
@@ -55,34 +53,6 @@ static enum code find_ends(struct tokenizer *t, const struct model *m, struct er
     return OK;
 }
 
-static int longer_first(const void *a, const void *b) {
-    return *(const uint16_t *)b - *(const uint16_t *)a;
-}
-
-static enum code find_specials(struct tokenizer *t, struct err *e) {
-    uint8_t seen[TOKEN_BYTES_MAX + 1] = {0};
-    map_init(&t->specials, &t->arena);
-    t->special_lengths = ARENA_ARRAY(&t->arena, TOKEN_BYTES_MAX + 1, uint16_t);
-    if (!t->special_lengths)
-        return arena_fail(&t->arena, TOKEN_BYTES_MAX, "vocabulary", e);
-    for (size_t i = 0; i < t->v.n; i++) {
-        struct str name = t->v.names[i];
-        if (name.n == 0 || (t->v.kinds[i] != TOKEN_CONTROL && t->v.kinds[i] != TOKEN_USER &&
-                            t->v.kinds[i] != TOKEN_UNKNOWN))
-            continue;
-        TRY(map_put(&t->specials, name, (void *)(uintptr_t)(i + 1), e));
-        uint8_t first = (uint8_t)name.p[0];
-        t->special_first[first / 64] |= (uint64_t)1 << first % 64;
-        if (!seen[name.n])
-            t->special_lengths[t->n_special_lengths++] = (uint16_t)name.n;
-        seen[name.n] = 1;
-        if (t->v.kinds[i] != TOKEN_USER)
-            t->v.texts[i] = (struct str){0};
-    }
-    qsort(t->special_lengths, t->n_special_lengths, sizeof *t->special_lengths, longer_first);
-    return OK;
-}
-
 static enum code find_kind(struct tokenizer *t, const struct model *m, struct err *e) {
     const struct attr *f = model_fact(m, "tok.kind");
     if (!f || f->kind != ATTR_STR)
@@ -109,7 +79,7 @@ static enum code fill(struct tokenizer *t, const struct model *m, struct err *e)
     t->add_eos = tokenizer_fact_bool(m, "tok.add_eos", false);
     if (t->kind->open)
         TRY(t->kind->open(t, m, e));
-    TRY(find_specials(t, e));
+    TRY(parts_open(t, m, e));
     return find_ends(t, m, e);
 }
 
@@ -152,76 +122,38 @@ void token_put_bytes(const struct tokenizer *t, struct str text, struct token_ou
     }
 }
 
-struct marked { /* text, and who wrote it */
-    struct str text;
-    bool controls;          /* control tokens count at all */
-    const uint8_t *foreign; /* not where a byte of theirs is; NULL: anywhere */
-};
-
-static bool may_be_control(const struct marked *m, size_t at, size_t n) {
-    return m->controls && (!m->foreign || !memchr(m->foreign + at, 1, n));
-}
-
-/* The special token at text[at], the longest; TOKEN_NONE: none that may count here. */
-static int32_t special_at(const struct tokenizer *t, const struct marked *m, size_t at, size_t *n) {
-    uint8_t first = (uint8_t)m->text.p[at];
-    if (!(t->special_first[first / 64] >> first % 64 & 1))
-        return TOKEN_NONE;
-    for (size_t i = 0; i < t->n_special_lengths; i++) {
-        struct str part = str_sub(m->text, at, at + t->special_lengths[i]);
-        if (part.n != t->special_lengths[i])
-            continue;
-        int32_t id = (int32_t)(uintptr_t)map_get(&t->specials, part) - 1;
-        if (id >= 0 && (t->v.kinds[id] == TOKEN_USER || may_be_control(m, at, part.n))) {
-            *n = part.n;
-            return id;
-        }
-    }
-    return TOKEN_NONE;
-}
-
-static enum code encode_parts(const struct tokenizer *t, const struct marked *m,
+/* Room for every token that can come: each takes at least a byte of what its kind reads, where a
+ * space may have become three. */
+static enum code encode_parts(const struct tokenizer *t, const struct marked *m, struct arena *a,
                               struct token_out *out, struct err *e) {
-    size_t begin = 0, n = 0;
-    for (size_t at = 0; at < m->text.n;) {
-        int32_t id = special_at(t, m, at, &n);
-        if (id < 0) {
-            at++;
-            continue;
-        }
-        if (at > begin)
-            TRY(t->kind->encode(t, str_sub(m->text, begin, at), true, out, e));
-        token_put(out, id);
-        begin = at += n;
-    }
-    return begin < m->text.n ? t->kind->encode(t, str_sub(m->text, begin, m->text.n), true, out, e)
-                             : OK;
-}
-
-static enum code make_room(const struct tokenizer *t, struct str text, struct arena *a,
-                           struct token_out *out, struct err *e) {
-    /* A token takes at least a byte; a space of SentencePiece is three where it is no token. */
-    out->room = (t->prefix_space || t->drop_space ? 3 : 1) * text.n + 16;
+    struct parts parts = {0};
+    TRY(parts_cut(t, m, a, &parts, e));
+    out->room = 3 * parts.bytes + 4 * parts.n + 4;
     out->scratch = a;
     out->ids = ARENA_ARRAY(a, out->room, int32_t);
-    return out->ids ? OK : arena_fail(a, out->room * sizeof *out->ids, "tokens", e);
+    if (!out->ids)
+        return arena_fail(a, out->room * sizeof *out->ids, "tokens", e);
+    if (m->add)
+        token_put(out, t->kind->adds_separators ? t->cls : t->add_bos ? t->bos : TOKEN_NONE);
+    for (size_t i = 0; i < parts.n; i++) {
+        const struct part *p = &parts.list[i];
+        if (p->id >= 0)
+            token_put(out, p->id);
+        else
+            TRY(t->kind->encode(t, p->text, p->first, out, e));
+    }
+    if (m->add)
+        token_put(out, t->kind->adds_separators ? t->sep : t->add_eos ? t->eos : TOKEN_NONE);
+    return OK;
 }
 
 enum code tokenizer_encode(const struct tokenizer *t, struct str text, unsigned flags,
                            struct arena *a, int32_t **ids, size_t *n, struct err *e) {
-    struct marked m = {text, flags & TOKENIZE_SPECIAL_PARSE, NULL};
+    struct marked m = {.text = text,
+                       .controls = flags & TOKENIZE_SPECIAL_PARSE,
+                       .add = flags & TOKENIZE_SPECIAL_ADD};
     struct token_out out = {0};
-    bool add = flags & TOKENIZE_SPECIAL_ADD, separators = t->kind->adds_separators;
-    TRY(make_room(t, text, a, &out, e));
-    if (add && separators)
-        token_put(&out, t->cls);
-    else if (add && t->add_bos)
-        token_put(&out, t->bos);
-    TRY(encode_parts(t, &m, &out, e));
-    if (add && separators)
-        token_put(&out, t->sep);
-    else if (add && t->add_eos)
-        token_put(&out, t->eos);
+    TRY(encode_parts(t, &m, a, &out, e));
     *ids = out.ids;
     *n = out.n;
     return OK;
@@ -230,10 +162,9 @@ enum code tokenizer_encode(const struct tokenizer *t, struct str text, unsigned 
 enum code tokenizer_encode_marked(const struct tokenizer *t, struct str text,
                                   const uint8_t *foreign, struct arena *a, int32_t **ids, size_t *n,
                                   struct err *e) {
-    struct marked m = {text, true, foreign};
+    struct marked m = {.text = text, .controls = true, .foreign = foreign};
     struct token_out out = {0};
-    TRY(make_room(t, text, a, &out, e));
-    TRY(encode_parts(t, &m, &out, e));
+    TRY(encode_parts(t, &m, a, &out, e));
     *ids = out.ids;
     *n = out.n;
     return OK;

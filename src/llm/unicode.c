@@ -95,6 +95,42 @@ size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_PARTS]) {
     return 1;
 }
 
+/* Leading consonant and vowel, or both and a trailing consonant; 0: neither. */
+static uint32_t compose_hangul(uint32_t a, uint32_t b) {
+    if (a - JAMO_L < 19 && b - JAMO_V < JAMO_VS)
+        return HANGUL + ((a - JAMO_L) * JAMO_VS + (b - JAMO_V)) * JAMO_TS;
+    bool open = a - HANGUL < HANGUL_END - HANGUL && (a - HANGUL) % JAMO_TS == 0;
+    return open && b > JAMO_T && b < JAMO_T + JAMO_TS ? a + (b - JAMO_T) : 0;
+}
+
+uint32_t unicode_compose(uint32_t a, uint32_t b) {
+    for (size_t low = 0, high = COUNT(unicode_composed); low < high;) {
+        size_t middle = (low + high) / 2;
+        uint32_t first = unicode_composed[middle].first, second = unicode_composed[middle].second;
+        if (first == a && second == b)
+            return unicode_composed[middle].to;
+        if (first < a || (first == a && second < b))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return compose_hangul(a, b);
+}
+
+uint8_t unicode_combining(uint32_t c) {
+    size_t low = 0, high = COUNT(unicode_combining_ranges);
+    if (c < 0x300 || c >= UNICODE_BROKEN)
+        return 0;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (unicode_combining_ranges[middle].first <= c)
+            low = middle;
+        else
+            high = middle;
+    }
+    return unicode_combining_ranges[low].number;
+}
+
 size_t unicode_next(struct str text, size_t at, uint32_t *c) {
     uint8_t first = (uint8_t)text.p[at];
     if (first < 0x80) {

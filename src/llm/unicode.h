@@ -38,6 +38,10 @@ uint32_t unicode_lower(uint32_t c); /* simple mappings */
 uint32_t unicode_upper(uint32_t c);
 /* Canonical decomposition, in full; returns how many code points. */
 size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_PARTS]);
+/* The character that a and b are together, canonically; 0: they are none. */
+uint32_t unicode_compose(uint32_t a, uint32_t b);
+/* Canonical combining class; 0: a starter. */
+uint8_t unicode_combining(uint32_t c);
 /* The code point at text[at] and its bytes; a byte that is not UTF-8 is UNICODE_BROKEN, one byte
  * long. at < text.n. */
 size_t unicode_next(struct str text, size_t at, uint32_t *c);

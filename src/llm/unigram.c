@@ -3,29 +3,21 @@
  * ways to cover the text with tokens, the one with the highest sum of scores, found from left to
  * right (Viterbi). A character no token covers costs the lowest score less 10 and becomes its bytes
  * or the unknown token; unknown characters in a row are one.
- *
- * Spaces are U+2581; runs of them count as one where the model says so. Models with a table of
- * character mappings (precompiled_charsmap) are refused: without it the ids would differ. */
+ * Spaces are U+2581. */
 #include "llm/tokenizer_in.h"
 #include "llm/unicode.h"
 
 enum { PENALTY = 10 };
 
 static enum code open_unigram(struct tokenizer *t, const struct model *m, struct err *e) {
-    const struct attr *map = model_fact(m, "tok.charsmap");
     float lowest = 0;
-    if (map && map->kind == ATTR_INTS && map->n)
-        return fail(e, UNSUPPORTED, "the tokenizer's precompiled_charsmap");
     if (!t->v.scores)
         return fail(e, FORMAT, "a unigram tokenizer without scores");
     for (size_t i = 0; i < t->v.n; i++)
         if (t->v.scores[i] < lowest)
             lowest = t->v.scores[i];
-    TRY(blanks_decode(t, e));
     t->unknown_score = lowest - PENALTY;
-    t->prefix_space = tokenizer_fact_bool(m, "tok.add_prefix_space", true);
-    t->drop_space = t->prefix_space;
-    return OK;
+    return blanks_open(t, m, e);
 }
 
 struct best { /* way to a position of the text */
@@ -92,7 +84,7 @@ static enum code encode_unigram(const struct tokenizer *t, struct str text, bool
                                 struct token_out *out, struct err *e) {
     struct str escaped = {0};
     struct arena_mark mark = arena_mark(out->scratch);
-    enum code code = blanks_encode(text, first && t->prefix_space, out->scratch, &escaped, e);
+    enum code code = blanks_encode(text, blanks_prefix(t, text, first), out->scratch, &escaped, e);
     struct best *best = NULL;
     if (code == OK && escaped.n >= UINT32_MAX)
         code = fail(e, LIMIT, "a text of %zu bytes is too long", text.n);

@@ -4,8 +4,8 @@
  * whole. As in GGUF, tokens that begin a word are spelt with U+2581 before them and the others
  * plainly.
  *
- * Cleaning (of uncased models): control characters go, canonical decomposition, non-spacing marks
- * go, lower case. */
+ * Cleaning: control characters go; of most models canonical decomposition, non-spacing marks go; of
+ * uncased ones lower case. */
 #include "base/utf8.h"
 #include "llm/tokenizer_in.h"
 #include "llm/unicode.h"
@@ -91,6 +91,14 @@ static void take(const struct tokenizer *t, struct word *w, uint32_t c, struct t
         word_flush(t, w, out);
 }
 
+static void take_cased(const struct tokenizer *t, struct word *w, uint32_t c,
+                       struct token_out *out) {
+    enum { DOTTED_I = 0x130, DOT = 0x307 };
+    take(t, w, !t->lowercase ? c : c == DOTTED_I ? 'i' : unicode_lower(c), out);
+    if (t->lowercase && c == DOTTED_I) /* the one small letter that is two */
+        take(t, w, DOT, out);
+}
+
 /* One character of the text, cleaned. */
 static void clean(const struct tokenizer *t, struct word *w, uint32_t c, struct token_out *out) {
     uint32_t parts[UNICODE_PARTS];
@@ -103,19 +111,16 @@ static void clean(const struct tokenizer *t, struct word *w, uint32_t c, struct 
     }
     if (c == 0 || c == 0xfffd || c == UNICODE_BROKEN || kind == UNICODE_CONTROL)
         return;
-    if (!t->lowercase || is_cjk(c)) { /* CJK characters are set apart before anything decomposes */
-        if (is_cjk(c))
-            word_flush(t, w, out);
-        size_t n = t->lowercase ? unicode_decompose(c, parts) : 1;
-        take(t, w, n == 1 && t->lowercase ? parts[0] : c, out);
-        if (is_cjk(c))
-            word_flush(t, w, out);
-        return;
-    }
-    size_t n = unicode_decompose(c, parts);
+    bool alone = is_cjk(c); /* these are set apart before anything decomposes */
+    if (alone)
+        word_flush(t, w, out);
+    parts[0] = c;
+    size_t n = t->strip_accents ? unicode_decompose(c, parts) : 1;
     for (size_t i = 0; i < n; i++)
-        if (unicode_kind(parts[i]) != UNICODE_MN)
-            take(t, w, unicode_lower(parts[i]), out);
+        if (!t->strip_accents || unicode_kind(parts[i]) != UNICODE_MN)
+            take_cased(t, w, parts[i], out);
+    if (alone)
+        word_flush(t, w, out);
 }
 
 static enum code encode_wordpiece(const struct tokenizer *t, struct str text, bool first,
@@ -149,7 +154,8 @@ static enum code open_wordpiece(struct tokenizer *t, const struct model *m, stru
         t->v.texts[i] = (struct str){text, name.n - 2};
     }
     t->lowercase = tokenizer_fact_bool(m, "tok.lowercase", true);
-    t->drop_space = true;
+    t->strip_accents = tokenizer_fact_bool(m, "tok.strip_accents", t->lowercase);
+    t->drop = DROP_ONE;
     return OK;
 }
 

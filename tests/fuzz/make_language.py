@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the corpora of the fuzzers jinja and grammar. No dependencies."""
+"""Writes the corpora of the fuzzers jinja, grammar and normalize. No dependencies."""
 import os
+import struct
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 JINJA = {
@@ -27,7 +28,46 @@ GRAMMAR = {
     "any": b'{"anyOf": [{"type": "string", "format": "date"}, {"type": ["null", "boolean"]}], "title": "t"}',
     "unknown": b'{"type": "object", "patternProperties": {}}', "bounds": b'{"type": "integer", "exclusiveMinimum": 99, "maximum": 1000000}',
 }
-for folder, cases in (("jinja", JINJA), ("grammar", GRAMMAR)):
+
+
+def charsmap(pairs):
+    """A table of character mappings (llm/charsmap.h): each node of the trie has 256 units of its own."""
+    root = {}
+    texts = b""
+    for key, value in pairs:
+        node = root
+        for byte in key.encode():
+            node = node.setdefault(byte, {})
+        node[-1] = len(texts)
+        texts += value.encode() + b"\0"
+    units, blocks = {}, [0]
+
+    def place(node, at, label):
+        blocks[0] += 1
+        base = blocks[0] << 8 | at & 0xFF
+        units[at] = ((at ^ base) >> 8) << 10 | 1 << 9 | (-1 in node) << 8 | label
+        for byte, child in node.items():
+            if byte == -1:
+                units[base] = 1 << 31 | child
+            else:
+                place(child, base ^ byte, byte)
+    place(root, 0, 0)
+    n = (blocks[0] + 1) << 8
+    return struct.pack("<I", 4 * n) + b"".join(struct.pack("<I", units.get(i, 0)) for i in range(n)) + texts
+
+
+def normalized(text, table=b""):
+    raw = text if isinstance(text, bytes) else text.encode()
+    return bytes([len(raw)]) + raw + table
+
+
+TABLE = charsmap([("\r", " "), ("a\u0301", "\u00e1"), ("\uff21", "A"), ("x", "")])
+NORMALIZE = {
+    "mapped": normalized("a\u0301\uff21 x\r\n  b", TABLE), "broken": normalized(b"a\xcc\xffx \xef\xbc", TABLE), "cut": normalized("ax", TABLE[:300]),
+    "long": normalized("x", struct.pack("<I", 1 << 31) + TABLE[4:]), "marks": normalized("a" + "\u0323\u0301" * 30 + "\u1100\u1161\u11a8 \uac00\u11a8"),
+    "spaces": normalized("  a \u3000\t b\u2009 "), "none": normalized(""),
+}
+for folder, cases in (("jinja", JINJA), ("grammar", GRAMMAR), ("normalize", NORMALIZE)):
     os.makedirs(os.path.join(HERE, folder), exist_ok=True)
     for name, data in cases.items():
         with open(os.path.join(HERE, folder, name), "wb") as f:
