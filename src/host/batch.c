@@ -3,8 +3,10 @@
  *
  * 1. Only asks whose inputs agree in everything but the first dim, and that want the same outputs,
  * are joined; those of other shapes in between keep their places.
- * 2. Only what already waits is joined: nobody waits for company. A run's rows are a power of two
- * when rows come one by one, so that a session needs a handful of plans, not one per count.
+ * 2. What already waits is joined. An ask waits for company only while all other cores are busy
+ * (worker.c), when the version's own curve says that joining saves it more time than others take to
+ * come, and never longer than that (batch_open_window). A run's rows are a power of two when rows
+ * come one by one, so that a session needs a handful of plans, not one per count.
  * 3. Joining has to pay: the cost per row is measured per class (1, 2, 4, ... rows) and the
  * cheapest class is taken; a model that gains nothing from a batch is run one by one.
  * 4. If a joined run fails, its asks are run one by one, so that one asker's data cannot fail
@@ -20,6 +22,8 @@
 enum { EXPLORE_RUNS = 3 };
 #define OUTLIER 4
 #define LONG_BATCH_NS 5e7
+#define WINDOW_NS 1e7 /* no ask waits longer for company */
+#define PAYS 0.8      /* a row of a batch must cost this part of a single one */
 #define SMALL_RUN_NS                                                                               \
     300000.0 /* a run shorter than this gets one core: the others serve other requests */
 
@@ -74,6 +78,34 @@ static double most_ns(const struct ask *head, bool alone) {
     return most;
 }
 
+/* Half of what is left after the run at most: a deadline is not spent on waiting. */
+static double spare_ns(const struct live *l, const struct ask *a) {
+    double left = a->deadline_ns > a->queued_ns ? (double)(a->deadline_ns - a->queued_ns) : 0;
+    double spare = (left - l->row_ns[0] * (double)a->rows) / 2;
+    return a->deadline_ns == 0 ? WINDOW_NS : spare > 0 ? spare : 0;
+}
+
+void batch_open_window(struct host *h, struct live *l, const struct ask *first) {
+    size_t limit = atomic_load_explicit(&l->batch_limit, memory_order_relaxed);
+    int best = 0, top = class_of((int64_t)(limit ? limit : h->options.batch));
+    l->ripe_ns = 0;
+    for (int k = 1; k <= top && l->row_runs[k] >= EXPLORE_RUNS; k++)
+        if (l->row_ns[k] < l->row_ns[best] * 0.97)
+            best = k;
+    if (!l->batches || first->rows != 1 || first->priority >= PRIORITY_SHADOW ||
+        l->row_runs[0] < EXPLORE_RUNS || l->row_ns[best] > l->row_ns[0] * PAYS)
+        return;
+    double saved = l->row_ns[0] - l->row_ns[best], most = spare_ns(l, first);
+    most = most < saved ? most : saved;
+    most = most < WINDOW_NS ? most : WINDOW_NS;
+    double come = 1 + most / (l->gap_ns > 1 ? l->gap_ns : 1); /* asks there are when it ends */
+    if (come < 2)
+        return;
+    l->company =
+        (size_t)1 << (come < (double)((int64_t)1 << best) ? class_of((int64_t)come) : best);
+    l->ripe_ns = first->queued_ns + (uint64_t)most;
+}
+
 static void drop_dead(struct host *h, struct live *l, struct batch *out) {
     uint64_t now = clock_ns();
     while (l->first && (__atomic_load_n(&l->first->cancel, __ATOMIC_RELAXED) ||
@@ -98,6 +130,7 @@ static int64_t rows_waiting(const struct live *l, int64_t most) {
 void batch_take(struct host *h, struct live *l, bool alone, struct batch *out) {
     size_t limit = atomic_load_explicit(&l->batch_limit, memory_order_relaxed);
     *out = (struct batch){0};
+    l->ripe_ns = 0; /* what is left has waited */
     drop_dead(h, l, out);
     if (!l->first)
         return;

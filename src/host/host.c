@@ -44,8 +44,8 @@ static void set_defaults(struct host *h, const struct host_options *o) {
     pthread_rwlock_init(&h->routes_lock, NULL);
     pthread_mutex_init(&h->queue_lock, NULL);
     pthread_mutex_init(&h->load_lock, NULL);
-    pthread_cond_init(&h->queue_work, NULL);
-    pthread_cond_init(&h->queue_express, NULL);
+    thread_cond_init(&h->queue_work);
+    thread_cond_init(&h->queue_express);
     pthread_cond_init(&h->queue_idle, NULL);
     pthread_mutex_init(&h->captures.lock, NULL);
     pthread_cond_init(&h->captures.work, NULL);
@@ -96,6 +96,7 @@ enum code host_open(const struct host_options *o, struct host **out, struct err 
 void host_drain(struct host *h) {
     pthread_mutex_lock(&h->queue_lock);
     h->draining = true;
+    pthread_cond_broadcast(&h->queue_work); /* nothing waits for company any more */
     while (h->n_waiting || h->n_running)
         pthread_cond_wait(&h->queue_idle, &h->queue_lock);
     pthread_mutex_unlock(&h->queue_lock);

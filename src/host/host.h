@@ -25,15 +25,13 @@ struct host; /* opaque */
 struct live; /* opaque */
 
 struct host_options {
-    struct store *store;     /* borrowed */
-    int threads;             /* cores for compute; 0: cpu_cores() */
-    size_t queue;            /* waiting asks per version; 0: 256 */
-    size_t batch;            /* most rows joined in one run; 0: 32, 1: never */
-    uint64_t batch_delay_us; /* how long a first ask waits for company while cores are busy; default
-                                0: join only what already waits */
-    size_t run_bytes;        /* memory of one run; 0: the engine's */
-    size_t memory_bytes;     /* of all loaded versions; beyond it they are loaded on demand and the
-                                least recently used goes; 0: everything stays loaded */
+    struct store *store;      /* borrowed */
+    int threads;              /* cores for compute; 0: cpu_cores() */
+    size_t queue;             /* waiting asks per version; 0: 256 */
+    size_t batch;             /* most rows joined in one run; 0: 32, 1: never */
+    size_t run_bytes;         /* memory of one run; 0: the engine's */
+    size_t memory_bytes;      /* of all loaded versions; beyond it they are loaded on demand and the
+                                 least recently used goes; 0: everything stays loaded */
     const struct str *models; /* MODEL[@...] to serve; none: every model of the store */
     size_t n_models;
     bool explicit_only;               /* load nothing but by host_load */

@@ -41,6 +41,10 @@ struct live {
     struct ask *first, *last_of[PRIORITIES]; /* queue.c */
     size_t waiting;
     double backlog[PRIORITIES]; /* expected ns of compute of what waits */
+    uint64_t came_ns;           /* the last ask that was queued */
+    double gap_ns;              /* between two of them, of late */
+    uint64_t ripe_ns;           /* until then what waits may wait for company; 0: it may not */
+    size_t company;             /* asks that are enough */
     bool in_ring;
     struct live *ring_next;
     _Atomic double weight; /* share of the cores beside others: 1 */
@@ -237,6 +241,9 @@ void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
 /* One ask by itself, on the calling thread: whatever follows but ask_settle. */
 MUST_USE enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads);
 void batch_learn(struct live *l, int64_t rows, uint64_t compute_ns); /* under queue_lock */
+/* `first` is about to wait alone: sets ripe_ns and company by what joining saves. Under queue_lock.
+ */
+void batch_open_window(struct host *h, struct live *l, const struct ask *first);
 /* What a run of one row costs, ns; 0: not measured often enough. Under queue_lock. */
 double batch_single(const struct live *l);
 int batch_cores(const struct live *l, int total);

@@ -3,13 +3,26 @@
  * Everything here is under queue_lock. */
 #include "host/in.h"
 
+#define PAUSE_NS 1e8
+
 static int class_of(const struct ask *a) {
     int class = a->priority - PRIORITY_HIGH;
     return class < 0 ? 0 : class < PRIORITIES ? class : PRIORITIES - 1;
 }
 
+/* Gaps between asks, the last some ten of them; a pause is not one. */
+static void note_arrival(struct live *l, const struct ask *a) {
+    double gap = a->queued_ns > l->came_ns ? (double)(a->queued_ns - l->came_ns) : 0;
+    gap = gap < PAUSE_NS ? gap : PAUSE_NS;
+    l->gap_ns = l->came_ns ? 0.9 * l->gap_ns + 0.1 * gap : PAUSE_NS;
+    l->came_ns = a->queued_ns;
+}
+
 void queue_put(struct host *h, struct live *l, struct ask *a) {
     int class = class_of(a);
+    note_arrival(l, a);
+    if (!l->first)
+        batch_open_window(h, l, a);
     struct ask *after = NULL;
     for (int i = class; i >= 0 && !after; i--)
         after = l->last_of[i];

@@ -8,7 +8,9 @@
  * when others do.
  * 3. When every worker is in the middle of something, short runs (measured) do not wait behind long
  * ones: the express worker takes them, on one core that it shares with whoever has it.
- * 4. Shadows run only while nothing else is running or waiting, or on a core nobody uses. */
+ * 4. What waits for company (batch_open_window) waits only while this is the last core that is
+ * free: a core that nobody else uses loses nothing by running at once.
+ * 5. Shadows run only while nothing else is running or waiting, or on a core nobody uses. */
 #include "host/in.h"
 
 #include "base/clock.h"
@@ -44,11 +46,24 @@ static bool may_shadow(const struct host *h) {
     return h->stopping || h->n_running < others;
 }
 
-/* Whether an express worker, or any, may take l's first ask. */
-static bool eligible(const struct host *h, const struct live *l, bool express) {
+/* The window of l's first ask is over, or does not matter. */
+static bool is_ripe(const struct host *h, const struct live *l, uint64_t now) {
+    return now >= l->ripe_ns || l->waiting >= l->company || h->draining || h->stopping ||
+           h->n_running + 1 < (size_t)h->threads;
+}
+
+/* Whether an express worker, or any, may take l's first ask. *wake: moved to when it may, if time
+ * makes the difference. */
+static bool eligible(const struct host *h, const struct live *l, bool express, uint64_t *wake) {
     if (l->first->priority >= PRIORITY_SHADOW)
         return !express && may_shadow(h);
-    return !express || is_short(l, l->first->rows);
+    if (express)
+        return is_short(l, l->first->rows);
+    if (!l->ripe_ns || is_ripe(h, l, clock_ns()))
+        return true;
+    if (!*wake || l->ripe_ns < *wake)
+        *wake = l->ripe_ns;
+    return false;
 }
 
 static bool goes_before(const struct live *a, const struct live *b) {
@@ -57,13 +72,15 @@ static bool goes_before(const struct live *a, const struct live *b) {
     return a->vtime < b->vtime;
 }
 
-/* The live whose turn it is, taken out of the ring; NULL: nothing that this worker may take. */
-static struct live *choose(struct host *h, bool express) {
+/* The live whose turn it is, taken out of the ring; NULL: nothing that this worker may take, before
+ * *wake if that is not 0. */
+static struct live *choose(struct host *h, bool express, uint64_t *wake) {
     struct live **best = NULL;
+    *wake = 0;
     if (express && !all_long(h))
         return NULL;
     for (struct live **at = &h->ring_first; *at; at = &(*at)->ring_next)
-        if (eligible(h, *at, express) && (!best || goes_before(*at, *best)))
+        if (eligible(h, *at, express, wake) && (!best || goes_before(*at, *best)))
             best = at;
     if (!best)
         return NULL;
@@ -76,9 +93,14 @@ static struct live *choose(struct host *h, bool express) {
 }
 
 static struct live *next_live(struct host *h, bool express) {
+    pthread_cond_t *work = express ? &h->queue_express : &h->queue_work;
     struct live *l;
-    while ((l = choose(h, express)) == NULL && !h->stopping)
-        pthread_cond_wait(express ? &h->queue_express : &h->queue_work, &h->queue_lock);
+    uint64_t wake;
+    while ((l = choose(h, express, &wake)) == NULL && !h->stopping)
+        if (wake)
+            (void)thread_cond_wait_until(work, &h->queue_lock, wake);
+        else
+            pthread_cond_wait(work, &h->queue_lock);
     return l;
 }
 
