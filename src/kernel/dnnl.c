@@ -99,10 +99,24 @@ static enum code refused(const char *what, dnnl_status_t status, struct err *e) 
 
 static dnnl_data_type_t data_type(enum dnnl_number n) {
     static const dnnl_data_type_t types[] = {[DNNL_NUMBER_F32] = dnnl_f32,
+                                             [DNNL_NUMBER_BF16] = dnnl_bf16,
                                              [DNNL_NUMBER_U8] = dnnl_u8,
                                              [DNNL_NUMBER_I8] = dnnl_s8,
                                              [DNNL_NUMBER_I32] = dnnl_s32};
     return types[n];
+}
+
+/* Weights of a task: as it packs them, as they are given, and the bias. */
+struct weight_types {
+    dnnl_data_type_t packed, plain, bias;
+};
+
+static struct weight_types weight_types(enum dnnl_number src) {
+    if (src == DNNL_NUMBER_F32)
+        return (struct weight_types){dnnl_f32, dnnl_f32, dnnl_f32};
+    if (src == DNNL_NUMBER_BF16)
+        return (struct weight_types){dnnl_bf16, dnnl_f32, dnnl_f32};
+    return (struct weight_types){dnnl_s8, dnnl_s8, dnnl_s32};
 }
 
 static void kit_free(struct kit *k, int n_args) {
@@ -311,8 +325,8 @@ static void copy_dims(dnnl_dims_t to, const int64_t *from, int n, int64_t less) 
 static dnnl_status_t conv_operand(const struct dnnl_conv *c, int index, dnnl_memory_desc_t *md) {
     dnnl_dims_t dims;
     copy_dims(dims, c->fused[index].dims, c->n_spatial + 2, 0);
-    return dnnl_memory_desc_init_by_tag(md, c->n_spatial + 2, dims, dnnl_f32,
-                                        channels_last[c->n_spatial]);
+    return dnnl_memory_desc_init_by_tag(
+        md, c->n_spatial + 2, dims, data_type(c->fused[index].number), channels_last[c->n_spatial]);
 }
 
 static dnnl_status_t conv_memory(const struct dnnl_conv *c, struct parts *p) {
@@ -328,19 +342,18 @@ static dnnl_status_t conv_memory(const struct dnnl_conv *c, struct parts *p) {
         dst[2 + i] = c->out[i];
         w[at++] = c->kernel[i];
     }
-    bool whole = c->src != DNNL_NUMBER_F32;
-    dnnl_data_type_t weight_type = whole ? dnnl_s8 : dnnl_f32;
+    const struct weight_types types = weight_types(c->src);
     dnnl_status_t s =
         dnnl_memory_desc_init_by_tag(&p->src, n + 2, src, data_type(c->src), channels_last[n]);
     if (s == dnnl_success)
         s = dnnl_memory_desc_init_by_tag(&p->dst, n + 2, dst, data_type(c->dst), channels_last[n]);
     if (s == dnnl_success)
-        s = dnnl_memory_desc_init_by_tag(&p->weights, at, w, weight_type, dnnl_format_tag_any);
+        s = dnnl_memory_desc_init_by_tag(&p->weights, at, w, types.packed, dnnl_format_tag_any);
     if (s == dnnl_success)
-        s = dnnl_memory_desc_init_by_tag(&p->plain, at, w, weight_type,
+        s = dnnl_memory_desc_init_by_tag(&p->plain, at, w, types.plain,
                                          c->groups > 1 ? plain_groups[n] : plain_weights[n]);
     if (s == dnnl_success && c->bias)
-        s = dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, whole ? dnnl_s32 : dnnl_f32, dnnl_a);
+        s = dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, types.bias, dnnl_a);
     for (int i = 0; s == dnnl_success && i < c->n_fused; i++)
         if (c->fused[i].kind == DNNL_FUSED_ADD || c->fused[i].kind == DNNL_FUSED_MUL)
             s = conv_operand(c, i, &p->operand[i]);
@@ -388,24 +401,24 @@ static dnnl_status_t matrix(dnnl_memory_desc_t *md, int64_t batch, int64_t rows,
 }
 
 static dnnl_status_t matmul_memory(const struct dnnl_matmul *c, struct parts *p, bool flat) {
-    bool whole = c->src != DNNL_NUMBER_F32;
-    dnnl_data_type_t weight_type = whole ? dnnl_s8 : dnnl_f32;
+    const struct weight_types types = weight_types(c->src);
+    const dnnl_data_type_t given = c->constant ? types.plain : types.packed;
     dnnl_status_t s =
         matrix(&p->src, c->batch, c->m, c->k, flat, data_type(c->src), c->a_transposed);
     if (s == dnnl_success)
-        s = matrix(&p->plain, c->b_batch, c->k, c->n, flat, weight_type, c->b_transposed);
+        s = matrix(&p->plain, c->b_batch, c->k, c->n, flat, given, c->b_transposed);
     p->weights = p->plain;
     if (s == dnnl_success && c->constant)
-        s = dnnl_memory_desc_init_by_tag(&p->weights, p->plain.ndims, p->plain.dims, weight_type,
+        s = dnnl_memory_desc_init_by_tag(&p->weights, p->plain.ndims, p->plain.dims, types.packed,
                                          dnnl_format_tag_any);
     if (s == dnnl_success)
         s = matrix(&p->dst, c->batch, c->m, c->n, flat, data_type(c->dst), false);
     if (s == dnnl_success && c->bias)
-        s = matrix(&p->bias, 1, 1, c->n, flat, whole ? dnnl_s32 : dnnl_f32, false);
+        s = matrix(&p->bias, 1, 1, c->n, flat, types.bias, false);
     for (int i = 0; s == dnnl_success && i < c->n_fused; i++)
         if (c->fused[i].kind == DNNL_FUSED_ADD || c->fused[i].kind == DNNL_FUSED_MUL)
             s = matrix(&p->operand[i], c->fused[i].dims[0], c->fused[i].dims[1],
-                       c->fused[i].dims[2], flat, dnnl_f32, false);
+                       c->fused[i].dims[2], flat, data_type(c->fused[i].number), false);
     return s;
 }
 

@@ -20,7 +20,13 @@
 /* false where the CPU (after SLIPWAY_CPU) is below AVX2, or oneDNN cannot start. */
 bool dnnl_task_usable(void);
 
-enum dnnl_number { DNNL_NUMBER_F32, DNNL_NUMBER_U8, DNNL_NUMBER_I8, DNNL_NUMBER_I32 };
+enum dnnl_number {
+    DNNL_NUMBER_F32,
+    DNNL_NUMBER_BF16,
+    DNNL_NUMBER_U8,
+    DNNL_NUMBER_I8,
+    DNNL_NUMBER_I32
+};
 
 enum dnnl_fused_kind {
     DNNL_FUSED_RELU,
@@ -43,6 +49,7 @@ struct dnnl_fused {
     enum dnnl_fused_kind kind;
     float alpha, beta;
     int32_t zero;
+    enum dnnl_number number; /* of the operand of ADD, MUL: F32 or BF16 */
     int64_t dims[DNNL_DIMS]; /* ADD, MUL: logical dims, as many as dst's, 1 where repeated; channels
                                 last like dst */
 };
@@ -54,7 +61,7 @@ struct dnnl_conv {
     int64_t batch, groups, in_channels, out_channels;
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], before[3],
         after[3];              /* dilation 1: dense */
-    enum dnnl_number src, dst; /* weights are I8 unless src is F32 */
+    enum dnnl_number src, dst; /* weights are packed as F32, BF16 for BF16, I8 for bytes */
     bool bias;                 /* F32, or I32 with 8-bit src */
     const float *scales;       /* 8-bit: dst = (sum + bias) * scale + dst_zero; copied */
     int64_t n_scales;          /* 1 or out_channels */
@@ -63,7 +70,7 @@ struct dnnl_conv {
     int n_fused;
     int threads;
 };
-/* Weights are given plain: (groups * out/groups, in/groups, spatial). */
+/* Weights are given plain: (groups * out/groups, in/groups, spatial); those of BF16 as f32. */
 MUST_USE enum code dnnl_task_conv(const struct dnnl_conv *c, struct dnnl_task **out, struct err *e);
 
 /* C (batch, M, N) = A (batch, M, K) * B (batch or 1, K, N) + bias (N). Row-major with strides where
@@ -73,8 +80,9 @@ struct dnnl_matmul {
     int64_t b_batch;                 /* 1 or batch */
     bool a_transposed, b_transposed; /* stored (K, M); (N, K) */
     bool constant; /* B is packed once: pack_weights; else it is given plain to every run */
-    enum dnnl_number src, dst; /* B is I8 unless src is F32 */
-    bool bias;                 /* F32, or I32 with 8-bit src */
+    enum dnnl_number src,
+        dst;   /* B is F32, BF16 for BF16 (given as f32 when constant), I8 for bytes */
+    bool bias; /* F32, or I32 with 8-bit src */
     const float *scales;
     int64_t n_scales; /* 1 or n */
     int32_t src_zero, dst_zero;

@@ -189,24 +189,11 @@ static void release_conv(void *state) {
         dnnl_task_free(s->task);
 }
 
-/* A picture of one column is one of one row: the same bytes, and kernels work along rows. */
-static void lay_down(struct window *w) {
-    if (w->n != 2 || w->in[1] != 1 || w->out[1] != 1 || w->kernel[1] != 1 || w->in[0] == 1)
-        return;
-    const struct window was = *w;
-    for (int i = 0; i < 2; i++) {
-        w->in[i] = was.in[1 - i], w->out[i] = was.out[1 - i];
-        w->kernel[i] = was.kernel[1 - i], w->stride[i] = was.stride[1 - i];
-        w->dilation[i] = was.dilation[1 - i];
-        w->before[i] = was.before[1 - i], w->after[i] = was.after[1 - i];
-    }
-}
-
 static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     const struct shape *x = &c->in[0].shape, *w = &c->in[1].shape;
     struct window window;
     TRY(shapes(OPERAND_AT(c), x, w, &window, e));
-    lay_down(&window);
+    window_lay_down(&window);
     struct conv *s = ARENA_NEW(c->arena, struct conv);
     if (!s)
         return arena_fail(c->arena, sizeof *s, "a convolution", e);
@@ -288,11 +275,7 @@ static enum code run_task(const struct op_call *c, const struct conv *s, const s
                            .bias = r->bias,
                            .dst = r->y,
                            .scratch = (char *)c->scratch + s->inner_at};
-    for (int i = 0; s->fused && i < c->node->n_post; i++) {
-        const struct post *p = &c->node->post[i];
-        if (p->kind == POST_ADD || p->kind == POST_MUL)
-            run.extra[i] = c->in[p->input]->data;
-    }
+    post_extras(c, s->fused, &run);
     return dnnl_task_run(s->task, &run, e);
 }
 

@@ -158,6 +158,9 @@ OP(mat_mul)
 OP(gemm)
 /* conv.c */
 OP(conv)
+/* conv_bf16.c, matmul_bf16.c: only passes make them */
+OP(conv_bf16)
+OP(mat_mul_bf16)
 /* conv_transpose.c */
 OP(conv_transpose)
 /* reorder.c: only passes make it */

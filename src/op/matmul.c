@@ -166,19 +166,6 @@ static enum code offsets(struct op_prepare *c, struct state *s, struct err *e) {
     return OK;
 }
 
-/* oneDNN sees (rows, n): an operand of a post must be one row or all of them. */
-static bool flatten_fused(struct dnnl_fused *f, int n, const struct shape *out, size_t rows) {
-    for (int i = 0; i < n; i++) {
-        int64_t lead = 1, last = f[i].dims[out->rank - 1];
-        for (int axis = 0; axis < out->rank - 1; axis++)
-            lead *= f[i].dims[axis];
-        if (lead != 1 && lead != (int64_t)rows)
-            return false;
-        f[i].dims[0] = 1, f[i].dims[1] = lead, f[i].dims[2] = last;
-    }
-    return true;
-}
-
 static void try_task(const struct op_prepare *c, struct state *s) {
     const struct product *p = &s->m.p;
     struct err ignored;
@@ -194,7 +181,7 @@ static void try_task(const struct op_prepare *c, struct state *s) {
         .bias = s->bias,
         .threads = team_size(c->threads, 0.012 * (double)p->m * (double)p->n * (double)p->k)};
     if (c->node->n_post && s->m.out.rank >= 2 && post_fused(c, d.fused) &&
-        flatten_fused(d.fused, c->node->n_post, &s->m.out, p->m)) {
+        post_flatten(d.fused, c->node->n_post, &s->m.out, p->m)) {
         d.n_fused = c->node->n_post;
         s->fused = dnnl_task_matmul(&d, &s->task, &ignored) == OK;
     }
@@ -301,11 +288,7 @@ static enum code run_task(const struct op_call *c, const struct state *s, struct
                            .bias = s->bias ? c->in[2]->data : NULL,
                            .dst = c->out[0]->data,
                            .scratch = (char *)c->scratch + s->inner};
-    for (int i = 0; s->fused && i < c->node->n_post; i++) {
-        const struct post *p = &c->node->post[i];
-        if (p->kind == POST_ADD || p->kind == POST_MUL)
-            run.extra[i] = c->in[p->input]->data;
-    }
+    post_extras(c, s->fused, &run);
     return dnnl_task_run(s->task, &run, e);
 }
 

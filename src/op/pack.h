@@ -11,7 +11,10 @@ enum {
     PACK_PANEL = 2 << 20,
     PACK_PANEL_TRANSPOSED = 3 << 20,
     PACK_OTHER = 4 << 20,
-    PACK_WINOGRAD = 5 << 20
+    PACK_WINOGRAD = 5 << 20,
+    PACK_BF16_IMPLICIT = 17 << 20,
+    PACK_BF16_PANEL = 18 << 20,
+    PACK_BF16_PANEL_TRANSPOSED = 19 << 20
 };
 
 /* *to: `bytes` of 64-byte aligned memory for the packed form of `constant`; *filled: it has been

@@ -2,7 +2,7 @@
 /* Applying node->post; see post.h. */
 #include "op/post.h"
 
-#include "kernel/kernel.h"
+#include "op/wide.h"
 
 static unary_f32_fn *post_function(enum post_kind kind) {
     const struct kernel_set *k = kernel_set();
@@ -124,6 +124,28 @@ static void post_operand(const struct tensor *t, const struct post *p, const str
         fn(&(struct binary_f32){.rows = 1, .n = count, .a = y, .b = other, .b_one = true, .y = y});
 }
 
+/* The other operand is of 16 bits: a block of it as f32 at a time. */
+static void post_half(const struct tensor *t, const struct post *p, const struct tensor *out,
+                      size_t begin, size_t count) {
+    enum { BLOCK = 256 };
+    binary_f32_fn *fn = p->kind == POST_ADD ? kernel_set()->add_f32 : kernel_set()->mul_f32;
+    float other[BLOCK];
+    uint16_t gathered[BLOCK];
+    struct repeat r;
+    const bool simple = repeats(out, t, &r),
+               same = simple && r.inner == 1 && r.n == tensor_count(out);
+    for (size_t i = 0; i < count; i += BLOCK) {
+        const size_t some = count - i < BLOCK ? count - i : BLOCK, at = begin + i;
+        float *y = (float *)out->data + at;
+        for (size_t k = 0; k < some && !same; k++) {
+            size_t from = simple ? (at + k) / r.inner % r.n : broadcast_position(out, t, at + k);
+            gathered[k] = ((const uint16_t *)t->data)[from];
+        }
+        wide_load(t->dtype, same ? t->data : gathered, same ? at : 0, some, other);
+        fn(&(struct binary_f32){.rows = 1, .n = some, .a = y, .b = other, .y = y});
+    }
+}
+
 void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count) {
     for (int i = 0; i < c->node->n_post; i++) {
         const struct post *p = &c->node->post[i];
@@ -135,6 +157,8 @@ void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, s
             fn(count, at, at, 1.0f / 6, 0.5f);
         else if (fn)
             fn(count, at, at, p->alpha, p->beta);
+        else if (p->kind != POST_NONE && wide_half(c->in[p->input]->dtype))
+            post_half(c->in[p->input], p, y, begin, count);
         else if (p->kind != POST_NONE)
             post_operand(c->in[p->input], p, y, begin, count);
     }
@@ -151,8 +175,9 @@ double post_cost(const struct node *n) {
 
 static bool fuse_operand(const struct op_value *out, const struct op_value *in,
                          struct dnnl_fused *f) {
-    if (in->dtype != DT_F32 || out->shape.rank > DNNL_DIMS)
+    if ((in->dtype != DT_F32 && in->dtype != DT_BF16) || out->shape.rank > DNNL_DIMS)
         return false;
+    f->number = in->dtype == DT_BF16 ? DNNL_NUMBER_BF16 : DNNL_NUMBER_F32;
     const int shift = out->shape.rank - in->shape.rank;
     bool channels = false, others = false; /* more than one element along them */
     for (int axis = 0; axis < out->shape.rank; axis++) {
@@ -189,4 +214,24 @@ bool post_fused(const struct op_prepare *c, struct dnnl_fused out[DNNL_FUSED_MAX
             return false;
     }
     return true;
+}
+
+bool post_flatten(struct dnnl_fused *f, int n, const struct shape *out, size_t rows) {
+    for (int i = 0; i < n; i++) {
+        int64_t lead = 1, last = f[i].dims[out->rank - 1];
+        for (int axis = 0; axis < out->rank - 1; axis++)
+            lead *= f[i].dims[axis];
+        if (lead != 1 && lead != (int64_t)rows)
+            return false;
+        f[i].dims[0] = 1, f[i].dims[1] = lead, f[i].dims[2] = last;
+    }
+    return true;
+}
+
+void post_extras(const struct op_call *c, bool fused, struct dnnl_run *run) {
+    for (int i = 0; fused && i < c->node->n_post; i++) {
+        const struct post *p = &c->node->post[i];
+        if (p->kind == POST_ADD || p->kind == POST_MUL)
+            run->extra[i] = c->in[p->input]->data;
+    }
 }

@@ -8,7 +8,8 @@
 #include "kernel/dnnl.h"
 
 /* Applies all of node->post to elements [begin, begin + count) of y, counted in the order they lie.
- * Any number of threads may work on different stretches. y is f32. */
+ * Any number of threads may work on different stretches. y is f32, operands of ADD and
+ * MUL are f32, f16 or bf16. */
 void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count);
 
 /* Nanoseconds per element, for team_size. */
@@ -18,3 +19,8 @@ double post_cost(const struct node *n);
  * product); operand i of ADD and MUL is node input node->post[i].input. false: an operand is in the
  * wrong layout or type. */
 bool post_fused(const struct op_prepare *c, struct dnnl_fused out[DNNL_FUSED_MAX]);
+/* For a matrix product, which oneDNN sees as (rows, n) whatever the output's shape: false when an
+ * operand is neither one row nor all of them. */
+bool post_flatten(struct dnnl_fused *f, int n, const struct shape *out, size_t rows);
+/* The operands of a task whose posts are fused. */
+void post_extras(const struct op_call *c, bool fused, struct dnnl_run *run);

@@ -127,6 +127,18 @@ static size_t product(const int64_t *v, int n) {
         p *= (size_t)v[i];
     return p;
 }
+void window_lay_down(struct window *w) {
+    if (w->n != 2 || w->in[1] != 1 || w->out[1] != 1 || w->kernel[1] != 1 || w->in[0] == 1)
+        return;
+    const struct window was = *w;
+    for (int i = 0; i < 2; i++) {
+        w->in[i] = was.in[1 - i], w->out[i] = was.out[1 - i];
+        w->kernel[i] = was.kernel[1 - i], w->stride[i] = was.stride[1 - i];
+        w->dilation[i] = was.dilation[1 - i];
+        w->before[i] = was.before[1 - i], w->after[i] = was.after[1 - i];
+    }
+}
+
 size_t window_taps(const struct window *w) { return product(w->kernel, w->n); }
 size_t window_pixels(const struct window *w) { return product(w->out, w->n); }
 size_t window_inputs(const struct window *w) { return product(w->in, w->n); }

@@ -30,6 +30,9 @@ MUST_USE enum code window_attributes(const struct operand_at *at, int n, const i
 /* Dims of size 1 are put before, until there are WINDOW_DIMS: the loops then need no cases. */
 void window_cube(struct window *w);
 
+/* A picture of one column is one of one row: the same bytes, and kernels work along rows. */
+void window_lay_down(struct window *w);
+
 size_t window_taps(const struct window *w);   /* kernel elements */
 size_t window_pixels(const struct window *w); /* output positions of one picture */
 size_t window_inputs(const struct window *w); /* input positions of one picture */

@@ -18,21 +18,16 @@
 
 #include "op/op_list.h"
 #include "plan/walk.h"
+#include "plan/weave.h"
 
 struct weaving {
-    struct graph *g;
-    struct arena *arena;
-    struct node *nodes; /* the new order, reorders among them */
-    int n, room;
-    value_id *twin; /* by value: the same in the other layout, or VALUE_NONE */
-    int n_twins;
+    struct weave w;
+    struct graph *g; /* of w */
     const struct op *reorder;
-    bool full, changed;
 };
 
 static const struct shape *shape_at(const struct weaving *x, value_id v) {
-    const struct value *value = &x->g->values[v];
-    return value->constant ? &value->constant->shape : &value->shape;
+    return weave_shape(&x->w, v);
 }
 
 static enum layout layout_at(const struct weaving *x, value_id v) {
@@ -42,55 +37,17 @@ static enum layout layout_at(const struct weaving *x, value_id v) {
 
 /* --- edges --- */
 
-static struct node *push(struct weaving *x, const struct node *n) {
-    if (x->n == x->room) {
-        int room = x->room * 2;
-        struct node *nodes = ARENA_ARRAY(x->arena, (size_t)room, struct node);
-        if (!nodes) {
-            x->full = true;
-            return NULL;
-        }
-        memcpy(nodes, x->nodes, (size_t)x->n * sizeof *nodes);
-        x->nodes = nodes;
-        x->room = room;
-    }
-    x->nodes[x->n] = *n;
-    return &x->nodes[x->n++];
-}
-
-static value_id new_twin(struct weaving *x, value_id v, enum layout to) {
-    value_id made = graph_add_value(x->g, x->g->values[v].name);
-    if (made == VALUE_NONE)
-        return made;
-    struct value *t = &x->g->values[made];
-    t->dtype = x->g->values[v].constant ? x->g->values[v].constant->dtype : x->g->values[v].dtype;
-    t->shape = *shape_at(x, v);
-    t->ranked = true;
-    t->layout = to;
-    return made;
-}
-
 /* v in this layout: itself, or what a reorder makes of it. */
 static value_id as(struct weaving *x, value_id v, enum layout to) {
     if (v == VALUE_NONE || layout_at(x, v) == to || !walk_known(&x->g->values[v]) ||
         shape_at(x, v)->rank < 3)
         return v;
-    if (v < x->n_twins && x->twin[v] != VALUE_NONE)
-        return x->twin[v];
-    struct node n = {.op = x->reorder, .op_name = str_of(x->reorder->name), .n_in = 1, .n_out = 1};
-    n.in = ARENA_NEW(x->arena, value_id);
-    n.out = ARENA_NEW(x->arena, value_id);
-    value_id made = new_twin(x, v, to);
-    if (!n.in || !n.out || made == VALUE_NONE || !push(x, &n)) {
-        x->full = true;
-        return v;
-    }
-    *n.in = v;
-    *n.out = made;
-    if (v < x->n_twins)
-        x->twin[v] = made;
-    x->changed = true;
-    return made;
+    const struct node n = {.op = x->reorder, .op_name = str_of(x->reorder->name)};
+    bool made;
+    value_id twin = weave_twin(&x->w, v, &n, &made);
+    if (made)
+        x->g->values[twin].layout = to;
+    return twin;
 }
 
 /* --- who wants what --- */
@@ -136,7 +93,7 @@ static bool constant_picture(const struct weaving *x, const struct node *n) {
 
 /* v is in the chain's layout, or has been brought to it for another reader. */
 static bool ready_nhwc(const struct weaving *x, value_id v) {
-    return layout_at(x, v) == LAYOUT_NHWC || (v < x->n_twins && x->twin[v] != VALUE_NONE);
+    return layout_at(x, v) == LAYOUT_NHWC || (v < x->w.n_twins && x->w.twin[v] != VALUE_NONE);
 }
 
 static bool wants_nhwc(const struct weaving *x, const struct node *n) {
@@ -187,12 +144,12 @@ static bool weave_transpose(struct weaving *x, struct node *n) {
     bool to_last;
     if (!is_layout_change(x, n, &to_last))
         return false;
-    value_id twin = n->in[0] < x->n_twins ? x->twin[n->in[0]] : VALUE_NONE;
+    value_id twin = n->in[0] < x->w.n_twins ? x->w.twin[n->in[0]] : VALUE_NONE;
     if (to_last && layout_at(x, n->in[0]) == LAYOUT_PLAIN && twin == VALUE_NONE)
         return false;
     n->in[0] = as(x, n->in[0], to_last ? LAYOUT_NHWC : LAYOUT_PLAIN);
     x->g->values[n->out[0]].layout = to_last ? LAYOUT_PLAIN : LAYOUT_NHWC;
-    (void)push(x, n);
+    (void)weave_push(&x->w, n);
     return true;
 }
 
@@ -213,7 +170,7 @@ static void weave(struct weaving *x, struct node *n) {
     for (int i = 0; i < n->n_out && nhwc; i++)
         if (n->out[i] != VALUE_NONE)
             x->g->values[n->out[i]].layout = LAYOUT_NHWC;
-    (void)push(x, n);
+    (void)weave_push(&x->w, n);
 }
 
 /* What bodies capture stays plain: they were planned to see it so. */
@@ -234,36 +191,18 @@ static void plain_bodies(struct weaving *x, struct node *n) {
 
 static enum code run(struct pass_run *r, struct err *e) {
     struct graph *g = r->graph;
-    struct weaving x = {.g = g,
-                        .arena = r->arena,
-                        .room = g->n_nodes + g->n_nodes / 4 + 16,
-                        .n_twins = g->n_values};
-    x.reorder = op_find(LIT("reorder"));
-    x.nodes = ARENA_ARRAY(r->arena, (size_t)x.room, struct node);
-    x.twin = ARENA_ARRAY(r->arena, (size_t)x.n_twins + 1, value_id);
+    struct weaving x = {.g = g, .reorder = op_find(LIT("reorder"))};
     if (!x.reorder)
         return OK;
-    if (!x.nodes || !x.twin)
-        return arena_fail(r->arena, (size_t)x.room * sizeof *x.nodes, "a plan's layouts", e);
-    for (int v = 0; v < x.n_twins; v++)
-        x.twin[v] = VALUE_NONE;
+    TRY(weave_open(&x.w, g, r->arena, e));
     for (int k = 0; k < g->n_nodes; k++) {
         plain_bodies(&x, &g->nodes[k]);
         weave(&x, &g->nodes[k]);
     }
     for (int i = 0; i < g->n_outputs; i++)
         g->outputs[i] = as(&x, g->outputs[i], LAYOUT_PLAIN);
-    if (x.full)
-        return arena_fail(r->arena, sizeof(struct node), "a plan's layouts", e);
-    g->nodes = x.nodes;
-    g->n_nodes = x.n;
-    g->room_nodes = x.room;
-    for (int k = 0; k < g->n_nodes; k++)
-        for (int i = 0; i < g->nodes[k].n_out; i++)
-            if (g->nodes[k].out[i] != VALUE_NONE)
-                g->values[g->nodes[k].out[i]].producer = k;
-    return OK; /* the walk of shapes is not repeated: a reorder's are known, and it must not reset a
-                  layout */
+    /* the walk of shapes is not repeated: a reorder's are known, and it must not reset a layout */
+    return weave_close(&x.w, e);
 }
 
 const struct pass pass_layout = {.name = "layout", .stages = PASS_LAST, .run = run};

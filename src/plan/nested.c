@@ -61,7 +61,8 @@ static enum code lift(struct plan *p, const struct graph *body, struct err *e) {
     for (int i = 0; i < n->model->main->n_inputs;
          i++) /* what a file says of a body's inputs is not believed either */
         n->model->main->values[n->model->main->inputs[i]].ranked = false;
-    struct pass_terms terms = {&p->arena, p->shop->o.passes_off, p->shop->o.memory_bytes};
+    struct pass_terms terms = {&p->arena, p->shop->o.passes_off, p->shop->o.memory_bytes,
+                               p->shop->o.precision};
     TRY(pass_all(n->model->main, PASS_OPEN, &terms, e));
     shelf_init(&n->shelf, p->shop, n->model, PLANS_PER_BODY);
     n->next = p->nested;

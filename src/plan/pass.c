@@ -44,8 +44,11 @@ static size_t budget(enum pass_stage stage, size_t memory_bytes) {
 
 enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_terms *t,
                    struct err *e) {
-    struct pass_run r = {
-        .graph = g, .arena = t->arena, .stage = stage, .budget = budget(stage, t->memory_bytes)};
+    struct pass_run r = {.graph = g,
+                         .arena = t->arena,
+                         .stage = stage,
+                         .precision = t->precision,
+                         .budget = budget(stage, t->memory_bytes)};
     TRY(walk_graph(g, e));
     do {
         r.changed = false;

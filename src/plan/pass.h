@@ -10,6 +10,7 @@
 #pragma once
 
 #include "plan/rewire.h"
+#include "plan/session.h"
 
 enum pass_stage { PASS_OPEN = 1, PASS_PLAN = 2, PASS_LAST = 4 };
 
@@ -17,6 +18,7 @@ struct pass_run {
     struct graph *graph;
     struct arena *arena; /* lives as long as the graph */
     enum pass_stage stage;
+    enum precision precision;
     int round;     /* 0, 1, ...: earlier rounds leave a pattern to passes that must see it first */
     size_t budget; /* bytes that folded constants may still take */
     bool changed;  /* out: set, never cleared, by a pass that changed something */
@@ -36,6 +38,7 @@ struct pass_terms {
     struct arena *arena; /* of the graph */
     unsigned off;        /* bit mask */
     size_t memory_bytes; /* limit of a run: folding may take a part of it */
+    enum precision precision;
 };
 /* All passes of a stage on a graph. Walks the shapes first and after every change. */
 MUST_USE enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_terms *t,

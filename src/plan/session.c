@@ -102,7 +102,8 @@ static enum code open_model(struct session *s, const struct model *m, struct err
     count_constants(s);
     TRY(describe_ends(s, e));
     walk_forget(s->model->main);
-    struct pass_terms terms = {&s->arena, s->shop.o.passes_off, s->shop.o.memory_bytes};
+    struct pass_terms terms = {&s->arena, s->shop.o.passes_off, s->shop.o.memory_bytes,
+                               s->shop.o.precision};
     TRY(pass_all(s->model->main, PASS_OPEN, &terms, e));
     TRY(packs_own(&s->shop.packs, s->model->main, e));
     shelf_init(&s->shelf, &s->shop, s->model, s->shop.o.plans);

@@ -142,7 +142,7 @@ def feed_of(inputs, shapes, batch):
 
 def measure(model, shapes, threads, batch, a):
     """{contender: {"min", "median", "runs"} or {"refused": why}}, in milliseconds."""
-    ours = Ours(model, threads=threads)
+    ours = Ours(model, threads=threads, precision=a.precision)
     feed = feed_of(ours.inputs, shapes, batch)
     ours.feed(feed)
     np.savez(os.path.join(ours.folder, "feed.npz"), **feed)

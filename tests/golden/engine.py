@@ -20,8 +20,9 @@ class Refused(Exception):
 
 
 class Engine:
-    def __init__(self, model, threads=2, off=0, profile=False, cpu=None):
-        arguments = [DRIVER, model, "--threads", str(threads), "--off", str(off)] + (["--profile"] if profile else [])
+    def __init__(self, model, threads=2, off=0, profile=False, cpu=None, precision="f32"):
+        arguments = [DRIVER, model, "--threads", str(threads), "--off", str(off), "--precision", precision]
+        arguments += ["--profile"] if profile else []
         environment = dict(os.environ, **({"SLIPWAY_CPU": cpu} if cpu else {}))
         self.folder = tempfile.mkdtemp()
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)

@@ -9,7 +9,7 @@
  * packed slab plans runners"; then "ok"
  *
  * A failure is one line "error CODE text". Usage: run_model MODEL [--threads N] [--off MASK]
- * [--profile] */
+ * [--profile] [--precision f32|bf16] */
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/file.h"
@@ -199,6 +199,8 @@ int main(int argc, char **argv) {
             o.passes_off = (unsigned)strtoul(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--profile") == 0)
             o.profile = true;
+        else if (strcmp(argv[i], "--precision") == 0 && i + 1 < argc)
+            o.precision = strcmp(argv[++i], "bf16") ? PRECISION_F32 : PRECISION_BF16;
     }
     if (argc < 2 || cpu_setup(&e) != OK ||
         import_open(argv[1], &(struct format_limits){0}, &d.import, &e) != OK) {
