@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "cli/command.h"
+#include "cli/bench.h"
 #include "cli/facts.h"
 #include "cli/feed.h"
 #include "base/cpu.h"
@@ -25,16 +25,9 @@
 
 enum { RUNS = 30, WARM_RUNS = 3, RUNS_MAX = 10000000, THREADS_MAX = 256 };
 
-struct options {
-    const char *scenario, *precision, *rate;
-    int64_t threads, batch, runs;
-    struct option_list shapes;
-    bool profile;
-};
-
 struct bench {
     struct cli *cli;
-    const struct options *o;
+    const struct bench_options *o;
     struct loaded loaded;
     struct tensor *inputs;
     size_t n_inputs;
@@ -76,7 +69,7 @@ static enum code single(struct bench *b, struct err *e) {
     return OK;
 }
 
-static void sleep_until(uint64_t ns) {
+void bench_sleep_until(uint64_t ns) {
     struct timespec t = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {
     }
@@ -88,7 +81,7 @@ static void *stream(void *arg) {
         struct err e;
         uint64_t ns = 0;
         if (b->at)
-            sleep_until(b->began + b->at[i]);
+            bench_sleep_until(b->began + b->at[i]);
         enum code code = once(b, 1, &ns, &e);
         int expected = OK;
         if (code != OK && atomic_compare_exchange_strong(&b->code, &expected, (int)code))
@@ -118,21 +111,17 @@ static enum code many(struct bench *b, struct err *e) {
 }
 
 /* Exponential gaps by inversion; splitmix64 with a fixed seed: the same schedule every time. */
-static enum code schedule(struct bench *b, struct err *e) {
+void bench_schedule(double rate, uint64_t *at, size_t n) {
     uint64_t state = 42;
-    double at = 0;
-    b->at = ARENA_ARRAY(&b->cli->arena, b->runs, uint64_t);
-    if (!b->at)
-        return fail(e, NOMEM, "out of memory");
-    for (size_t i = 0; i < b->runs; i++) {
+    double now = 0;
+    for (size_t i = 0; i < n; i++) {
         uint64_t z = (state += 0x9e3779b97f4a7c15u);
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
         double u = (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-        at += -log(1 - u) / b->rate * 1e9;
-        b->at[i] = (uint64_t)at;
+        now += -log(1 - u) / rate * 1e9;
+        at[i] = (uint64_t)now;
     }
-    return OK;
 }
 
 static enum code server(struct bench *b, struct err *e) {
@@ -145,7 +134,10 @@ static enum code server(struct bench *b, struct err *e) {
         }
         b->rate = 0.7e9 / (double)best * b->threads;
     }
-    TRY(schedule(b, e));
+    b->at = ARENA_ARRAY(&b->cli->arena, b->runs, uint64_t);
+    if (!b->at)
+        return fail(e, NOMEM, "out of memory");
+    bench_schedule(b->rate, b->at, b->runs);
     return many(b, e);
 }
 
@@ -154,14 +146,16 @@ static int by_value(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+void bench_sort(uint64_t *ns, size_t n) { qsort(ns, n, sizeof *ns, by_value); }
+
 static double ms(uint64_t ns) { return (double)ns / 1e6; }
 
-static uint64_t percentile(const uint64_t *sorted, size_t n, double p) { /* nearest rank */
+uint64_t bench_percentile(const uint64_t *sorted, size_t n, double p) { /* nearest rank */
     size_t at = (size_t)ceil(p * (double)n);
     return sorted[at ? at - 1 : 0];
 }
 
-static uint64_t resident_bytes(void) {
+uint64_t bench_resident_bytes(void) {
     unsigned long long size = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "r");
     if (f && fscanf(f, "%llu %llu", &size, &resident) != 2)
@@ -202,15 +196,15 @@ static enum code as_json(const struct bench *b, struct err *e) {
     put_shapes(b, &w);
     json_put_member_i64(&w, "runs", (int64_t)b->runs);
     json_put_member_f64(&w, "min_ms", ms(b->ns[0]));
-    json_put_member_f64(&w, "median_ms", ms(percentile(b->ns, b->runs, 0.5)));
-    json_put_member_f64(&w, "p99_ms", ms(percentile(b->ns, b->runs, 0.99)));
+    json_put_member_f64(&w, "median_ms", ms(bench_percentile(b->ns, b->runs, 0.5)));
+    json_put_member_f64(&w, "p99_ms", ms(bench_percentile(b->ns, b->runs, 0.99)));
     json_put_member_f64(&w, "max_ms", ms(b->ns[b->runs - 1]));
     json_put_member_f64(&w, "per_second",
                         (double)b->runs * (double)b->batch / ((double)b->wall_ns * 1e-9));
     if (b->at)
         json_put_member_f64(&w, "rate", b->rate);
     json_put_member_f64(&w, "load_ms", ms(b->loaded.load_ns));
-    json_put_member_i64(&w, "resident_bytes", (int64_t)resident_bytes());
+    json_put_member_i64(&w, "resident_bytes", (int64_t)bench_resident_bytes());
     json_put_object_end(&w);
     enum code code = print_json(&out, e);
     buf_deinit(&out);
@@ -226,11 +220,11 @@ static void as_text(const struct bench *b) {
     printf("  min       %s\n  median    %s\n  p99       %s\n  max       %s\n  rows/s    %.1f\n  "
            "load      %s\n"
            "  resident  %s\n",
-           print_duration(a, b->ns[0]), print_duration(a, percentile(b->ns, b->runs, 0.5)),
-           print_duration(a, percentile(b->ns, b->runs, 0.99)),
+           print_duration(a, b->ns[0]), print_duration(a, bench_percentile(b->ns, b->runs, 0.5)),
+           print_duration(a, bench_percentile(b->ns, b->runs, 0.99)),
            print_duration(a, b->ns[b->runs - 1]),
            (double)b->runs * (double)b->batch / ((double)b->wall_ns * 1e-9),
-           print_duration(a, b->loaded.load_ns), print_size(a, resident_bytes()));
+           print_duration(a, b->loaded.load_ns), print_size(a, bench_resident_bytes()));
 }
 
 /* --- profile --- */
@@ -323,14 +317,14 @@ static enum code measure(struct bench *b, struct err *e) {
     if (b->o->profile)
         return profile(b, e);
     TRY(scenario(b, e));
-    qsort(b->ns, b->runs, sizeof *b->ns, by_value);
+    bench_sort(b->ns, b->runs);
     if (b->cli->json)
         return as_json(b, e);
     as_text(b);
     return OK;
 }
 
-static enum code check(struct options *o, struct bench *b, struct err *e) {
+static enum code check(struct bench_options *o, struct bench *b, struct err *e) {
     o->scenario = o->scenario ? o->scenario : "single";
     if (strcmp(o->scenario, "single") && strcmp(o->scenario, "server") &&
         strcmp(o->scenario, "offline"))
@@ -347,9 +341,19 @@ static enum code check(struct options *o, struct bench *b, struct err *e) {
     if (o->rate && (!str_to_f64(str_of(o->rate), &b->rate) || !(b->rate > 0)))
         return fail(e, USAGE, "--rate: '%s' is not a number of queries per second", o->rate);
     b->threads = o->threads ? (int)o->threads : cpu_cores();
-    b->batch = o->batch ? o->batch : 1;
-    b->runs = o->runs ? (size_t)o->runs : RUNS;
+    b->batch = o->batch;
+    b->runs = (size_t)o->runs;
     return OK;
+}
+
+static enum code bench_graph(struct bench *b, const struct store_info *info, struct err *e) {
+    struct session_options so = {.profile = b->o->profile};
+    b->runs = b->runs ? b->runs : RUNS;
+    b->batch = b->batch ? b->batch : 1;
+    TRY(loaded_open(b->cli->store, info->model, info->version, &so, &b->loaded, e));
+    enum code code = measure(b, e);
+    loaded_close(&b->loaded);
+    return code;
 }
 
 static enum code run(struct cli *c, struct err *e) {
@@ -358,28 +362,29 @@ static enum code run(struct cli *c, struct err *e) {
     TRY(check(c->options, &b, e));
     cores_setup(b.threads);
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
-    struct session_options so = {.profile = b.o->profile};
-    TRY(loaded_open(c->store, info.model, info.version, &so, &b.loaded, e));
-    enum code code = measure(&b, e);
+    TRY(loaded_open_model(c->store, info.model, info.version, &b.loaded, e));
+    bool language = model_is_language(b.loaded.model);
+    const struct bench_plan plan = {.o = b.o, .threads = b.threads, .rate = b.rate, .runs = b.runs};
+    enum code code = language ? bench_language(c, &b.loaded, &plan, e) : OK;
     loaded_close(&b.loaded);
-    return code;
+    return language || code != OK ? code : bench_graph(&b, &info, e);
 }
 
 static const struct option options[] = {
-    {"scenario", 0, OPTION_TEXT, offsetof(struct options, scenario), "NAME",
+    {"scenario", 0, OPTION_TEXT, offsetof(struct bench_options, scenario), "NAME",
      "single (default), server or offline", NULL},
-    {"threads", 't', OPTION_INT, offsetof(struct options, threads), "N", "cores to use (all)",
+    {"threads", 't', OPTION_INT, offsetof(struct bench_options, threads), "N", "cores to use (all)",
      "SLIPWAY_THREADS"},
-    {"batch", 'b', OPTION_INT, offsetof(struct options, batch), "N",
+    {"batch", 'b', OPTION_INT, offsetof(struct bench_options, batch), "N",
      "first dim where it is free (1)", NULL},
-    {"shape", 's', OPTION_LIST, offsetof(struct options, shapes), "NAME=1,3,64,64",
+    {"shape", 's', OPTION_LIST, offsetof(struct bench_options, shapes), "NAME=1,3,64,64",
      "shape of an input, repeatable", NULL},
-    {"runs", 'n', OPTION_INT, offsetof(struct options, runs), "N",
-     "runs counted, after a warm-up (30)", NULL},
-    {"rate", 0, OPTION_TEXT, offsetof(struct options, rate), "QPS",
+    {"runs", 'n', OPTION_INT, offsetof(struct bench_options, runs), "N",
+     "runs counted, after a warm-up (30; a language model: 3, or 64 requests)", NULL},
+    {"rate", 0, OPTION_TEXT, offsetof(struct bench_options, rate), "QPS",
      "server: arrivals per second (70 % of capacity)", NULL},
-    {"precision", 0, OPTION_TEXT, offsetof(struct options, precision), "P", "f32", NULL},
-    {"profile", 0, OPTION_FLAG, offsetof(struct options, profile), NULL, "time of every node",
+    {"precision", 0, OPTION_TEXT, offsetof(struct bench_options, precision), "P", "f32", NULL},
+    {"profile", 0, OPTION_FLAG, offsetof(struct bench_options, profile), NULL, "time of every node",
      NULL},
     {0},
 };
@@ -388,16 +393,19 @@ const struct command command_bench = {
     .name = "bench",
     .synopsis = "MODEL[@VERSION|@ALIAS]",
     .about = "Measure how fast a version runs on this machine.",
-    .help = "Scenarios are those of MLPerf Inference: single (one query after the other), server "
-            "(random arrivals,\n"
-            "latency from the scheduled time) and offline (everything at once).\n\n"
-            "  slipway bench ocr --shape x=1,3,48,320\n"
-            "  slipway bench ocr --scenario server --rate 50 --runs 1000\n"
-            "  slipway bench ocr --profile",
+    .help =
+        "Scenarios are those of MLPerf Inference: single (one query after the other), server "
+        "(random arrivals,\n"
+        "latency from the scheduled time) and offline (everything at once).\n\n"
+        "A language model: prompt and answer speeds; server and offline send requests of 64 + 64 "
+        "tokens.\n\n"
+        "  slipway bench ocr --shape x=1,3,48,320\n"
+        "  slipway bench ocr --scenario server --rate 50 --runs 1000\n"
+        "  slipway bench ocr --profile",
     .flags = COMMAND_STORE,
     .min_args = 1,
     .max_args = 1,
-    .options_bytes = sizeof(struct options),
+    .options_bytes = sizeof(struct bench_options),
     .options = options,
     .run = run,
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real server for real clients: binary $SLIPWAY (build/slipway), a store of small models, one port a module."""
 
+import json
 import os
 import pathlib
 import signal
@@ -136,6 +137,9 @@ class Store:
             assert done.returncode == 0, done.stderr
         return done
 
+    def json(self, *args):
+        return json.loads(self.run(*args, "--json").stdout)
+
     def add(self, path, name, *more):
         self.run("add", str(path), name, *more)
 
@@ -148,6 +152,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.store = store
         line = self.process.stdout.readline()
         assert line.startswith("listening on http"), line + self.process.stderr.read()
         self.address = line.split("://")[1].strip()

@@ -322,3 +322,17 @@ def test_generate_extension(chat):
         if line.startswith("data: "):
             text += json.loads(line[6:])["text_output"]
     assert text == whole["text_output"]
+
+
+def test_bench(chat):
+    """slipway bench of a language model: both halves of it print what they say they do."""
+    single = chat.store.json("bench", "chat", "--threads", "2", "--runs", "1")
+    assert single["scenario"] == "single" and single["prefill_tokens_per_second"] > 0
+    assert [d["sequences"] for d in single["decode"]] == [1, 8, 16, 64] and all(d["tokens_per_second"] > 0 for d in single["decode"])
+    for more in (["--scenario", "server", "--rate", "20"], ["--scenario", "offline"]):
+        load = chat.store.json("bench", "chat", "--threads", "2", "--runs", "4", *more)
+        assert load["runs"] == 4 and load["tokens_per_second"] > 0
+        for times in (load["ttft"], load["tpot"], load["latency"]):
+            assert 0 < times["p50_ms"] <= times["p90_ms"] <= times["p99_ms"] <= times["max_ms"]
+        assert load["latency"]["p50_ms"] > load["ttft"]["p50_ms"]
+    assert "graphs" in chat.store.run("bench", "chat", "--profile", check=False).stderr

@@ -10,10 +10,10 @@
  *
  * Usage: run_language MODEL [--threads N] [--kv f16|bf16|q8_0|f32] [--rows N]. A failure is one
  * line "error CODE text". */
-#include "base/clock.h"
 #include "base/cpu.h"
 #include "format/format.h"
 #include "llm/forward.h"
+#include "llm/stopwatch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,44 +126,14 @@ static enum code do_greedy(struct driver *d, struct err *e) {
 
 /* --- bench: as shared/peers/time_llama.py times llama.cpp --- */
 
-static enum code prefill(struct driver *d, size_t n, double *per_second, struct err *e) {
-    const float *logits;
-    d->n = n;
-    for (size_t i = 0; i < n; i++)
-        d->rows[i] = (struct forward_row){100, (int32_t)i, 0, i + 1 == n};
-    uint64_t start = clock_ns();
-    TRY(run_rows(d, &logits, e));
-    *per_second = (double)n * 1e9 / (double)(clock_ns() - start);
-    return OK;
-}
-
-static enum code decode(struct driver *d, int steps, int width, double *per_second, struct err *e) {
-    const float *logits;
-    uint64_t start = 0;
-    for (int s = 0; s < width; s++) {
-        kv_release(forward_kv(d->forward), s);
-        TRY(kv_reserve(forward_kv(d->forward), s, (size_t)steps + 1, e));
-    }
-    for (int i = 0; i <= steps; i++) {
-        start = i == 1 ? clock_ns() : start;
-        for (int s = 0; s < width; s++)
-            d->rows[s] = (struct forward_row){100 + i, i, s, true};
-        TRY(forward_step(d->forward, d->rows, (size_t)width, &logits, e));
-    }
-    *per_second = (double)steps * width * 1e9 / (double)(clock_ns() - start);
-    for (int s = 0; s < width; s++)
-        kv_release(forward_kv(d->forward), s);
-    return OK;
-}
-
 static enum code do_bench(struct driver *d, struct err *e) {
     static const int widths[] = {1, 8, 16};
     double best[4] = {0}, now = 0;
     for (int round = 0; round < 4; round++) {
-        TRY(prefill(d, 512, &now, e));
+        TRY(stopwatch_prefill(d->forward, 512, &now, e));
         best[0] = now > best[0] ? now : best[0];
         for (int i = 0; i < 3; i++) {
-            TRY(decode(d, i ? 32 : 64, widths[i], &now, e));
+            TRY(stopwatch_decode(d->forward, i ? 32 : 64, widths[i], &now, e));
             best[i + 1] = now > best[i + 1] ? now : best[i + 1];
         }
     }
@@ -172,24 +142,12 @@ static enum code do_bench(struct driver *d, struct err *e) {
 }
 
 static enum code do_bench_embed(struct driver *d, struct err *e) {
-    enum { TEXTS = 64, TOKENS = 64 };
-    uint64_t best = UINT64_MAX;
-    float *out = calloc(TEXTS, forward_width(d->forward) * sizeof *out);
-    for (int i = 0; i < TEXTS * TOKENS; i++)
-        d->rows[i] = (struct forward_row){1000 + i, i % TOKENS, i / TOKENS, false};
+    double best = 0, now = 0;
     for (int round = 0; round < 4; round++) {
-        uint64_t start = clock_ns();
-        enum code code = out ? forward_embed(d->forward, d->rows, TEXTS * TOKENS, out, e)
-                             : fail(e, NOMEM, "embeddings");
-        if (code != OK) {
-            free(out);
-            return code;
-        }
-        uint64_t took = clock_ns() - start;
-        best = took < best ? took : best;
+        TRY(stopwatch_embed(d->forward, 64, 64, &now, e));
+        best = now > best ? now : best;
     }
-    free(out);
-    printf("%.1f\n", TEXTS * 1e9 / (double)best);
+    printf("%.1f\n", best);
     return OK;
 }
 
