@@ -671,7 +671,9 @@ static void on_eof(struct conn *c) {
     struct exchange *x = receiving(c);
     c->eof = true;
     c->reading = false; /* libuv stopped */
-    if (c->lingers || c->h2 || !c->first || (x && x == c->first && !http1_started(&x->parser))) {
+    bool left = c->first && c->first->pub.stays;
+    if (c->lingers || c->h2 || !c->first || left ||
+        (x && x == c->first && !http1_started(&x->parser))) {
         conn_close(c);
         return;
     }

@@ -70,6 +70,8 @@ struct http_exchange {
     int status;  /* sent, or being sent; 0 when no answer was made */
     bool gone;   /* the client left */
     bool duplex; /* may be answered while its body still comes: HTTP/2 */
+    bool stays;  /* set by the handler: it only listens, so its end of the connection is its leaving
+                  */
     bool pieces; /* set by on_head, only when duplex: on_body gets the body, it is not collected */
     char peer[64]; /* "127.0.0.1:40000" */
 };

@@ -7,6 +7,9 @@
 #include "serve/in.h"
 #include "serve/phase.h"
 #include "serve/protocol/protocol.h"
+#include "serve/trace.h"
+
+enum { PUSH_BYTES = 64 << 10 };
 
 static void next(struct bidi *b);
 
@@ -22,8 +25,6 @@ static void free_bidi(void *arg) {
 }
 
 enum code bidi_begin(struct request *r, struct err *e) {
-    if (!r->x->duplex || !r->grpc || r->grpc->kind != GRPC_NATIVE)
-        return fail(e, UNSUPPORTED, "this method streams: it needs gRPC on HTTP/2");
     struct bidi *b = ARENA_NEW(r->arena, struct bidi);
     if (!b || !arena_defer(r->arena, free_bidi, b))
         return arena_fail(r->arena, sizeof *b, "stream", e);
@@ -32,7 +33,7 @@ enum code bidi_begin(struct request *r, struct err *e) {
     buf_init(&b->in, r->options->http.body_bytes + GRPC_FRAME);
     buf_init(&b->message, r->options->http.body_bytes + GRPC_FRAME);
     r->bidi = b;
-    r->x->pieces = true;
+    r->x->pieces = r->grpc->kind == GRPC_NATIVE;
     return OK;
 }
 
@@ -45,7 +46,14 @@ static void begin_stream(struct bidi *b) {
         answer_header(r, "X-Request-Id", r->id);
     if (r->trace.n)
         answer_header(r, "traceparent", r->trace);
+    trace_cors(r);
     b->begun = http_stream_begin(r->x, &r->response);
+}
+
+static void write_parts(struct bidi *b, const struct request *sub) {
+    for (int i = 0; i < sub->response.n_parts; i++)
+        if (http_stream_write(b->parent->x, sub->response.parts[i]) == HTTP_FULL)
+            b->full = true;
 }
 
 static void finish(struct bidi *b, const struct err *e) {
@@ -55,12 +63,17 @@ static void finish(struct bidi *b, const struct err *e) {
     b->over = true;
     if (b->ended)
         *b->ended = true;
-    if (e)
+    if (e && e != &r->err)
         r->err = *e;
     begin_stream(b);
     grpc_trailers(r, e);
+    bool web = r->grpc->kind != GRPC_NATIVE;
+    struct err ignored;
+    r->response.n_parts = 0;
+    if (web && grpc_web_end(r, &ignored) == OK)
+        write_parts(b, r);
     if (b->begun)
-        http_stream_end(r->x, r->grpc->trailers, r->grpc->n_trailers);
+        http_stream_end(r->x, r->grpc->trailers, web ? 0 : r->grpc->n_trailers);
     else
         http_respond(r->x, &r->response);
 }
@@ -151,6 +164,17 @@ void bidi_body(struct request *r, struct span piece) {
     next(b);
 }
 
+void bidi_whole(struct request *r, enum code code) {
+    struct bidi *b = r->bidi;
+    begin_stream(b);
+    if (code != OK || grpc_web_open(r, &r->err) != OK) {
+        finish(b, &r->err);
+        return;
+    }
+    buf_put(&b->in, r->body.p, r->body.n);
+    bidi_half_close(r);
+}
+
 void bidi_half_close(struct request *r) {
     r->bidi->half_closed = true;
     next(r->bidi);
@@ -171,12 +195,6 @@ void bidi_writable(struct request *r) {
     next(r->bidi);
 }
 
-static void write_parts(struct bidi *b, const struct request *sub) {
-    for (int i = 0; i < sub->response.n_parts; i++)
-        if (http_stream_write(b->parent->x, sub->response.parts[i]) == HTTP_FULL)
-            b->full = true;
-}
-
 static void meter(struct request *sub) {
     const struct live *l = sub->ask.live;
     uint64_t now = clock_ns(), began = sub->parent->began_ns;
@@ -193,7 +211,7 @@ void bidi_answer(struct request *sub) {
     struct request *r = b->parent;
     struct err e = sub->err;
     meter(sub);
-    if (e.code == OK)
+    if (e.code == OK && grpc_web_form(sub, &e) == OK)
         write_parts(b, sub);
     if (!b->full && b->owed) {
         http_body_took(r->x, b->owed);
@@ -213,6 +231,7 @@ void bidi_answer(struct request *sub) {
 void bidi_poll(struct request *sub, void (*poll)(struct bidi *b)) {
     struct bidi *b = sub->parent, *list = &sub->thread->polled;
     b->poll = poll;
+    b->parent->x->stays = true;
     if (b->next_polled)
         return;
     b->next_polled = list->next_polled;
@@ -221,17 +240,31 @@ void bidi_poll(struct request *sub, void (*poll)(struct bidi *b)) {
     list->next_polled = b;
 }
 
+/* In an arena of its own: `sub`'s may be in use. */
 void bidi_push(struct bidi *b, struct span message) {
     uint8_t head[GRPC_FRAME] = {0, 0, 0, (uint8_t)(message.n >> 8), (uint8_t)message.n};
+    struct err ignored;
+    struct arena a;
     if (b->over || b->parent->x->gone)
         return;
-    (void)http_stream_write(b->parent->x, (struct span){head, sizeof head});
-    (void)http_stream_write(b->parent->x, message);
+    arena_init(&a, PUSH_BYTES);
+    struct request piece = {.arena = &a, .grpc = b->parent->grpc};
+    answer_span(&piece, (struct span){head, sizeof head});
+    answer_span(&piece, message);
+    if (grpc_web_form(&piece, &ignored) == OK)
+        write_parts(b, &piece);
+    arena_deinit(&a);
 }
 
 void bidi_tick(struct bidi *polled) {
+    struct err e;
     for (struct bidi *b = polled->next_polled, *after; b != polled; b = after) {
         after = b->next_polled;
-        b->poll(b);
+        if (!atomic_load(&b->parent->server->refusing)) {
+            b->poll(b);
+        } else if (!b->active) {
+            (void)fail(&e, UNAVAILABLE, "the server is draining");
+            finish(b, &e);
+        }
     }
 }

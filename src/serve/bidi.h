@@ -6,7 +6,8 @@
  * 1. All of it is owned by the exchange's loop; a message's request may be away on other threads.
  * 2. The client sends no further than its window while a message is being answered, and none is
  * begun while the client does not take the answers.
- * 3. A message that fails ends the stream with that status, unless the protocol has `fault`. */
+ * 3. Over gRPC-Web the messages are one body, read whole; the answers go one by one, trailers last.
+ * 4. A message that fails ends the stream with that status, unless the protocol has `fault`. */
 #pragma once
 
 #include "serve/grpc.h"
@@ -28,14 +29,16 @@ struct bidi {
     bool begun, active, half_closed, full, over;
 };
 
-/* At on_head: asks net for pieces. */
+/* At on_head: asks net for pieces (gRPC). */
 enum code bidi_begin(struct request *r, struct err *e);
 void bidi_body(struct request *r, struct span piece);
+/* gRPC-Web: r->body is all that the client sends; code: r->err, when it could not be read. */
+void bidi_whole(struct request *r, enum code code);
 void bidi_half_close(struct request *r);
 void bidi_gone(struct request *r);
 void bidi_writable(struct request *r);
 void bidi_answer(struct request *sub); /* at SEND, on the loop */
 /* From a page: from now on the stream speaks by itself. */
 void bidi_poll(struct request *sub, void (*poll)(struct bidi *b));
-void bidi_push(struct bidi *b, struct span message); /* a message, under 64 KiB; from poll */
+void bidi_push(struct bidi *b, struct span message); /* a message, under 32 KiB; from poll */
 void bidi_tick(struct bidi *polled);                 /* the loop's list */

@@ -131,12 +131,15 @@ static enum code undo_text(struct request *r, struct err *e) {
     return OK;
 }
 
+enum code grpc_web_open(struct request *r, struct err *e) {
+    return r->grpc->kind == GRPC_WEB_TEXT ? undo_text(r, e) : OK;
+}
+
 enum code grpc_open(struct request *r, struct err *e) {
     struct span message;
     size_t used;
     bool whole;
-    if (r->grpc->kind == GRPC_WEB_TEXT)
-        TRY(undo_text(r, e));
+    TRY(grpc_web_open(r, e));
     TRY(grpc_next(r, r->body, &message, &used, &whole, e));
     if (!whole)
         return fail(e, INTERNAL, "the request ends inside a gRPC message (%zu bytes)", r->body.n);
@@ -304,6 +307,17 @@ void grpc_headers(struct request *r) {
         answer_header(r, "grpc-encoding", str_of(coding_name(g->coding)));
 }
 
+enum code grpc_web_form(struct request *r, struct err *e) {
+    return r->grpc->kind == GRPC_WEB_TEXT ? put_text(r, e) : OK;
+}
+
+enum code grpc_web_end(struct request *r, struct err *e) {
+    if (r->grpc->kind == GRPC_NATIVE)
+        return OK;
+    TRY(put_web_trailers(r, e));
+    return grpc_web_form(r, e);
+}
+
 /* Trailers in their place: HTTP/2's own, or in the body. */
 static enum code end(struct request *r, struct err *e) {
     struct grpc *g = r->grpc;
@@ -313,8 +327,7 @@ static enum code end(struct request *r, struct err *e) {
         r->response.n_trailers = g->n_trailers;
         return OK;
     }
-    TRY(put_web_trailers(r, e));
-    return g->kind == GRPC_WEB_TEXT ? put_text(r, e) : OK;
+    return grpc_web_end(r, e);
 }
 
 enum code grpc_close(struct request *r, struct err *e) {

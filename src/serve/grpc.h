@@ -48,3 +48,8 @@ enum code grpc_frame(struct request *r, struct err *e);
 void grpc_trailers(struct request *r, const struct err *e);
 /* Headers of every answer: Content-Type, codings. */
 void grpc_headers(struct request *r);
+/* gRPC-Web, for streams: the request's body without base64; the response's parts in the client's
+ * form; the trailers as the last part. Nothing for native gRPC. */
+MUST_USE enum code grpc_web_open(struct request *r, struct err *e);
+MUST_USE enum code grpc_web_form(struct request *r, struct err *e);
+MUST_USE enum code grpc_web_end(struct request *r, struct err *e);

@@ -597,10 +597,12 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
 static void on_request(void *ctx, struct http_exchange *x) {
     struct request *r = x->user;
     (void)ctx;
-    if (r->bidi)
+    if (!r->bidi)
+        advance(r, PHASE_SEND);
+    else if (r->grpc->kind == GRPC_NATIVE)
         bidi_half_close(r);
     else
-        advance(r, PHASE_SEND);
+        bidi_whole(r, undo_coding(r, &r->err));
 }
 
 static void on_body(void *ctx, struct http_exchange *x, struct span piece) {

@@ -17,7 +17,7 @@ from conftest import Server, Store
 from test_media import NAMES, PICTURE, best, colours
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt-get install chromium")
 
 
 class Page:
@@ -47,10 +47,10 @@ class Page:
         raise AssertionError(f"never true: {script}\n" + await self.run("document.body.innerText"))
 
 
-async def browse(url, folder, walk):
+async def browse(url, folder, walk, *flags):
     process = subprocess.Popen(
         [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--window-size=1100,900"]
-        + [f"--user-data-dir={folder}/profile", "about:blank"],
+        + [f"--user-data-dir={folder}/profile", *flags, "about:blank"],
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -3,6 +3,7 @@
 
 import base64
 import gzip
+import re
 
 import grpc
 import numpy as np
@@ -19,7 +20,7 @@ from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
-from conftest import Server
+from conftest import Server, until
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +234,53 @@ def test_web(server, text):
     r = server.post("/inference.GRPCInferenceService/ModelInfer", data=gzip.compress(body), headers=headers)
     ((flags, trailers),) = frames(base64.b64decode(r.content) if text else r.content)
     assert flags == 0x80 and b"grpc-status:5\r\n" in trailers and b"nope" in trailers
+
+
+def web_frames(response, text):
+    """Messages as they come: each piece of text is padded by itself."""
+    raw = response.content
+    return frames(b"".join(base64.b64decode(p) for p in re.findall(rb"[^=]+=*", raw)) if text else raw)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_web_streams(server, text):
+    kind = "application/grpc-web-text" if text else "application/grpc-web+proto"
+    asked = []
+    for i in range(20):
+        r = infer("affine" if i != 7 else "nope")
+        r.id = str(i)
+        asked.append(frame(r.SerializeToString()))
+    body = b"".join(base64.b64encode(a) if text else a for a in asked)
+    headers = {"content-type": kind}
+    got = web_frames(server.post("/inference.GRPCInferenceService/ModelStreamInfer", data=body, headers=headers), text)
+    assert [flags for flags, _ in got] == [0] * 20 + [0x80] and got[-1][1] == b"grpc-status:0\r\n"
+    answers = [service_pb2.ModelStreamInferResponse.FromString(m) for _, m in got[:-1]]
+    assert [a.infer_response.id for a in answers] == [str(i) for i in range(20)]
+    assert [bool(a.error_message) for a in answers] == [i == 7 for i in range(20)]
+    # what ends a stream: a failure, a message cut short, nonsense
+    predictions = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/StreamPredictions"
+    for body, status in [(frame(b"\x0a\x04nope"), b"grpc-status:5\r\n"), (asked[0][:-3], b"grpc-status:13\r\n")]:
+        body = base64.b64encode(body) if text else body
+        got = web_frames(server.post(predictions, data=body, headers=headers), text)
+        assert got[-1][0] == 0x80 and status in got[-1][1] and len(got) == 1
+    r = server.post(predictions, data=b"\xff", headers={"content-type": kind, "content-encoding": "gzip"})
+    assert web_frames(r, text)[-1][0] == 0x80
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_web_watches(server, text):
+    kind = "application/grpc-web-text" if text else "application/grpc-web+proto"
+    body = frame(b"")
+    with server.session.post(
+        server.url + "/grpc.health.v1.Health/Watch", data=base64.b64encode(body) if text else body,
+        headers={"content-type": kind}, stream=True, timeout=20,
+    ) as r:  # fmt: skip
+        first = b""
+        while len(first) < (12 if text else 7):
+            first += r.raw.read1(100)
+        assert (base64.b64decode(first) if text else first) == frame(b"\x08\x01")
+        assert server.metric("slipway_requests_in_flight") >= 1
+    assert until(lambda: server.metric("slipway_requests_in_flight") <= 1)  # that of the metrics
 
 
 def test_http_1_is_told_what_to_do(server):
