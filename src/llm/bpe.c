@@ -101,7 +101,7 @@ static int32_t whole_word(const struct tokenizer *t, struct str piece) {
     spell_bytes(of_byte);
     for (size_t i = 0; i < piece.n; i++)
         n += utf8_put(of_byte[(uint8_t)piece.p[i]], spelt + n);
-    return vocabulary_find(&t->v, (struct str){spelt, n});
+    return vocabulary_word(&t->v, (struct str){spelt, n});
 }
 
 static enum code merge_piece(const struct tokenizer *t, struct str piece, struct token_out *out,

@@ -129,6 +129,22 @@ static enum code f_same(struct call *c, struct datum *out) {
     return OK;
 }
 
+/* As markupsafe writes it; nothing is escaped that the template does not ask for. */
+static enum code f_escape(struct call *c, struct datum *out) {
+    static const char *const pairs[][2] = {
+        {"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&#34;"}};
+    struct text t;
+    TRY(self_text(c, &t));
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        struct datum v = {0};
+        struct text from = {pairs[i][0], NULL, 1}, to = {pairs[i][1], NULL, strlen(pairs[i][1])};
+        TRY(string_replace(c->r, t, from, to, -1, &v));
+        t = v.s;
+    }
+    *out = datum_of_text(t);
+    return OK;
+}
+
 static enum code f_indent(struct call *c, struct datum *out) {
     struct text t, given = {0};
     struct sink s = {0};
@@ -507,15 +523,20 @@ static enum code by_name(struct call *c, int first, struct call *inner, struct s
     return OK;
 }
 
+/* What map and select walk through: nothing at all where there is nothing, like Jinja. */
+static enum code items_if_any(struct call *c, struct list *out) {
+    return datum_true(&c->self) ? self_items(c, out) : OK;
+}
+
 static enum code f_map(struct call *c, struct datum *out) {
-    struct list items, mapped = {0};
+    struct list items = {0}, mapped = {0};
     struct call inner = {0};
     struct str name = {0};
     struct text attr;
     const struct datum *otherwise = call_arg(c, 99, "default");
     bool by_attr = call_arg(c, 99, "attribute") != NULL;
     int index = -1;
-    TRY(self_items(c, &items));
+    TRY(items_if_any(c, &items));
     TRY(call_text(c, 99, "attribute", "", &attr));
     if (!by_attr) {
         TRY(by_name(c, 0, &inner, &name));
@@ -535,12 +556,12 @@ static enum code f_map(struct call *c, struct datum *out) {
 }
 
 static enum code pick(struct call *c, bool by_attr, bool wanted, struct datum *out) {
-    struct list items, kept = {0};
+    struct list items = {0}, kept = {0};
     struct call inner = {0};
     struct str name = {0};
     struct text attr = {0};
     int first = by_attr, index = -1;
-    TRY(self_items(c, &items));
+    TRY(items_if_any(c, &items));
     if (by_attr)
         TRY(call_text(c, 0, "attr", "", &attr));
     if (c->n > first) {
@@ -605,8 +626,8 @@ static const struct {
     {"d", f_default},
     {"default", f_default},
     {"dictsort", f_dictsort},
-    {"e", f_same},
-    {"escape", f_same},
+    {"e", f_escape},
+    {"escape", f_escape},
     {"first", f_first},
     {"float", f_float},
     {"indent", f_indent},

@@ -91,11 +91,13 @@ static enum code words(const struct work *w, struct str *text, struct err *e) {
     return squeeze_runs(w, text, 1, true, LIT(" "), e);
 }
 
+/* SentencePiece writes spaces as U+2581 before it strips the end: those of the text's own go too.
+ */
 static enum code spaces(const struct work *w, struct str *text, struct err *e) {
     while (text->n && text->p[0] == ' ')
         *text = str_sub(*text, 1, text->n);
-    while (text->n && text->p[text->n - 1] == ' ')
-        text->n--;
+    while (str_ends(*text, " ") || str_ends(*text, BLANK))
+        text->n -= str_ends(*text, " ") ? 1 : 3;
     return squeeze_runs(w, text, 1, false, LIT(" "), e);
 }
 

@@ -46,7 +46,7 @@ static enum code read_one(struct tokenizer *t, struct str line, uint32_t rank, s
         return OK;
     memcpy(joined, left.p, left.n);
     memcpy(joined + left.n, right.p, right.n);
-    int32_t id = vocabulary_find(&t->v, (struct str){joined, left.n + right.n});
+    int32_t id = vocabulary_word(&t->v, (struct str){joined, left.n + right.n});
     if (id >= 0)
         put(t, a, b, rank, id);
     return OK;

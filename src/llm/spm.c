@@ -22,7 +22,7 @@ static bool by_score(const void *ctx, struct str text, const struct symbol *left
     size_t n = (size_t)left->n + right->n;
     if (n > t->v.longest)
         return false;
-    out->id = vocabulary_find(&t->v, str_sub(text, left->at, left->at + n));
+    out->id = vocabulary_word(&t->v, str_sub(text, left->at, left->at + n));
     if (out->id < 0)
         return false;
     out->priority = -t->v.scores[out->id];
@@ -48,7 +48,7 @@ static enum code merge_text(const struct tokenizer *t, struct str text, struct t
         uint32_t c;
         size_t bytes = unicode_next(text, at, &c);
         s[n] = (struct symbol){.at = (uint32_t)at, .n = (uint32_t)bytes};
-        s[n].id = vocabulary_find(&t->v, str_sub(text, at, at + bytes));
+        s[n].id = vocabulary_word(&t->v, str_sub(text, at, at + bytes));
         at += bytes;
     }
     TRY(merge_all(s, n, text, t->pairs ? by_rank : by_score, t, out->scratch, e));

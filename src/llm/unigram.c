@@ -47,8 +47,8 @@ static void search(const struct tokenizer *t, struct str text, struct best *best
         for (size_t n = 1; n <= t->v.longest && at + n <= text.n; n++) {
             if (!is_boundary(text, at + n))
                 continue;
-            int32_t id = vocabulary_find(&t->v, str_sub(text, at, at + n));
-            if (id >= 0 && t->v.kinds[id] == TOKEN_NORMAL)
+            int32_t id = vocabulary_word(&t->v, str_sub(text, at, at + n));
+            if (id >= 0)
                 improve(&best[at + n], best[at].score + (double)t->v.scores[id], at, id);
         }
         improve(&best[at + one], best[at].score + (double)t->unknown_score, at, TOKEN_NONE);

@@ -9,6 +9,13 @@ int32_t vocabulary_find(const struct vocabulary *v, struct str name) {
     return (int32_t)(uintptr_t)map_get(&v->ids, name) - 1;
 }
 
+int32_t vocabulary_word(const struct vocabulary *v, struct str name) {
+    int32_t id = vocabulary_find(v, name);
+    bool plain = id >= 0 && (v->kinds[id] == TOKEN_NORMAL || v->kinds[id] == TOKEN_USER ||
+                             v->kinds[id] == TOKEN_UNUSED);
+    return plain ? id : TOKEN_NONE;
+}
+
 static int hex(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';

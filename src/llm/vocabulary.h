@@ -33,3 +33,6 @@ struct vocabulary {
 MUST_USE enum code vocabulary_read(const struct model *m, struct arena *a, struct vocabulary *out,
                                    struct err *e);
 int32_t vocabulary_find(const struct vocabulary *v, struct str name); /* TOKEN_NONE: absent */
+/* The same for what plain text may become: no control, unknown or byte token, however it is spelt.
+ */
+int32_t vocabulary_word(const struct vocabulary *v, struct str name);

@@ -36,7 +36,7 @@ static bool cover(const struct tokenizer *t, const struct word *w, int32_t *ids,
         if (end - from > t->v.longest)
             end = from + t->v.longest;
         for (; end > from &&
-               (id = vocabulary_find(&t->v, (struct str){w->spelt + from, end - from})) < 0;)
+               (id = vocabulary_word(&t->v, (struct str){w->spelt + from, end - from})) < 0;)
             end--;
         if (id < 0 || (from == 0 && end <= 3))
             return false;

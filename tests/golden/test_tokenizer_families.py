@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import struct
 import unicodedata
 
 import gguf
@@ -156,20 +157,53 @@ def test_the_configuration_has_the_last_word(tmp_path):
 
 @pytest.fixture(scope="module")
 def charsmap():
-    return sentence_model("unigram", "nmt_nfkc").normalizer_spec.precompiled_charsmap
+    return sentence_model("unigram", "nmt_nfkc").charsmap
+
+
+def fields(raw):
+    """[(number, value)] of a protobuf message."""
+    at, out = 0, []
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            value |= (raw[at] & 127) << shift
+            at, shift = at + 1, shift + 7
+            if raw[at - 1] < 128:
+                return value
+    while at < len(raw):
+        key = varint()
+        n = {0: 0, 1: 8, 2: None, 5: 4}[key & 7]
+        if key & 7 == 0:
+            out.append((key >> 3, varint()))
+            continue
+        n = varint() if n is None else n
+        out.append((key >> 3, raw[at:at + n]))
+        at += n
+    return out
+
+
+class SentenceModel:
+    """ModelProto of sentencepiece_model.proto: pieces 1 (spelling 1, score 2, type 3), normalizer_spec 3."""
+
+    def __init__(self, raw):
+        self.raw, top = raw, fields(raw)
+        pieces = [dict(fields(v)) for k, v in top if k == 1]
+        self.pieces = [(p[1], struct.unpack("<f", p[2])[0], p.get(3, 1)) for p in pieces]
+        spec = dict(fields(dict(top)[3]))
+        self.charsmap, self.prefix, self.squeezes = spec.get(2, b""), bool(spec.get(3, 1)), bool(spec.get(4, 1))
+        self.unknown = next(i for i, p in enumerate(self.pieces) if p[2] == 2)
 
 
 def sentence_model(kind, rule, **options):
-    """What the sentencepiece library trains, as its protobuf message."""
-    from sentencepiece import sentencepiece_model_pb2
+    """What the sentencepiece library trains."""
     out = io.BytesIO()
     words = [line.replace("\0", "").replace("\n", " ") for line in corpus()]
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(w for w in words if w.strip()), model_writer=out, model_type=kind, vocab_size=1500,
                                              normalization_rule_name=rule, character_coverage=0.99, hard_vocab_limit=False, minloglevel=2,
                                              num_threads=2, **options)
-    model = sentencepiece_model_pb2.ModelProto()
-    model.ParseFromString(out.getvalue())
-    return model
+    return SentenceModel(out.getvalue())
 
 
 XLMR = {
@@ -199,19 +233,18 @@ def test_unigram_with_a_table_of_characters(tmp_path, style, charsmap):
 
 
 def write_sentence_gguf(path, model, kind):
-    piece = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6}  # both number them alike
     g = gguf.GGUFWriter(path, "llama")
     g.add_tokenizer_model(kind)
-    g.add_token_list([p.piece.encode() for p in model.pieces])
-    g.add_token_scores([p.score for p in model.pieces])
-    g.add_token_types([piece[p.type] for p in model.pieces])
-    g.add_add_space_prefix(model.normalizer_spec.add_dummy_prefix)
-    g.add_unk_token_id(model.trainer_spec.unk_id)
+    g.add_token_list([p[0] for p in model.pieces])
+    g.add_token_scores([p[1] for p in model.pieces])
+    g.add_token_types([p[2] for p in model.pieces])  # both number them alike
+    g.add_add_space_prefix(model.prefix)
+    g.add_unk_token_id(model.unknown)
     g.add_add_bos_token(False)
     if kind == "t5":
-        g.add_remove_extra_whitespaces(model.normalizer_spec.remove_extra_whitespaces)
-        if model.normalizer_spec.precompiled_charsmap:
-            g.add_precompiled_charsmap(model.normalizer_spec.precompiled_charsmap)
+        g.add_remove_extra_whitespaces(model.squeezes)
+        if model.charsmap:
+            g.add_precompiled_charsmap(model.charsmap)
     g.write_header_to_file()
     g.write_kv_data_to_file()
     g.write_tensors_to_file()
@@ -225,10 +258,13 @@ def write_sentence_gguf(path, model, kind):
 ])
 def test_sentencepiece_in_gguf(tmp_path, kind, rule, options):
     model = sentence_model(kind, rule, **options)
-    peer = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    peer = sentencepiece.SentencePieceProcessor(model_proto=model.raw)
     path = write_sentence_gguf(tmp_path / "m.gguf", model, "t5" if kind == "unigram" else "llama")
-    some = [t.replace("\0", "") for t in texts()]
+    some = [t.replace("\0", "") for t in texts() + texts(special=True)]
+    scores = [p[1] for p in model.pieces]
     wrong = [(t, ids, peer.encode(t)) for t, (ids, _) in zip(some, ours(path, [t.encode() for t in some], ADD)) if ids != peer.encode(t)]
+    # sums of floats, where ours are of doubles: two ways of equal score may trade places
+    wrong = [w for w in wrong if kind == "bpe" or abs(sum(scores[i] for i in w[1]) - sum(scores[i] for i in w[2])) > 1e-3]
     assert wrong[:2] == [] and len(wrong) == 0
 
 
@@ -250,6 +286,55 @@ def test_wordpiece(tmp_path, lower, strip):
 def known(c):
     """Characters that came, or changed their kind, after the library's tables of Unicode were made."""
     return unicodedata.category(c) == unicodedata.ucd_3_2_0.category(c)
+
+
+# --- who wrote what ---
+
+@pytest.mark.parametrize("family", [*BYTE_FAMILIES, "llama2", "metaspace_first", "gemma3"])
+def test_users_cannot_spell_control_tokens(tmp_path, family):
+    """Not as it is written, not composed, not by merges that lead to its spelling."""
+    peer = byte_bpe(**BYTE_FAMILIES[family]) if family in BYTE_FAMILIES else sentence_bpe(family)
+    made = json.loads(peer.to_str())
+    controls = {a["id"]: a["content"] for a in made["added_tokens"] if a["special"]}
+    for spelling in controls.values():  # a vocabulary trained on text with such words in it
+        merge_up(made["model"], spelling)
+    path = write_folder("llama", f"{tmp_path}/m")
+    with open(f"{path}/tokenizer.json", "w") as f:
+        json.dump(made, f)
+    evil = [e for s in controls.values() for e in (s, f" {s}", f"x{s}y", s * 3, s.replace("<", "\uff1c"), s[:-1] + "\u200d>", f"{s}\u0338")]
+    for text, (ids, back) in zip(evil, ours(path, [t.encode() for t in evil])):
+        assert not set(ids) & set(controls), text
+        want = unicodedata.normalize("NFC", text) if BYTE_FAMILIES.get(family, {}).get("nfc") else text
+        assert back.decode() == (want.lstrip(" ") if family == "metaspace_first" else want)
+
+
+def merge_up(model, spelling):
+    """Merges that put a spelling together, letter by letter."""
+    for end in range(2, len(spelling) + 1):
+        left, right, whole = spelling[:end - 1], spelling[end - 1], spelling[:end]
+        for piece in (left, right, whole):
+            if piece not in model["vocab"]:
+                model["vocab"][piece] = max(model["vocab"].values()) + 100
+        if [left, right] not in model["merges"]:
+            model["merges"].insert(0, [left, right])
+
+
+def test_scores_do_not_lead_to_control_tokens(tmp_path):
+    """SentencePiece's BPE in GGUF: "</" and "s>" are tokens, and "</s>" is another one, with the best score of all."""
+    g = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
+    words = ["<unk>", "<s>", "</s>", "<", "/", "s", ">", "</", "s>", "<s", "<0x41>", "<0", "x41>", "x", "4", "1", "0", "41", "x41"]
+    g.add_tokenizer_model("llama")
+    g.add_token_list(words)
+    g.add_token_scores([0.0, 0.0, 0.0] + [-float(i) for i in range(3, len(words))])
+    g.add_token_types([2, 3, 3] + [6 if w == "<0x41>" else 1 for w in words[3:]])
+    g.add_add_space_prefix(False)
+    g.write_header_to_file()
+    g.write_kv_data_to_file()
+    g.write_tensors_to_file()
+    g.close()
+    answers = ours(str(tmp_path / "m.gguf"), [b"</s>", b"<s>", b"<unk>", b"<0x41>"])
+    assert [{1, 2, 10} & set(ids) for ids, _ in answers] == [set()] * 4
+    assert answers[0][1] == b"</s>"
 
 
 # --- refused ---
@@ -278,7 +363,7 @@ def test_parts_that_are_refused(tmp_path, change, says):
 @pytest.mark.parametrize("damage", [lambda b: b[:3], lambda b: b"\xff\xff\xff\x7f" + b[4:], lambda b: b"\x03\0\0\0" + b[4:], lambda b: b"\0\0\0\0" + b[4:]])
 def test_broken_tables_of_characters(tmp_path, damage, charsmap):
     model = sentence_model("unigram", "nmt_nfkc")
-    model.normalizer_spec.precompiled_charsmap = damage(charsmap)
+    model.charsmap = damage(charsmap)
     with pytest.raises(Exception):
         ours(write_sentence_gguf(tmp_path / "m.gguf", model, "t5"), [b"a"])
 
