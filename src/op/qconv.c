@@ -324,10 +324,15 @@ struct finish { /* what turns sums into bytes */
     uint8_t *y;
 };
 
+/* Whole pixels, or some channels of one. */
 static void narrow_stretch(void *ctx, size_t begin, size_t count) {
     const struct finish *f = ctx;
     struct q8_narrow n = f->narrow;
-    n.rows = count / n.n, n.sums = f->sums + begin, n.y = f->y + begin;
+    const size_t channel = begin % n.n;
+    n.rows = count < n.n ? 1 : count / n.n;
+    n.n = count < n.n ? count : n.n;
+    n.bias = n.bias ? n.bias + channel : NULL, n.scale += channel;
+    n.sums = f->sums + begin, n.y = f->y + begin;
     q8_narrow(&n);
 }
 

@@ -303,13 +303,13 @@ static void point_tile(const struct place *t, const struct phase *f, struct spot
     }
 }
 
-/* Pointers of `count` outputs from *s on, in tiles of at most `tile`. */
+/* Pointers of `count` outputs from *s on, in so many tiles. */
 static void point(const struct place *t, const struct phase *f, const struct spot *from,
-                  size_t group, size_t count, size_t tile) {
+                  size_t group, size_t count, size_t tiles) {
     struct spot s = *from;
-    for (size_t i = 0; i < count; i += tile) {
-        size_t some = count - i < tile ? count - i : tile;
-        point_tile(t, f, &s, group, t->pointers + i * f->taps, some);
+    for (size_t i = 0; i < tiles; i++) {
+        size_t first = panel_tile(count, tiles, i), some = panel_tile(count, tiles, i + 1) - first;
+        point_tile(t, f, &s, group, t->pointers + first * f->taps, some);
     }
 }
 
@@ -334,11 +334,12 @@ static void multiply(const struct place *t, const struct phase *f, const struct 
     const size_t each = panel_floats(f->taps * p->in, p->out),
                  step = (size_t)p->w.stride[2] * p->groups * p->out;
     for (size_t group = 0; group < p->groups; group++) {
-        point(t, f, s, group, count, tile_size().mr);
+        point(t, f, s, group, count, panel_tiles(count));
         struct panel_rows rows = {.m = count,
                                   .n = p->out,
                                   .k = p->in,
                                   .taps = f->taps,
+                                  .to = p->out,
                                   .a = t->pointers,
                                   .panels = packed + group * each,
                                   .bias = t->bias ? t->bias + group * p->out : NULL,
@@ -353,7 +354,7 @@ static void multiply(const struct place *t, const struct phase *f, const struct 
 static void multiply_depthwise(const struct place *t, const struct phase *f, const struct spot *s,
                                const float *packed, size_t count) {
     const struct transposed *p = t->p;
-    point(t, f, s, 0, count, count);
+    point(t, f, s, 0, count, 1);
     kernel_set()->depthwise_f32(
         &(struct depthwise_f32){.pixels = count,
                                 .taps = f->taps,

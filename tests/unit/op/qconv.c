@@ -144,6 +144,22 @@ static const struct form forms[] = {
      0,
      .per_channel = true},
     {1, 1, 1, 1, {1, 1}, {1, 1}, {1, 1}, {0}, DT_U8, DT_I8, DT_U8, 0, 0, 0},
+    {1, /* a team that shares channels */
+     20,
+     150,
+     1,
+     {7, 7},
+     {3, 3},
+     {1, 1},
+     {1, 1, 1, 1},
+     DT_U8,
+     DT_I8,
+     DT_U8,
+     9,
+     0,
+     4,
+     .per_channel = true,
+     .bias = true},
 };
 enum { N_FORMS = sizeof forms / sizeof forms[0] };
 
