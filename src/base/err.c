@@ -2,6 +2,8 @@
 /* Errors as values: see err.h. */
 #include "base/err.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +31,22 @@ int err_http(enum code code) { return row_of(code)->http; }
 int err_grpc(enum code code) { return row_of(code)->grpc; }
 int err_exit(enum code code) { return row_of(code)->exit; }
 
+/* Names out of foreign files may hold anything; an error is one line of UTF-8 that a terminal takes
+ * for text. What was cut in the middle of a character counts as broken too. */
+static void make_printable(char *text) {
+    for (size_t n, left = strlen(text); left; text += n, left -= n) {
+        unsigned char c = (unsigned char)*text;
+        n = utf8_length(text, left);
+        bool control = c < ' ' || c == 0x7f || (c == 0xc2 && (unsigned char)text[1] < 0xa0);
+        if (n == 0 || control) {
+            *text = '?';
+            n = 1;
+        }
+    }
+}
+
 static void put(struct err *e, enum code code, const char *file, int line) {
+    make_printable(e->text);
     e->code = code;
     e->file = file;
     e->line = line;
@@ -80,6 +97,7 @@ enum code err_prefix(struct err *e, const char *format, ...) {
     va_end(args);
     size_t used = n < 0 ? 0 : (size_t)n < sizeof e->text ? (size_t)n : sizeof e->text - 1;
     snprintf(e->text + used, sizeof e->text - used, ": %s", old);
+    make_printable(e->text);
     return e->code;
 }
 

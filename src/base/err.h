@@ -24,7 +24,7 @@ enum code {
 
 struct err {
     enum code code;
-    char text[480];   /* one line: what is wrong, where, what to do; NUL-terminated */
+    char text[480];   /* one line: what is wrong, where, what to do; UTF-8, printable */
     const char *file; /* where in our source, for logs */
     int line;
 };

@@ -415,13 +415,6 @@ static enum code open_main(struct import *i, const char *path, struct err *e) {
     return open_companions(i, e);
 }
 
-/* Names in a file may hold anything; an error is one printable line. */
-static void make_printable(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
-}
-
 enum code import_open(const char *path, const struct format_limits *l, struct import *out,
                       struct err *e) {
     struct import i = {0};
@@ -431,7 +424,6 @@ enum code import_open(const char *path, const struct format_limits *l, struct im
         code = parse(&i, l, e);
     if (code != OK) {
         import_close(&i);
-        make_printable(e->text);
         return code;
     }
     *out = i;

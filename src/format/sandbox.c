@@ -251,16 +251,14 @@ static enum end read_exactly(const struct reading *r, void *to, size_t n) {
 
 /* The child's error, made one printable line: a parser under attack may have written it. */
 static enum end read_error(const struct reading *r, const struct frame *f) {
-    struct err *e = r->e;
-    if (f->code >= ERR_N || f->length >= sizeof e->text)
+    char text[sizeof r->e->text];
+    if (f->code >= ERR_N || f->length >= sizeof text)
         return BROKEN;
-    enum end end = read_exactly(r, e->text, (size_t)f->length);
+    enum end end = read_exactly(r, text, (size_t)f->length);
     if (end != WHOLE)
         return end;
-    e->text[f->length] = '\0';
-    e->code = (enum code)f->code;
-    e->file = __FILE__;
-    e->line = __LINE__;
+    text[f->length] = '\0';
+    err_set(r->e, (enum code)f->code, __FILE__, __LINE__, "%s", text);
     return WHOLE;
 }
 

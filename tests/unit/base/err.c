@@ -48,6 +48,24 @@ static void errno_has_its_codes(void **state) {
     }
 }
 
+/* What a file put into a name does not move a terminal's cursor, nor break who reads UTF-8. */
+static void texts_are_printable(void **state) {
+    (void)state;
+    struct err e;
+    (void)!fail(&e, FORMAT, "tensor <%s>", "a\n\x1b[31m\x7f\xff\xc3\xa9\xc2\x9b\xe2\x82");
+    assert_string_equal(e.text, "tensor <a??[31m??\xc3\xa9???"
+                                "?>");
+    (void)!err_prefix(&e, "file <%s>", "\r\xed\xa0\x80");
+    assert_string_equal(e.text, "file <???"
+                                "?>: tensor <a??[31m??\xc3\xa9???"
+                                "?>");
+    char long_name[600];
+    memset(long_name, 'x', sizeof long_name);
+    memcpy(long_name + 478, "\xc3\xa9", 3);
+    (void)!fail(&e, FORMAT, "%s", long_name); /* cut within a character */
+    assert_int_equal(e.text[478], '?');
+}
+
 /* Every row is usable at the rims: RFC 9110 status classes, gRPC codes 1-16, exit statuses of
  * sysexits or a signal's. */
 static void every_code_has_its_statuses(void **state) {
@@ -71,6 +89,7 @@ int main(void) {
         cmocka_unit_test(a_failure_is_written_once),
         cmocka_unit_test(long_texts_are_cut_not_overrun),
         cmocka_unit_test(errno_has_its_codes),
+        cmocka_unit_test(texts_are_printable),
         cmocka_unit_test(every_code_has_its_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
