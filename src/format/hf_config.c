@@ -201,27 +201,68 @@ static void put_gemma(struct hf_reader *r) {
         fact_float(&r->facts, "query_scale", 1 / sqrt(scalar));
 }
 
-/* 1_Pooling/config.json of sentence transformers. */
+/* --- sentence transformers --- */
+
+/* modules.json: what comes behind the encoder. Vectors always leave with length 1, so Normalize
+ * adds nothing; a Dense layer would. */
+static enum code check_modules(struct hf_reader *r, struct err *e) {
+    static const char *const known[] = {"Transformer", "Pooling", "Normalize"};
+    struct str text = {0}, one = {0};
+    struct json j;
+    bool more;
+    if (!hf_file(r, "modules.json", &text))
+        return OK;
+    json_init(&j, text, r->a);
+    TRY(json_enter_array(&j, e));
+    for (;;) {
+        struct hf_object o;
+        struct str type = {0};
+        bool found = false;
+        TRY(json_next_item(&j, &more, e));
+        if (!more)
+            return json_end(&j, e);
+        TRY(json_skip(&j, &one, e));
+        TRY(hf_object_read(one, r->a, &o, e));
+        TRY(hf_object_text(&o, "type", &type, e));
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            found |= str_ends(type, known[i]);
+        if (!found)
+            return fail(e, UNSUPPORTED, "modules.json: '%.*s' behind the encoder",
+                        STR(str_sub(type, 0, 100)));
+    }
+}
+
+/* 1_Pooling/config.json: one mode as a word, or each as a bool. */
 static enum code put_pooling(struct hf_reader *r, struct err *e) {
     static const struct {
-        const char *theirs, *ours;
-    } modes[] = {{"pooling_mode_mean_tokens", "mean"},
-                 {"pooling_mode_cls_token", "cls"},
-                 {"pooling_mode_lasttoken", "last"}};
-    struct str text = {0};
+        const char *word, *flag, *ours;
+    } modes[] = {{"mean", "pooling_mode_mean_tokens", "mean"},
+                 {"cls", "pooling_mode_cls_token", "cls"},
+                 {"lasttoken", "pooling_mode_lasttoken", "last"},
+                 {"max", "pooling_mode_max_tokens", NULL},
+                 {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", NULL},
+                 {"weightedmean", "pooling_mode_weightedmean_tokens", NULL}};
+    struct str text = {0}, word = {0};
     struct hf_object o;
+    const char *ours = NULL;
+    int on = 0;
+    TRY(check_modules(r, e));
     if (!hf_file(r, "1_Pooling/config.json", &text))
         return OK;
     TRY(hf_object_read(text, r->a, &o, e));
+    TRY(hf_object_text(&o, "pooling_mode", &word, e));
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        bool on = false;
-        TRY(hf_object_bool(&o, modes[i].theirs, &on, e));
-        if (on) {
-            fact_str(&r->facts, "pooling", str_of(modes[i].ours));
-            return OK;
-        }
+        bool flag = str_is(word, modes[i].word);
+        TRY(hf_object_bool(&o, modes[i].flag, &flag, e));
+        on += flag;
+        ours = flag ? modes[i].ours : ours;
     }
-    return fail(e, UNSUPPORTED, "1_Pooling/config.json: this build knows mean, cls and last token");
+    if (on != 1 || !ours)
+        return fail(e, UNSUPPORTED,
+                    "1_Pooling/config.json: this build pools by mean, cls or last token, "
+                    "one of them");
+    fact_str(&r->facts, "pooling", str_of(ours));
+    return OK;
 }
 
 static enum code find_arch(struct hf_reader *r, struct hf_object *top, struct err *e) {

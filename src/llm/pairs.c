@@ -38,7 +38,7 @@ static void put(struct tokenizer *t, int32_t left, int32_t right, uint32_t rank,
 static enum code read_one(struct tokenizer *t, struct str line, uint32_t rank, struct err *e) {
     char joined[2 * TOKEN_BYTES_MAX];
     size_t at;
-    if (line.n < 3 || !str_find(str_sub(line, 1, line.n), ' ', &at))
+    if (line.n < 3 || !str_find(str_sub(line, 1, line.n), ' ', &at) || at + 2 == line.n)
         return fail(e, FORMAT, "merge %u of the tokenizer is not two tokens", rank);
     struct str left = str_sub(line, 0, at + 1), right = str_sub(line, at + 2, line.n);
     int32_t a = vocabulary_find(&t->v, left), b = vocabulary_find(&t->v, right);

@@ -30,6 +30,19 @@ enum code catalog_version(struct db *d, struct str model, int64_t model_id, uint
                 (unsigned long long)number, (long long)max);
 }
 
+enum code catalog_rows(struct db *d, struct str model, const char *one, const char *all,
+                       struct tuples *rows, struct err *e) {
+    struct query q;
+    int64_t model_id = 0;
+    if (model.n) {
+        TRY(catalog_model(d, model, &model_id, e));
+        TRY(query_begin(&q, d, one, DB_BIND(db_int(model_id)), e));
+    } else {
+        TRY(query_begin(&q, d, all, DB_NONE, e));
+    }
+    return tuples_read(rows, &q, e);
+}
+
 /* --- one row as a store_info --- */
 
 /* own_bytes: of the blobs that no other version names. */

@@ -36,6 +36,10 @@ MUST_USE enum code catalog_model(struct db *d, struct str model, int64_t *model_
 MUST_USE enum code catalog_version(struct db *d, struct str model, int64_t model_id,
                                    uint64_t number, int64_t *version_id,
                                    struct err *e); /* NOT_FOUND */
+struct tuples;
+/* The rows of one model by `one` (?1: its id), or of all models (model.n == 0) by `all`. */
+MUST_USE enum code catalog_rows(struct db *d, struct str model, const char *one, const char *all,
+                                struct tuples *rows, struct err *e);
 
 /* --- history.c: model_id 0: of the store --- */
 MUST_USE enum code history_add(struct db *d, int64_t model_id, const struct store_event *event,

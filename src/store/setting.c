@@ -81,25 +81,13 @@ static enum code read_setting(const struct query *q, struct tuples *r, void *ele
     "SELECT m.name, s.name, s.value, s.changed_us FROM setting s JOIN model m ON m.id = "          \
     "s.model_id"
 
-static enum code read_all(struct db *d, struct str model, struct tuples *rows, struct err *e) {
-    static const char one[] = SETTING_COLUMNS " WHERE m.id = ?1 ORDER BY s.name";
-    static const char all[] = SETTING_COLUMNS " ORDER BY m.name, s.name";
-    struct query q;
-    int64_t model_id = 0;
-    if (model.n) {
-        TRY(catalog_model(d, model, &model_id, e));
-        TRY(query_begin(&q, d, one, DB_BIND(db_int(model_id)), e));
-    } else {
-        TRY(query_begin(&q, d, all, DB_NONE, e));
-    }
-    return tuples_read(rows, &q, e);
-}
-
 enum code store_settings(struct store *s, struct str model, struct arena *a,
                          struct store_setting **out, size_t *n, struct err *e) {
+    static const char one[] = SETTING_COLUMNS " WHERE m.id = ?1 ORDER BY s.name";
+    static const char all[] = SETTING_COLUMNS " ORDER BY m.name, s.name";
     struct tuples rows = {.arena = a, .row_bytes = sizeof **out, .read = read_setting};
     TRY(store_look(s, e));
-    TRY(store_seen(s, read_all(&s->reader, model, &rows, e), e));
+    TRY(store_seen(s, catalog_rows(&s->reader, model, one, all, &rows, e), e));
     *out = rows.p;
     *n = rows.n;
     return OK;

@@ -147,6 +147,25 @@ def test_configurations_that_are_refused(tmp_path, change, says):
     assert says in refused(folder)
 
 
+def pooled(tmp_path, pooling, modules=("Transformer", "Pooling", "Normalize")):
+    folder = write_folder("bert", f"{tmp_path}/bert")
+    os.makedirs(f"{folder}/1_Pooling", exist_ok=True)
+    with open(f"{folder}/1_Pooling/config.json", "w") as f:
+        json.dump(pooling, f)
+    with open(f"{folder}/modules.json", "w") as f:
+        json.dump([{"idx": i, "path": "", "type": f"sentence_transformers.models.{m}"} for i, m in enumerate(modules)], f)
+    return folder
+
+
+def test_pooling_of_sentence_transformers(tmp_path):
+    """By flags or by a word; what is not mean, cls or last token, or comes behind it, is refused by name."""
+    for pooling in ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, {"pooling_mode": "cls"}, {"pooling_mode_lasttoken": True}):
+        compute(pooled(tmp_path, pooling), tmp_path / "out")
+    for pooling in ({"pooling_mode_max_tokens": True}, {"pooling_mode": "weightedmean"}, {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, {}):
+        assert "1_Pooling/config.json" in refused(pooled(tmp_path, pooling))
+    assert "models.Dense'" in refused(pooled(tmp_path, {"pooling_mode": "mean"}, ("Transformer", "Pooling", "Dense")))
+
+
 def test_missing_weights_are_named(tmp_path):
     folder = write_folder("llama", f"{tmp_path}/m", 3)
     os.remove(f"{folder}/model-00002-of-00003.safetensors")
