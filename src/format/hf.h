@@ -42,6 +42,7 @@ struct hf_reader {
     struct hf_object config; /* of the text part */
     struct str arch;
     bool tied;
+    int64_t skipped_positions; /* rows of the position table before that of the first token */
 };
 
 /* Bytes of a file of the folder as text; false: it is not there. */

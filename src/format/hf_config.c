@@ -14,7 +14,8 @@ static const struct {
     {"llama", "llama"},        {"mistral", "llama"},      {"mixtral", "llama"},
     {"qwen2", "qwen2"},        {"qwen3", "qwen3"},        {"qwen2_moe", "qwen2moe"},
     {"qwen3_moe", "qwen3moe"}, {"gemma3_text", "gemma3"}, {"gemma3", "gemma3"},
-    {"phi3", "phi3"},          {"bert", "bert"},
+    {"phi3", "phi3"},          {"bert", "bert"},          {"roberta", "bert"},
+    {"xlm-roberta", "bert"},
 };
 
 static const struct {
@@ -274,7 +275,7 @@ static enum code find_arch(struct hf_reader *r, struct hf_object *top, struct er
     if (r->arch.n == 0)
         return fail(e, UNSUPPORTED,
                     "model_type '%.*s'; this build knows llama, mistral, mixtral, qwen2, qwen3, "
-                    "qwen2_moe, qwen3_moe, gemma3, phi3 and bert",
+                    "qwen2_moe, qwen3_moe, gemma3, phi3, bert, roberta and xlm-roberta",
                     STR(str_sub(type, 0, 64)));
     if (hf_object_find(top, "quantization_config", &raw))
         return fail(e, UNSUPPORTED,
@@ -283,6 +284,30 @@ static enum code find_arch(struct hf_reader *r, struct hf_object *top, struct er
     r->config = *top;
     if (hf_object_find(top, "text_config", &raw)) /* beside an image encoder, which is left out */
         return hf_object_object(top, "text_config", &r->config, e);
+    return OK;
+}
+
+/* RoBERTa counts positions from the padding's number on: the rows before are nobody's, as in GGUF.
+ */
+static enum code put_encoder(struct hf_reader *r, const struct hf_object *top, struct err *e) {
+    struct str type = {0}, act = LIT("gelu"), positions = LIT("absolute");
+    if (!str_is(r->arch, "bert"))
+        return OK;
+    TRY(hf_object_text(top, "model_type", &type, e));
+    TRY(hf_object_text(top, "hidden_act", &act, e));
+    TRY(hf_object_text(top, "position_embedding_type", &positions, e));
+    if (!str_is(act, "gelu") || !str_is(positions, "absolute"))
+        return fail(e, UNSUPPORTED, "an encoder with hidden_act '%.*s' and %.*s positions",
+                    STR(str_sub(act, 0, 40)), STR(str_sub(positions, 0, 40)));
+    if (str_is(type, "bert"))
+        return OK;
+    int64_t padding = int_or(top, "pad_token_id", 1),
+            all = int_or(top, "max_position_embeddings", 0);
+    if (padding < 0 || padding >= all)
+        return fail(e, FORMAT, "pad_token_id %lld of %lld positions", (long long)padding,
+                    (long long)all);
+    r->skipped_positions = padding + 1;
+    fact_int(&r->facts, "context", all - r->skipped_positions);
     return OK;
 }
 
@@ -298,6 +323,7 @@ enum code hf_config_read(struct hf_reader *r, struct err *e) {
         fact_str(&r->facts, "name", name);
     r->tied = str_is(r->arch, "gemma3");
     TRY(hf_object_bool(&r->config, "tie_word_embeddings", &r->tied, e));
+    TRY(put_encoder(r, &top, e)); /* the first fact of a name counts */
     TRY(put_words(r, e));
     put_heads(r);
     TRY(put_positions(r, e));

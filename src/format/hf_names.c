@@ -128,6 +128,7 @@ struct str hf_names_translate(void *ctx, struct str name, char text[160]) {
     (void)cut_front(&s, "language_model.");
     (void)cut_front(&s, "model.");
     (void)cut_front(&s, "bert.");
+    (void)cut_front(&s, "roberta.");
     if (is_other(s))
         return (struct str){0};
     if (str_ends(s, ".weight"))

@@ -88,10 +88,28 @@ static enum code read_weights(struct hf_reader *r, struct err *e) {
     return OK;
 }
 
+static enum code skip_positions(const struct hf_reader *r, struct err *e) {
+    const int64_t n = r->skipped_positions;
+    value_id id = n ? graph_find(r->m->main, LIT("position_embd.weight")) : VALUE_NONE;
+    if (id == VALUE_NONE)
+        return OK; /* where it is missing, whoever needs it says so */
+    struct value *v = &r->m->main->values[id];
+    if (v->shape.rank != 2 || v->shape.dims[0] <= n)
+        return fail(e, FORMAT, "the position table has no more than %lld rows", (long long)n);
+    uint64_t bytes = v->origin.length / (uint64_t)v->shape.dims[0] * (uint64_t)n;
+    v->shape.dims[0] -= n;
+    v->origin.offset += bytes;
+    v->origin.length -= bytes;
+    v->constant->shape = v->shape;
+    v->constant->data = (char *)v->constant->data + bytes;
+    return OK;
+}
+
 static enum code read_folder(struct hf_reader *r, struct err *e) {
     TRY(hf_config_read(r, e));
     TRY(hf_tokenizer_read(r, e));
     TRY(read_weights(r, e));
+    TRY(skip_positions(r, e));
     return fact_list_end(&r->facts, r->m, e);
 }
 

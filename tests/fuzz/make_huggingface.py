@@ -58,3 +58,8 @@ write("whole", {"model_type": "llama", **SIZES, "rms_norm_eps": 1e-6, "rope_thet
               model__layers__0__self_attn__o_proj__weight=[4, 4], model__layers__0__post_attention_layernorm__weight=[4],
               model__layers__0__mlp__gate_proj__weight=[4, 4], model__layers__0__mlp__up_proj__weight=[4, 4],
               model__layers__0__mlp__down_proj__weight=[4, 4]))
+write("roberta", {"model_type": "xlm-roberta", **SIZES, "pad_token_id": 1}, {**SPM, "normalizer": {"type": "Sequence", "normalizers": [
+    {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAAA="}, {"type": "Strip", "strip_left": False, "strip_right": True},
+    {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u2581"}]}, "decoder": {"type": "Metaspace", "prepend_scheme": "always"},
+    "added_tokens": [{"id": 3, "content": "<mask>", "special": True, "lstrip": True}, {"id": 4, "content": "x", "single_word": True, "normalized": True}]},
+      weights(roberta__embeddings__position_embeddings__weight=[8, 4], roberta__embeddings__word_embeddings__weight=[8, 4]))

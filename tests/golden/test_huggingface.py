@@ -166,6 +166,24 @@ def test_pooling_of_sentence_transformers(tmp_path):
     assert "models.Dense'" in refused(pooled(tmp_path, {"pooling_mode": "mean"}, ("Transformer", "Pooling", "Dense")))
 
 
+@pytest.mark.parametrize("kind, prefix", [("xlm-roberta", ""), ("roberta", "roberta.")])
+def test_roberta_counts_positions_from_its_padding_on(tmp_path, kind, prefix):
+    """The same weights with two rows before the positions' table give the same embedding."""
+    want = compute(write_folder("bert", f"{tmp_path}/bert"), tmp_path / "out")
+    folder = write_folder("bert", f"{tmp_path}/bert-shifted")
+    state = {prefix + k: np.concatenate([np.full((2, v.shape[1]), 7, v.dtype), v]) if "position_embeddings" in k else v for k, v in state_of("bert").items()}
+    save_file({k: np.ascontiguousarray(v) for k, v in state.items()}, f"{folder}/model.safetensors")
+    config = config_of("bert") | {"model_type": kind, "max_position_embeddings": models.CONTEXT + 2, "pad_token_id": 1}
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump(config, f)
+    assert np.array_equal(compute(folder, tmp_path / "out"), want)
+    for change, says in (({"pad_token_id": 999}, "pad_token_id 999"), ({"hidden_act": "relu"}, "hidden_act 'relu'"),
+                         ({"position_embedding_type": "relative_key"}, "relative_key positions")):
+        with open(f"{folder}/config.json", "w") as f:
+            json.dump(config | change, f)
+        assert says in refused(folder)
+
+
 def test_missing_weights_are_named(tmp_path):
     folder = write_folder("llama", f"{tmp_path}/m", 3)
     os.remove(f"{folder}/model-00002-of-00003.safetensors")
