@@ -139,10 +139,8 @@ struct answered {
 
 static enum code read_recipe(struct cli *c, const struct loaded *l, struct recipe *out,
                              struct err *e) {
-    struct span part;
-    struct err absent;
-    if (store_version_part(l->version, "preprocess", &part, &absent) != OK)
-        part = (struct span){0};
+    struct span part = {0};
+    (void)store_version_find_part(l->version, LIT("preprocess"), &part);
     return recipe_read(part, &c->arena, out, e);
 }
 

@@ -308,14 +308,14 @@ static enum code give(const struct live *l, const struct session_run *run, struc
     return OK;
 }
 
-static void observe(struct live *l, int64_t rows, uint64_t compute_ns) {
+static void observe(struct live *l, int64_t rows, uint64_t compute_ns, uint64_t began) {
     counter_observe(l->c_compute, (double)compute_ns * 1e-9);
     counter_observe(l->c_batch_rows, (double)rows);
     atomic_fetch_add_explicit(&l->runs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->rows, (uint64_t)rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->compute_ns, compute_ns, memory_order_relaxed);
     atomic_store_explicit(&l->last_us, clock_wall_us(), memory_order_relaxed);
-    atomic_store_explicit(&l->touched_ns, clock_ns(), memory_order_relaxed);
+    atomic_store_explicit(&l->touched_ns, began, memory_order_relaxed);
 }
 
 static enum code compute_joined(struct live *l, struct batch *b, int threads,
@@ -346,17 +346,17 @@ static void finish_all(struct live *l, struct batch *b, const struct session_run
 }
 
 /* Language models take texts, which are never joined. */
-static enum code run_language(struct host *h, struct live *l, struct ask *a) {
-    uint64_t began = clock_ns();
+static enum code run_language(struct host *h, struct live *l, struct ask *a, uint64_t began) {
     enum code code = speech_run(l, a, &a->err);
     a->compute_ns = clock_ns() - began;
     circuit_note(h, l, code, &a->err);
     if (code == OK)
-        observe(l, a->rows, a->compute_ns);
+        observe(l, a->rows, a->compute_ns, began);
     return code;
 }
 
-static enum code run_graph(struct host *h, struct live *l, struct ask *a, int threads) {
+static enum code run_graph(struct host *h, struct live *l, struct ask *a, int threads,
+                           uint64_t began) {
     struct session_run run;
     struct session_ask ask = {
         .inputs = a->bound,
@@ -371,7 +371,7 @@ static enum code run_graph(struct host *h, struct live *l, struct ask *a, int th
     if (code != OK)
         return code;
     a->compute_ns = run.compute_ns;
-    observe(l, a->rows, run.compute_ns);
+    observe(l, a->rows, run.compute_ns, began);
     code = give(l, &run, a, 0, false, &a->err);
     session_end(l->loaded.session, &run);
     return code;
@@ -383,17 +383,17 @@ static void note_wait(struct live *l, struct ask *a, uint64_t now) {
     atomic_fetch_add_explicit(&l->queue_ns, a->queue_ns, memory_order_relaxed);
 }
 
-enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads) {
-    note_wait(l, a, clock_ns());
+enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads, uint64_t now) {
+    note_wait(l, a, now);
     a->batch_rows = (size_t)a->rows;
-    return l->loaded.language ? run_language(h, l, a) : run_graph(h, l, a, threads);
+    return l->loaded.language ? run_language(h, l, a, now) : run_graph(h, l, a, threads, now);
 }
 
 static void run_one_by_one(struct host *h, struct live *l, struct batch *b, int threads) {
     for (struct ask *a = b->first, *next; a; a = next) {
         next = a->next;
         a->next = NULL;
-        ask_finish(l, a, batch_run_one(h, l, a, threads));
+        ask_finish(l, a, batch_run_one(h, l, a, threads, clock_ns()));
     }
 }
 
@@ -408,7 +408,7 @@ void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
     }
     for (struct ask *a = b->first; a; a = a->next)
         note_wait(l, a, began);
-    observe(l, b->rows, run.compute_ns);
+    observe(l, b->rows, run.compute_ns, began);
     circuit_note(h, l, OK, NULL);
     finish_all(l, b, &run);
     session_end(l->loaded.session, &run);

@@ -25,16 +25,14 @@ bool brief_takes(struct host *h, struct live *l, const struct ask *a) {
 }
 
 void brief_run(struct host *h, struct live *l, struct ask *a) {
-    uint64_t began = clock_ns();
     mark_running(l->mark, 1);
-    enum code code = batch_run_one(h, l, a, 1);
+    enum code code = batch_run_one(h, l, a, 1, a->queued_ns);
     mark_running(l->mark, -1);
-    uint64_t ns = clock_ns() - began;
     ask_settle(l, a, code);
     pthread_mutex_lock(&h->queue_lock);
     if (code == OK)
-        batch_learn(l, 1, ns);
-    l->vtime += (double)ns / l->weight;
+        batch_learn(l, 1, a->compute_ns);
+    l->vtime += (double)a->compute_ns / l->weight;
     if (--h->n_running == 0 && h->n_waiting == 0)
         pthread_cond_broadcast(&h->queue_idle);
     pthread_mutex_unlock(&h->queue_lock);

@@ -239,7 +239,8 @@ struct batch_memory { /* per worker; grows, is kept */
 void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
                struct batch_memory *memory);
 /* One ask by itself, on the calling thread: whatever follows but ask_settle. */
-MUST_USE enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads);
+MUST_USE enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads,
+                                 uint64_t now);
 void batch_learn(struct live *l, int64_t rows, uint64_t compute_ns); /* under queue_lock */
 /* `first` is about to wait alone: sets ripe_ns and company by what joining saves. Under queue_lock.
  */

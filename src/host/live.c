@@ -287,9 +287,8 @@ bool live_batches(const struct live *l) { return l->batches; }
 
 struct span live_part(const struct live *l, const char *name) {
     struct span part = {0};
-    struct err ignored;
-    if (!l->loaded.version || store_version_part(l->loaded.version, name, &part, &ignored) != OK)
-        return (struct span){0};
+    if (l->loaded.version)
+        (void)store_version_find_part(l->loaded.version, str_of(name), &part);
     return part;
 }
 

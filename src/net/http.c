@@ -28,10 +28,9 @@ enum {
 
 /* ---- requests ---- */
 
-struct str http_header_get(const struct http_request *r, const char *name) {
-    struct str wanted = str_of(name);
+struct str http_header_find(const struct http_request *r, struct str name) {
     for (int i = 0; i < r->n_headers; i++)
-        if (str_eq_nocase(r->headers[i].name, wanted))
+        if (str_eq_nocase(r->headers[i].name, name))
             return r->headers[i].value;
     return (struct str){NULL, 0};
 }

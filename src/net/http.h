@@ -54,8 +54,12 @@ struct http_request { /* everything borrowed from the exchange */
     uint64_t content_length; /* 0 when chunked or absent; valid at on_head */
     bool keep_alive;
 };
-struct str http_header_get(const struct http_request *r,
-                           const char *name); /* first one; .n == 0 when absent */
+/* The first one; .n == 0 when absent. */
+struct str http_header_find(const struct http_request *r, struct str name);
+/* Here, so that the length of a name in quotes is known when this is compiled. */
+static inline struct str http_header_get(const struct http_request *r, const char *name) {
+    return http_header_find(r, str_of(name));
+}
 /* Decoded; false when absent, malformed or without memory. */
 bool http_query_get(const struct http_request *r, const char *name, struct arena *a,
                     struct str *out);

@@ -187,7 +187,8 @@ uint64_t store_version_file_size(const struct store_version *v, size_t file);
  * always do), INVALID otherwise. Borrowed from the version. */
 MUST_USE enum code store_version_bytes(struct store_version *v, size_t file, uint64_t offset,
                                        uint64_t length, struct span *out, struct err *e);
-/* A named part; NOT_FOUND when absent. Borrowed from the version. */
+/* A named part; false or NOT_FOUND when absent. Borrowed from the version. */
+bool store_version_find_part(const struct store_version *v, struct str name, struct span *out);
 MUST_USE enum code store_version_part(struct store_version *v, const char *name, struct span *out,
                                       struct err *e);
 uint64_t store_version_mapped_bytes(const struct store_version *v);

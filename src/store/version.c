@@ -335,15 +335,21 @@ enum code store_version_bytes(struct store_version *v, size_t file, uint64_t off
     return OK;
 }
 
-enum code store_version_part(struct store_version *v, const char *name, struct span *out,
-                             struct err *e) {
+bool store_version_find_part(const struct store_version *v, struct str name, struct span *out) {
     for (size_t part = 0; part < v->tables.n_parts; part++) {
         const struct version_part *p = &v->tables.parts[part];
-        if (!str_is(p->name, name))
+        if (!str_eq(p->name, name))
             continue;
         *out = p->slot < 0 ? (struct span){0} : v->blobs[p->slot]->bytes;
-        return OK;
+        return true;
     }
+    return false;
+}
+
+enum code store_version_part(struct store_version *v, const char *name, struct span *out,
+                             struct err *e) {
+    if (store_version_find_part(v, str_of(name), out))
+        return OK;
     return fail(e, NOT_FOUND, "%.*s@%llu has no part '%s'", STR(v->model),
                 (unsigned long long)v->number, name);
 }

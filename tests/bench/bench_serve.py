@@ -80,6 +80,27 @@ server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; 
         self.process.wait()
 
 
+class MLServer:
+    """python: an interpreter that has mlserver, onnxruntime and numpy."""
+
+    def __init__(self, folder, python, model):
+        at = os.path.join(folder, "mlserver")
+        os.makedirs(at)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/v2/models/mlp/infer"
+        self.ready = f"http://127.0.0.1:{port}/v2/health/ready"
+        with open(os.path.join(at, "settings.json"), "w") as f:
+            json.dump({"http_port": port, "grpc_port": free_port(), "metrics_port": free_port(), "parallel_workers": 0, "debug": False}, f)
+        with open(os.path.join(at, "model-settings.json"), "w") as f:
+            json.dump({"name": "mlp", "implementation": "peer_mlserver.Onnx"}, f)
+        self.process = subprocess.Popen([python, "-m", "mlserver.cli.main", "start", at], env={**os.environ, "MODEL": model, "PYTHONPATH": HERE},
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 class Ours:
     def __init__(self, store, *models):
         self.process = subprocess.Popen([SLIPWAY, "serve", "--store", store, "--listen", "127.0.0.1:0", "--quiet", *models],
@@ -110,6 +131,7 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--seconds", type=int, default=5)
     p.add_argument("--connections", type=int, default=16)
+    p.add_argument("--mlserver", metavar="PYTHON", help="measure MLServer too, with this interpreter")
     a = p.parse_args()
     import numpy as np
 
@@ -122,26 +144,35 @@ def main():
     for path, name in ((mlp, "mlp"), (rec, "rec")):
         subprocess.run([SLIPWAY, "add", path, name, "--store", store, "--quiet"], check=True, stdout=subprocess.DEVNULL)
     body = '{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
+    oip = '{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}]}'
     port = free_port()
     peer = subprocess.Popen([sys.executable, "-m", "uvicorn", "peer_fastapi:app", "--port", str(port), "--log-level", "error", "--no-access-log"],
                             cwd=HERE, env={**os.environ, "MODEL": mlp})
     ours = Ours(store, "mlp")
     request = urllib.request.Request(ours.url + "/v1/models/mlp:predict", data=body.encode())
     nginx = Nginx(folder, urllib.request.urlopen(request, timeout=20).read().decode())
-    rows = {"slipway": [], "fastapi+onnxruntime": [], "nginx constant": []}
+    mlserver = MLServer(folder, a.mlserver, mlp) if a.mlserver else None
+    rows = {"slipway": [], "fastapi+onnxruntime": [], "nginx constant": []} | ({"slipway OIP": [], "mlserver+onnxruntime OIP": []} if mlserver else {})
     try:
         wait_for(f"http://127.0.0.1:{port}/docs")
         wait_for(nginx.url)
+        if mlserver:
+            wait_for(mlserver.ready, 60)
         for _ in range(a.rounds):  # A B C A B C
             rows["fastapi+onnxruntime"].append(wrk(f"http://127.0.0.1:{port}/predict", body, a.seconds, a.connections))
             rows["slipway"].append(wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, a.connections))
             rows["nginx constant"].append(wrk(nginx.url, body, a.seconds, a.connections))
+            if mlserver:
+                rows["mlserver+onnxruntime OIP"].append(wrk(mlserver.url, oip, a.seconds, a.connections))
+                rows["slipway OIP"].append(wrk(ours.url + "/v2/models/mlp/infer", oip, a.seconds, a.connections))
         half = max(1, int(max(r["rate"] for r in rows["slipway"]) / 2 / 1000))  # one request a millisecond from each
         half_load = wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, half, 1)
         idle = resident(ours.process.pid)
     finally:
         ours.stop()
         nginx.stop()
+        if mlserver:
+            mlserver.stop()
         peer.terminate()
         peer.wait()
     best = {k: max(r["rate"] for r in v) for k, v in rows.items()}
@@ -157,6 +188,7 @@ def main():
     result = {
         "cores": os.cpu_count(), "connections": a.connections, "rounds": rows, "best": best,
         "ratio": round(best["slipway"] / best["fastapi+onnxruntime"], 1),
+        "mlserver_ratio": round(best["slipway OIP"] / best["mlserver+onnxruntime OIP"], 1) if mlserver else None,
         "of_nginx": round(best["slipway"] / best["nginx constant"], 2), "half_load": half_load,
         "rec_exec_to_first_answer": cold,
         "mlp_resident_mb": [round(x / 1e6, 1) for x in idle], "rec_resident_mb": [round(x / 1e6, 1) for x in rec_resident],
