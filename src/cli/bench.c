@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "cli/bench.h"
+#include "cli/compare.h"
 #include "cli/facts.h"
 #include "cli/feed.h"
 #include "base/cpu.h"
@@ -34,6 +35,8 @@ struct bench {
     int threads;
     int64_t batch;
     size_t runs;
+    enum precision_choice choice;
+    enum precision precision;
     double rate;  /* queries per second (server) */
     uint64_t *ns; /* (runs) latencies */
     uint64_t *at; /* (runs) scheduled arrivals, server only */
@@ -191,7 +194,7 @@ static enum code as_json(const struct bench *b, struct err *e) {
     json_put_member_text(&w, "scenario", b->o->scenario);
     json_put_member_i64(&w, "threads", b->threads);
     json_put_member_i64(&w, "batch", b->batch);
-    json_put_member_text(&w, "precision", "f32");
+    json_put_member_text(&w, "precision", b->precision == PRECISION_BF16 ? "bf16" : "f32");
     json_put_member_text(&w, "cpu", cpu_level());
     put_shapes(b, &w);
     json_put_member_i64(&w, "runs", (int64_t)b->runs);
@@ -213,8 +216,9 @@ static enum code as_json(const struct bench *b, struct err *e) {
 
 static void as_text(const struct bench *b) {
     struct arena *a = &b->cli->arena;
-    printf("%s, %d thread%s, batch %lld, %s, %zu runs\n", b->o->scenario, b->threads,
-           b->threads == 1 ? "" : "s", (long long)b->batch, cpu_level(), b->runs);
+    printf("%s, %d thread%s, batch %lld, %s on %s, %zu runs\n", b->o->scenario, b->threads,
+           b->threads == 1 ? "" : "s", (long long)b->batch,
+           b->precision == PRECISION_BF16 ? "bf16" : "f32", cpu_level(), b->runs);
     if (b->at)
         printf("  rate      %.1f queries/s\n", b->rate);
     printf("  min       %s\n  median    %s\n  p99       %s\n  max       %s\n  rows/s    %.1f\n  "
@@ -313,7 +317,7 @@ static enum code measure(struct bench *b, struct err *e) {
     b->ns = ARENA_ARRAY(&b->cli->arena, b->runs, uint64_t);
     if (!b->inputs || !b->ns)
         return fail(e, NOMEM, "out of memory");
-    TRY(feed_random(b->loaded.session, &b->o->shapes, b->batch, &b->cli->arena, b->inputs, e));
+    TRY(feed_random(b->loaded.session, &b->o->shapes, b->batch, 0, &b->cli->arena, b->inputs, e));
     if (b->o->profile)
         return profile(b, e);
     TRY(scenario(b, e));
@@ -330,10 +334,13 @@ static enum code check(struct bench_options *o, struct bench *b, struct err *e) 
         strcmp(o->scenario, "offline"))
         return fail(e, USAGE, "--scenario: '%s' is not one of single, server, offline",
                     o->scenario);
-    if (o->precision && strcmp(o->precision, "f32"))
-        return fail(e, UNSUPPORTED,
-                    "--precision: '%s' is not supported; f32 is (int8 is a property of the model)",
+    if (o->precision && precision_parse(str_of(o->precision), &b->choice, e) != OK)
+        return fail(e, USAGE,
+                    "--precision: '%s' is not one of f32, bf16, auto (int8 is a property of the "
+                    "model)",
                     o->precision);
+    if (o->against && !o->compare)
+        return fail(e, USAGE, "--against goes with --compare");
     if (o->threads < 0 || o->threads > THREADS_MAX || o->batch < 0 || o->runs < 0 ||
         o->runs > RUNS_MAX)
         return fail(e, USAGE, "--threads must be 1..%d, --batch at least 1, --runs 1..%d",
@@ -347,7 +354,8 @@ static enum code check(struct bench_options *o, struct bench *b, struct err *e) 
 }
 
 static enum code bench_graph(struct bench *b, const struct store_info *info, struct err *e) {
-    struct session_options so = {.profile = b->o->profile};
+    b->precision = precision_of(b->cli->store, info->model, info->version, b->choice);
+    struct session_options so = {.profile = b->o->profile, .precision = b->precision};
     b->runs = b->runs ? b->runs : RUNS;
     b->batch = b->batch ? b->batch : 1;
     TRY(loaded_open(b->cli->store, info->model, info->version, &so, &b->loaded, e));
@@ -361,6 +369,16 @@ static enum code run(struct cli *c, struct err *e) {
     struct store_info info;
     TRY(check(c->options, &b, e));
     cores_setup(b.threads);
+    if (b.o->compare)
+        return bench_compare(c,
+                             &(struct compare_ask){.name = c->args[0],
+                                                   .other = b.o->against,
+                                                   .precision = b.choice,
+                                                   .shapes = &b.o->shapes,
+                                                   .batch = b.batch ? b.batch : 1,
+                                                   .threads = b.threads,
+                                                   .turns = b.runs ? b.runs : RUNS},
+                             e);
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
     TRY(loaded_open_model(c->store, info.model, info.version, &b.loaded, e));
     bool language = model_is_language(b.loaded.model);
@@ -383,7 +401,12 @@ static const struct option options[] = {
      "runs counted, after a warm-up (30; a language model: 3, or 64 requests)", NULL},
     {"rate", 0, OPTION_TEXT, offsetof(struct bench_options, rate), "QPS",
      "server: arrivals per second (70 % of capacity)", NULL},
-    {"precision", 0, OPTION_TEXT, offsetof(struct bench_options, precision), "P", "f32", NULL},
+    {"precision", 0, OPTION_TEXT, offsetof(struct bench_options, precision), "P",
+     "f32 (default), bf16, or auto: bf16 where --compare found it good enough", NULL},
+    {"compare", 0, OPTION_FLAG, offsetof(struct bench_options, compare), NULL,
+     "f32 beside bf16 over kept requests, else made-up inputs; the report is stored", NULL},
+    {"against", 0, OPTION_TEXT, offsetof(struct bench_options, against), "MODEL[@VERSION]",
+     "compare with that version, both in one precision", NULL},
     {"profile", 0, OPTION_FLAG, offsetof(struct bench_options, profile), NULL, "time of every node",
      NULL},
     {0},
@@ -401,7 +424,10 @@ const struct command command_bench = {
         "tokens.\n\n"
         "  slipway bench ocr --shape x=1,3,48,320\n"
         "  slipway bench ocr --scenario server --rate 50 --runs 1000\n"
-        "  slipway bench ocr --profile",
+        "  slipway bench ocr --profile\n"
+        "  slipway bench ocr --compare                    # how far is bf16 from f32, and how "
+        "fast\n"
+        "  slipway bench ocr@4 --compare --against ocr@3",
     .flags = COMMAND_STORE,
     .min_args = 1,
     .max_args = 1,

@@ -8,10 +8,10 @@
 struct loaded;
 
 struct bench_options {
-    const char *scenario, *precision, *rate;
+    const char *scenario, *precision, *rate, *against;
     int64_t threads, batch, runs;
     struct option_list shapes;
-    bool profile;
+    bool profile, compare;
 };
 
 struct bench_plan { /* the options, checked and with their defaults */

@@ -87,10 +87,10 @@ static enum code apply_shapes(const struct session_io *io, size_t n,
 }
 
 enum code feed_random(const struct session *s, const struct option_list *shapes, int64_t batch,
-                      struct arena *a, struct tensor *out, struct err *e) {
+                      uint64_t seed, struct arena *a, struct tensor *out, struct err *e) {
     const struct session_io *io;
     size_t n = session_inputs(s, &io);
-    uint64_t state = 1;
+    uint64_t state = 1 + (seed << 32);
     struct shape *want = ARENA_ARRAY(a, n + 1, struct shape);
     if (!want)
         return arena_fail(a, n * sizeof *want, "inputs", e);

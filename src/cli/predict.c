@@ -7,6 +7,7 @@
 #include "cli/facts.h"
 #include "cli/feed.h"
 #include "host/loaded.h"
+#include "host/quality.h"
 #include "base/cores.h"
 #include "serve/recipe.h"
 #include "serve/typed.h"
@@ -19,6 +20,7 @@ enum { TOP = 5, PREVIEW = 8, NPY_CAP = 1 << 30 };
 struct options {
     struct option_list inputs, outputs;
     int64_t threads;
+    const char *precision;
 };
 
 static void put_values(struct json_out *w, const struct tensor *t) {
@@ -204,9 +206,14 @@ static enum code run(struct cli *c, struct err *e) {
     const struct options *o = c->options;
     struct store_info info;
     struct loaded l;
+    enum precision_choice choice = CHOOSE_DEFAULT;
+    if (o->precision && precision_parse(str_of(o->precision), &choice, e) != OK)
+        return fail(e, USAGE, "--precision: '%s' is not one of f32, bf16, auto", o->precision);
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
     cores_setup(o->threads > 0 ? (int)o->threads : cpu_cores());
-    TRY(loaded_open(c->store, info.model, info.version, NULL, &l, e));
+    struct session_options so = {.precision =
+                                     precision_of(c->store, info.model, info.version, choice)};
+    TRY(loaded_open(c->store, info.model, info.version, &so, &l, e));
     enum code code = ask(c, o, &l, e);
     loaded_close(&l);
     return code;
@@ -219,6 +226,8 @@ static const struct option options[] = {
      "save an output, repeatable", NULL},
     {"threads", 't', OPTION_INT, offsetof(struct options, threads), "N", "cores to use (all)",
      "SLIPWAY_THREADS"},
+    {"precision", 0, OPTION_TEXT, offsetof(struct options, precision), "P",
+     "f32 (default), bf16, or auto: bf16 where `bench --compare` found it good enough", NULL},
     {0},
 };
 

@@ -180,14 +180,18 @@ const struct command command_policy = {
     .name = "policy",
     .synopsis = "MODEL [NAME=VALUE...]",
     .about = "How a model is treated beside others; without values, show it.",
-    .help = "  pin=yes            never evicted when serve has a --memory budget\n"
-            "  priority=high      high, normal, low: of requests that bring none\n"
-            "  weight=2           share of the cores when several models want them\n"
-            "  batch=16           most rows joined in one run\n"
-            "  queue=64           most requests that may wait\n"
-            "  capture=1%         keep inputs and outputs of some requests (see slipway help "
-            "replay)\n"
-            "  keep-bytes=1e8 keep-days=7     how much of them, how long",
+    .help =
+        "  pin=yes            never evicted when serve has a --memory budget\n"
+        "  priority=high      high, normal, low: of requests that bring none\n"
+        "  weight=2           share of the cores when several models want them\n"
+        "  batch=16           most rows joined in one run\n"
+        "  queue=64           most requests that may wait\n"
+        "  precision=auto     f32, bf16, or bf16 where `slipway bench MODEL --compare` found it "
+        "good enough; of versions\n"
+        "                     loaded from now on\n"
+        "  capture=1%         keep inputs and outputs of some requests (see slipway help "
+        "replay)\n"
+        "  keep-bytes=1e8 keep-days=7     how much of them, how long",
     .flags = COMMAND_STORE,
     .min_args = 1,
     .max_args = 16,

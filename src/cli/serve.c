@@ -14,7 +14,7 @@
 struct options {
     const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
         *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
-        *batching, *fetch_hosts;
+        *batching, *fetch_hosts, *precision;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels, context, sequences, speculate;
     uint64_t body, header, run_memory, memory, kv_memory, fetch;
@@ -251,7 +251,11 @@ static enum code run(struct cli *c, struct err *e) {
         models[i] = str_of(c->args[i]);
     TRY(take_batching(c, o, e));
     TRY(take_roster(c, o, &models, &n_models, e));
+    enum precision_choice precision = CHOOSE_DEFAULT;
+    if (o->precision && precision_parse(str_of(o->precision), &precision, e) != OK)
+        return fail(e, USAGE, "--precision: '%s' is not one of f32, bf16, auto", o->precision);
     struct host_options options = {
+        .precision = precision,
         .store = c->store,
         .threads = o->threads ? (int)o->threads : cpu_cores(),
         .queue = (size_t)o->queue,
@@ -301,6 +305,10 @@ static const struct option options[] = {
     {"memory", 0, OPTION_SIZE, AT(memory), "SIZE",
      "of all loaded models: the rest is loaded on demand, the least used goes", "SLIPWAY_MEMORY"},
     {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},
+    {"precision", 0, OPTION_TEXT, AT(precision), "P",
+     "f32 (default), bf16, or auto: bf16 where `bench --compare` found it good enough; a model's "
+     "policy goes first",
+     NULL},
     {"explicit", 0, OPTION_FLAG, AT(explicit_only), NULL,
      "load models only when asked to over HTTP", NULL},
     {"allow-control", 0, OPTION_FLAG, AT(control), NULL, "let clients load and unload models",

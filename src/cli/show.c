@@ -192,7 +192,7 @@ static enum code explain(struct shown *s, const struct options *o, struct err *e
     struct tensor *inputs = ARENA_ARRAY(a, n + 1, struct tensor);
     if (!inputs)
         return fail(e, NOMEM, "out of memory");
-    TRY(feed_random(s->loaded.session, &o->shapes, o->batch ? o->batch : 1, a, inputs, e));
+    TRY(feed_random(s->loaded.session, &o->shapes, o->batch ? o->batch : 1, 0, a, inputs, e));
     struct session_ask ask = {.inputs = inputs,
                               .threads = o->threads > 0 ? (int)o->threads : cpu_cores()};
     TRY(session_explain(s->loaded.session, &ask, a, &steps, &s->n_steps, e));

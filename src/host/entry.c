@@ -52,6 +52,7 @@ static void take_policy(struct live *l, const struct policy *p) {
     atomic_store_explicit(&l->capture_share, (uint32_t)(p->capture * 1e6 + 0.5),
                           memory_order_relaxed);
     l->pinned = p->pin;
+    l->precision = p->precision;
 }
 
 /* An entry with a live per version, taken over from `old` where it has one; no names yet. */

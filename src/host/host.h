@@ -17,6 +17,7 @@
 #pragma once
 
 #include "graph/model.h"
+#include "host/quality.h"
 #include "llm/language.h"
 #include "host/rollout.h"
 #include "store/store.h"
@@ -25,11 +26,12 @@ struct host; /* opaque */
 struct live; /* opaque */
 
 struct host_options {
-    struct store *store;      /* borrowed */
-    int threads;              /* cores for compute; 0: cpu_cores() */
-    size_t queue;             /* waiting asks per version; 0: 256 */
-    size_t batch;             /* most rows joined in one run; 0: 32, 1: never */
-    size_t run_bytes;         /* memory of one run; 0: the engine's */
+    struct store *store;             /* borrowed */
+    int threads;                     /* cores for compute; 0: cpu_cores() */
+    size_t queue;                    /* waiting asks per version; 0: 256 */
+    size_t batch;                    /* most rows joined in one run; 0: 32, 1: never */
+    enum precision_choice precision; /* of models whose policy says none */
+    size_t run_bytes;                /* memory of one run; 0: the engine's */
     size_t memory_bytes;      /* of all loaded versions; beyond it they are loaded on demand and the
                                  least recently used goes; 0: everything stays loaded */
     const struct str *models; /* MODEL[@...] to serve; none: every model of the store */

@@ -57,6 +57,7 @@ struct live {
     _Atomic int priority;
     _Atomic size_t queue_limit, batch_limit;
     bool pinned;
+    enum precision_choice precision;
     _Atomic uint32_t capture_share, capture_turn; /* share: of a million */
     _Atomic uint64_t keep_bytes, keep_days;
     _Atomic uint64_t touched_ns; /* last run, or load */

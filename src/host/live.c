@@ -200,7 +200,11 @@ static enum code open_graph(struct live *l, struct err *e) {
 
 enum code live_open(struct live *l, const struct host_options *o, struct err *e) {
     char version[24];
-    struct session_options so = {.memory_bytes = o->run_bytes, .plans = 64};
+    enum precision_choice choice = l->precision ? l->precision : o->precision;
+    struct session_options so = {.memory_bytes = o->run_bytes,
+                                 .plans = 64,
+                                 .precision =
+                                     precision_of(o->store, str_of(l->model), l->version, choice)};
     struct language_options lo = o->language;
     int n = snprintf(version, sizeof version, "%llu", (unsigned long long)l->version);
     lo.threads = o->threads ? o->threads : cores_total();

@@ -15,7 +15,7 @@ bool policy_is_default(const struct policy *p) {
     struct policy d;
     policy_default(&d);
     return !p->pin && p->priority == d.priority && p->weight == d.weight && !p->batch &&
-           !p->queue && p->capture == 0;
+           !p->queue && p->capture == 0 && !p->precision;
 }
 
 const char *priority_name(int priority) {
@@ -79,6 +79,8 @@ enum code policy_set(struct policy *p, struct str text, struct err *e) {
     }
     if (str_is(key, "priority"))
         return priority_parse(value, &p->priority, e);
+    if (str_is(key, "precision"))
+        return precision_parse(value, &p->precision, e);
     if (value.n && value.p[value.n - 1] == '%')
         value.n--;
     if (!str_to_f64(value, &v))
@@ -86,8 +88,8 @@ enum code policy_set(struct policy *p, struct str text, struct err *e) {
     enum code code = set_by_name(p, key, v, e);
     return code == ERR_NOT_FOUND
                ? fail(e, USAGE,
-                      "no policy '%.*s': pin, priority, weight, batch, queue, capture, keep-bytes, "
-                      "keep-days",
+                      "no policy '%.*s': pin, priority, weight, batch, queue, precision, "
+                      "capture, keep-bytes, keep-days",
                       STR(key))
                : code;
 }
@@ -119,10 +121,11 @@ static enum code take_member(struct json *j, struct policy *p, struct str key, s
         return json_bool(j, &p->pin, e);
     if (str_is(key, "capture"))
         return take_capture(j, p, e);
-    if (!str_is(key, "priority"))
+    if (!str_is(key, "priority") && !str_is(key, "precision"))
         return take_number(j, p, key, e);
     TRY(json_string(j, &text, e));
-    return priority_parse(text, &p->priority, e);
+    return str_is(key, "priority") ? priority_parse(text, &p->priority, e)
+                                   : precision_parse(text, &p->precision, e);
 }
 
 static enum code parse(struct json *j, struct policy *p, struct err *e) {
@@ -166,6 +169,8 @@ void policy_write(const struct policy *p, struct buf *b) {
         json_put_member_i64(&w, "batch", (int64_t)p->batch);
     if (p->queue)
         json_put_member_i64(&w, "queue", (int64_t)p->queue);
+    if (p->precision)
+        json_put_member_text(&w, "precision", precision_name(p->precision));
     if (p->capture > 0) {
         json_put_key(&w, "capture");
         json_put_object(&w);

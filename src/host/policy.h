@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a model is treated beside others: the store's setting "policy", JSON, all members optional:
  *
- *   {"pin": true, "priority": "high", "weight": 2, "batch": 16, "queue": 64,
+ *   {"pin": true, "priority": "high", "weight": 2, "batch": 16, "queue": 64, "precision": "auto",
  *    "capture": {"percent": 1, "bytes": 104857600, "days": 7}} */
 #pragma once
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "host/quality.h"
 #include "store/store.h"
 
 #define POLICY_SETTING LIT("policy")
@@ -21,6 +22,7 @@ struct policy {
     double capture;      /* fraction of requests whose inputs and outputs are kept; 0: none */
     uint64_t keep_bytes; /* of them in all */
     uint64_t keep_days;
+    enum precision_choice precision; /* of versions loaded from now on; DEFAULT: the server's */
 };
 
 void policy_default(struct policy *p);

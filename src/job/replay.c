@@ -2,15 +2,8 @@
 /* Replay: see replay.h. */
 #include "job/replay.h"
 
-#include "base/file.h"
 #include "host/loaded.h"
-#include "host/tape.h"
-
-#include <dirent.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { PATH_BYTES = 1024, FILES = 4096, RUN_BYTES = 1 << 30 };
+#include "job/samples.h"
 
 struct replay {
     const struct replay_job *job;
@@ -28,20 +21,6 @@ static void note_failure(struct replay *r, const struct err *e) {
         r->result->first_failure = arena_str(r->texts, str_of(e->text));
 }
 
-static enum code bind(const struct replay *r, const struct tape *t, struct tensor *out,
-                      struct err *e) {
-    for (size_t i = 0; i < t->n_inputs; i++) {
-        size_t at = 0;
-        while (at < r->n_inputs && !str_eq(r->inputs[at].name, t->inputs[i].name))
-            at++;
-        if (at == r->n_inputs)
-            return fail(e, INVALID, "version %llu has no input '%.*s'",
-                        (unsigned long long)r->job->version, STR(t->inputs[i].name));
-        out[at] = t->inputs[i].tensor;
-    }
-    return OK;
-}
-
 static struct replay_output *output_of(struct replay *r, struct str name) {
     struct replay_result *result = r->result;
     for (size_t i = 0; i < result->n_outputs; i++)
@@ -52,23 +31,6 @@ static struct replay_output *output_of(struct replay *r, struct str name) {
     struct replay_output *o = &result->outputs[result->n_outputs++];
     *o = (struct replay_output){.name = arena_str(r->texts, name), .worst_cosine = 1};
     return o;
-}
-
-static size_t largest(const struct tensor *t, size_t from, size_t n) {
-    size_t best = from;
-    for (size_t i = from + 1; i < from + n; i++)
-        if (tensor_f64(t, i) > tensor_f64(t, best))
-            best = i;
-    return best;
-}
-
-/* Some row's largest element is another one: what a classifier's user would see. */
-static bool top_moved(const struct tensor *a, const struct tensor *b) {
-    size_t n = tensor_count(a), row = a->shape.rank ? (size_t)a->shape.dims[a->shape.rank - 1] : 1;
-    for (size_t at = 0; row > 1 && at + row <= n; at += row)
-        if (largest(a, at, row) != largest(b, at, row))
-            return true;
-    return false;
 }
 
 static bool same_texts(const struct tensor *a, const struct tensor *b) {
@@ -91,8 +53,11 @@ static void compare_output(const struct replay *r, struct replay_output *o,
         differs =
             compare_tensors(now, then, r->job->relative, r->job->absolute, &c, &ignored) != OK ||
             c.different;
-        if (dtype_is_float(now->dtype))
-            o->top += top_moved(now, then);
+        if (dtype_is_float(now->dtype)) {
+            uint64_t rows = 0, moved = 0;
+            samples_top(now, then, &rows, &moved);
+            o->top += moved > 0;
+        }
     }
     o->compared++;
     o->different += differs;
@@ -136,7 +101,8 @@ static void replay_one(struct replay *r, const struct tape *t, struct arena *a) 
     struct session_run run;
     struct err e;
     note_version(r->result, t);
-    enum code code = inputs ? bind(r, t, inputs, &e) : arena_fail(a, 1, "inputs", &e);
+    enum code code = inputs ? samples_bind(t, r->inputs, r->n_inputs, inputs, &e)
+                            : arena_fail(a, 1, "inputs", &e);
     struct session_ask ask = {.inputs = inputs, .threads = r->job->threads};
     if (code == OK)
         code = session_begin(r->loaded.session, &ask, &run, &e);
@@ -149,65 +115,16 @@ static void replay_one(struct replay *r, const struct tape *t, struct arena *a) 
     session_end(r->loaded.session, &run);
 }
 
-/* --- files --- */
-
 static bool enough(const struct replay *r) {
     return r->job->limit && r->result->requests >= r->job->limit;
 }
 
-static enum code replay_file(struct replay *r, const char *path, struct err *e) {
-    struct map_file m = {0};
-    enum code code = map_file_open(&m, path, e);
-    struct span rest = m.bytes;
-    for (bool found = true; code == OK && found && !enough(r);) {
-        struct arena a;
-        struct tape t;
-        arena_init(&a, RUN_BYTES);
-        code = tape_next(&rest, &a, &t, &found, e);
-        if (code == OK && found)
-            replay_one(r, &t, &a);
-        arena_deinit(&a);
-    }
-    map_file_close(&m);
-    return code == OK ? OK : err_prefix(e, "%s", path);
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static enum code list_files(const char *folder, struct arena *a, char ***out, size_t *n,
-                            struct err *e) {
-    char **names = ARENA_ARRAY(a, FILES, char *);
-    DIR *d = names ? opendir(folder) : NULL;
-    size_t count = 0;
-    if (!names)
-        return arena_fail(a, FILES * sizeof *names, "file names", e);
-    for (struct dirent *f; d && count < FILES && (f = readdir(d)) != NULL;)
-        if (str_ends(str_of(f->d_name), ".tape") &&
-            (names[count] = arena_printf(a, "%s/%s", folder, f->d_name)) != NULL)
-            count++;
-    if (d)
-        closedir(d);
-    qsort(names, count, sizeof *names, by_name);
-    *out = names;
-    *n = count;
-    return OK;
-}
-
-static enum code replay_all(struct replay *r, struct store *s, struct arena *a, struct err *e) {
-    char folder[PATH_BYTES], **files = NULL;
-    size_t n = 0;
-    snprintf(folder, sizeof folder, "%s/captures/%.*s", store_folder(s), STR(r->job->model));
-    TRY(list_files(folder, a, &files, &n, e));
-    if (n == 0)
-        return fail(e, NOT_FOUND,
-                    "nothing was kept of '%.*s': `slipway policy %.*s capture=1%%` keeps one "
-                    "request in a hundred",
-                    STR(r->job->model), STR(r->job->model));
-    for (size_t i = 0; i < n && !enough(r); i++)
-        TRY(replay_file(r, files[i], e));
-    return OK;
+static bool replay_sample(void *ctx, const struct tape *t, struct arena *a) {
+    struct replay *r = ctx;
+    if (enough(r))
+        return false;
+    replay_one(r, t, a);
+    return true;
 }
 
 enum code job_replay(struct store *s, const struct replay_job *j, struct arena *a,
@@ -218,7 +135,7 @@ enum code job_replay(struct store *s, const struct replay_job *j, struct arena *
     TRY(loaded_open(s, j->model, j->version, &o, &r.loaded, e));
     r.n_inputs = session_inputs(r.loaded.session, &r.inputs);
     r.n_outputs = session_outputs(r.loaded.session, &r.outputs);
-    enum code code = replay_all(&r, s, a, e);
+    enum code code = samples_each(s, j->model, replay_sample, &r, e);
     loaded_close(&r.loaded);
     return code;
 }

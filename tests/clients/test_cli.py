@@ -199,3 +199,44 @@ def test_store_moves_as_a_folder(box, tmp_path):
     shutil.move(box.store, str(tmp_path / "elsewhere"))
     box.store = str(tmp_path / "elsewhere")
     assert box.json("verify")["bad"] == 0
+
+
+def dense(path, seed):
+    """y = tanh(x w1) w2 over [N, 256]: products large enough to be multiplied as bf16."""
+    rng = np.random.default_rng(seed)
+    weights = [numpy_helper.from_array((rng.standard_normal(s) / 16).astype(np.float32), n) for n, s in (("w1", (256, 512)), ("w2", (512, 64)))]
+    nodes = [helper.make_node("MatMul", ["x", "w1"], ["a"]), helper.make_node("Tanh", ["a"], ["b"]), helper.make_node("MatMul", ["b", "w2"], ["y"])]
+    ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", s])] for n, s in (("x", 256), ("y", 64))]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "dense", *ends, weights), opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return str(path)
+
+
+def test_precision_is_measured_then_chosen(box, tmp_path):
+    box.run("add", dense(tmp_path / "d.onnx", 1), "net")
+    usable = "bf16" in box.run("doctor").stdout or box.json("bench", "net", "--runs", "2")["cpu"] in ("bf16", "amx")
+    bench = lambda *more, **how: box.json("bench", "net", "--runs", "2", *more, **how)["precision"]
+    assert [bench(), bench("--precision", "bf16"), bench("--precision", "auto")] == ["f32", "bf16", "f32"]  # nothing was measured yet
+    report = box.json("bench", "net", "--compare", "--batch", "4", "--runs", "2")
+    assert report["a"]["precision"] == "f32" and report["b"]["precision"] == "bf16" and report["recorded"] == 0
+    output = report["outputs"][0]
+    assert output["name"] == "y" and output["rows"] == 4 * report["samples"] and 0 < output["of_largest"] < 0.02 and report["fits"]
+    assert bench("--precision", "auto") == ("bf16" if usable else "f32")
+    assert bench("--precision", "auto", env={"SLIPWAY_CPU": "avx512"}) == "f32"  # no such processor: f32
+
+    x = np.random.default_rng(2).random((3, 256), dtype=np.float32)
+    np.save(tmp_path / "x.npy", x)
+    answers = {}
+    for precision in ("f32", "bf16"):
+        box.run("predict", "net", str(tmp_path / "x.npy"), "--precision", precision, "-o", f"y={tmp_path}/{precision}.npy")
+        answers[precision] = np.load(tmp_path / f"{precision}.npy")
+    off = np.abs(answers["f32"] - answers["bf16"]).max() / np.abs(answers["f32"]).max()
+    assert 0 < off < 0.02
+
+    box.run("add", dense(tmp_path / "e.onnx", 2), "net")
+    other = box.json("bench", "net@2", "--compare", "--against", "net@1", "--runs", "2")
+    assert other["a"]["version"] == 2 and other["b"]["version"] == 1 and not other["fits"]
+    assert bench("--precision", "auto") == "f32"  # version 2 was never measured
+    box.run("policy", "net", "precision=auto")
+    assert '"precision":"auto"' in box.run("policy", "net", "--json").stdout.replace(" ", "")
+    box.fails("bench", "net", "--precision", "f8", code=64, says="f32, bf16, auto")
+    box.fails("bench", "net", "--against", "net@1", code=64, says="--compare")

@@ -10,7 +10,7 @@ static void test_round_trip(void **state) {
     struct buf b;
     const char *text =
         "{\"pin\":true,\"priority\":\"low\",\"weight\":2.0,\"batch\":16,\"queue\":64,"
-        "\"capture\":{\"percent\":1.0,\"bytes\":1000,\"days\":2}}";
+        "\"precision\":\"auto\",\"capture\":{\"percent\":1.0,\"bytes\":1000,\"days\":2}}";
     buf_init(&b, 1 << 16);
     assert_ok(policy_parse(str_of(text), &p, &e));
     policy_write(&p, &b);
@@ -34,6 +34,9 @@ static void test_words(void **state) {
     assert_ok(policy_set(&p, LIT("keep-bytes=1e6"), &e));
     assert_true(p.pin && p.priority == PRIORITY_HIGH && p.capture == 0.05 &&
                 p.keep_bytes == 1000000);
+    assert_ok(policy_set(&p, LIT("precision=bf16"), &e));
+    assert_true(p.precision == CHOOSE_BF16);
+    assert_fails(policy_set(&p, LIT("precision=f8"), &e), INVALID, "'f8'");
     assert_fails(policy_set(&p, LIT("pin"), &e), USAGE, "NAME=VALUE");
     assert_fails(policy_set(&p, LIT("pin=maybe"), &e), INVALID, "yes or no");
     assert_fails(policy_set(&p, LIT("weight=0"), &e), INVALID, "weight");
