@@ -66,6 +66,7 @@ bench: bench-graph bench-serve
 bench-graph: all
 	@tools/deps test
 	@.venv/bin/python tests/bench/bench_graph.py
+	@.venv/bin/python tests/bench/bench_trees.py
 
 bench-llm: all
 	@tools/deps bench

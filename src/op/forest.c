@@ -1,97 +1,533 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walking decision trees; see forest.h. A walk takes at most as many steps as there are nodes: one
- * that takes more runs in a circle. */
+/* Walking decision trees; see forest.h. Every comparison becomes `x <= split` on doubles, exactly:
+ * x < s is x <= the number below s, x >= s is the other way round, x == s is two forks.
+ *
+ * A walk waits for memory at each step, so LANES of them go side by side: eight rows through one
+ * tree, or one row through eight trees. Rows are taken in blocks that stay in the first cache with
+ * the tree at hand. */
 #include "op/forest.h"
 
-#include <math.h>
+#include "base/mem.h"
+#include "op/team.h"
 
-enum code forest_new(struct arena *a, size_t n_nodes, size_t n_roots, size_t n_leaves,
-                     size_t n_entries, size_t n_targets, struct forest **out, struct err *e) {
-    struct forest *f = ARENA_NEW(a, struct forest);
-    if (n_nodes >= UINT32_MAX || n_leaves >= UINT32_MAX || n_entries >= UINT32_MAX)
-        return fail(e, LIMIT, "a forest of more than 2^32 nodes");
-    if (!f)
-        return arena_fail(a, sizeof *f, "a forest", e);
-    *f = (struct forest){.n_nodes = n_nodes,
-                         .n_roots = n_roots,
-                         .n_leaves = n_leaves,
-                         .n_entries = n_entries,
-                         .n_targets = n_targets};
-    f->nodes = ARENA_ARRAY(a, n_nodes + 1, struct forest_node);
-    f->roots = ARENA_ARRAY(a, n_roots + 1, struct forest_root);
-    f->first = ARENA_ARRAY(a, n_leaves + 2, uint32_t);
-    f->targets = ARENA_ARRAY(a, n_entries + 1, uint32_t);
-    f->weights = ARENA_ARRAY(a, n_entries + 1, double);
-    if (!f->nodes || !f->roots || !f->first || !f->targets || !f->weights)
-        return arena_fail(a, n_nodes * sizeof *f->nodes, "a forest", e);
+#include <math.h>
+#include <string.h>
+
+enum {
+    LANES = 8,
+    BLOCK_ROWS = 64,
+    BLOCK_BYTES = 16 << 10, /* of features in a block of rows */
+    SUMS_BYTES = 1 << 20    /* of sums in a block: else row by row */
+};
+#define STEP_NS 0.6
+
+enum { MISSING_RIGHT = 1, MISSING_SET = 2 };
+
+enum code forest_draw(struct arena *a, size_t n_branches, size_t n_starts, size_t n_leaves,
+                      size_t n_entries, size_t n_targets, struct forest_draft *out, struct err *e) {
+    struct forest_draft *d = out;
+    if (n_branches >= UINT32_MAX / 8 || n_leaves >= UINT32_MAX || n_entries >= UINT32_MAX ||
+        n_starts >= UINT32_MAX / 8)
+        return fail(e, LIMIT, "a forest of more than 2^29 branches");
+    *d = (struct forest_draft){.n_branches = n_branches,
+                               .n_starts = n_starts,
+                               .n_leaves = n_leaves,
+                               .n_entries = n_entries,
+                               .n_targets = n_targets};
+    d->branches = ARENA_ARRAY(a, n_branches + 1, struct forest_branch);
+    d->starts = ARENA_ARRAY(a, n_starts + 1, struct forest_start);
+    d->first = ARENA_ARRAY(a, n_leaves + 2, uint32_t);
+    d->targets = ARENA_ARRAY(a, n_entries + 1, uint32_t);
+    d->weights = ARENA_ARRAY(a, n_entries + 1, double);
+    if (!d->branches || !d->starts || !d->first || !d->targets || !d->weights)
+        return arena_fail(a, n_branches * sizeof *d->branches, "a forest", e);
+    return OK;
+}
+
+/* --- packing: depths, which also finds circles --- */
+
+struct mark { /* of a branch of the draft */
+    uint32_t least, most;
+    uint32_t pair, pair_inside; /* where its children are; those of the second fork of == */
+    enum { NEW, OPEN, DONE } state;
+};
+
+struct packer {
+    const struct forest_draft *draft;
+    struct forest *f;
+    struct mark *marks;    /* (n_branches) */
+    uint32_t *stack;       /* (n_branches): branches being looked at */
+    uint32_t *leaf_number; /* (n_leaves): 1 + of the packed forest; 0: not met yet */
+    const struct operand_at *where;
+};
+
+static void depth_of(const struct packer *p, uint32_t at, bool leaf, uint32_t *least,
+                     uint32_t *most) {
+    *least = leaf ? 0 : p->marks[at].least;
+    *most = leaf ? 0 : p->marks[at].most;
+}
+
+static bool asks_equal(const struct forest_branch *b) {
+    return b->mode == FOREST_EQ || b->mode == FOREST_NEQ;
+}
+
+/* All branches below `start` get their depths; INVALID: a branch is below itself. */
+static enum code measure(struct packer *p, uint32_t start, struct err *e) {
+    size_t n = 0;
+    if (p->marks[start].state == DONE)
+        return OK;
+    p->stack[n++] = start;
+    while (n) {
+        const uint32_t at = p->stack[n - 1];
+        const struct forest_branch *b = &p->draft->branches[at];
+        struct mark *m = &p->marks[at];
+        bool wait = false;
+        m->state = OPEN;
+        for (int side = 0; side < 2 && !wait; side++) {
+            const uint32_t next = b->next[side];
+            if (b->leaf[side] || p->marks[next].state == DONE)
+                continue;
+            if (p->marks[next].state == OPEN)
+                return operand_fail(p->where, e, INVALID, "a tree runs in a circle at node %u",
+                                    next);
+            p->stack[n++] = next;
+            wait = true;
+        }
+        if (wait)
+            continue;
+        uint32_t least[2], most[2];
+        for (int side = 0; side < 2; side++)
+            depth_of(p, b->next[side], b->leaf[side], &least[side], &most[side]);
+        m->least = 1 + (least[0] < least[1] ? least[0] : least[1]);
+        m->most = 1 + asks_equal(b) + (most[0] > most[1] ? most[0] : most[1]);
+        m->state = DONE;
+        n--;
+    }
+    return OK;
+}
+
+/* --- packing: places --- */
+
+/* The number of a leaf, met for the first time or again; its entries move behind those before. */
+static uint32_t leaf_number(struct packer *p, uint32_t leaf) {
+    const struct forest_draft *d = p->draft;
+    struct forest *f = p->f;
+    if (!p->leaf_number[leaf]) {
+        const uint32_t number = (uint32_t)f->n_leaves++;
+        p->leaf_number[leaf] = number + 1;
+        f->first[number] = (uint32_t)f->n_entries;
+        for (uint32_t k = d->first[leaf]; k < d->first[leaf + 1]; k++) {
+            f->targets[f->n_entries] = d->targets[k];
+            f->weights[f->n_entries++] = d->weights[k];
+        }
+    }
+    return p->leaf_number[leaf] - 1;
+}
+
+static double leaf_split(uint32_t number) {
+    const uint64_t bits = 0x7ff8000000000000u | number;
+    double split;
+    memcpy(&split, &bits, sizeof split);
+    return split;
+}
+
+static double below(double s) { return s == -(double)INFINITY ? NAN : nextafter(s, -INFINITY); }
+
+/* Fork `at` asks what branch b asks, or the first half of it. */
+static void put_question(struct packer *p, size_t at, const struct forest_branch *b,
+                         uint32_t left) {
+    struct forest_fork *fork = &p->f->forks[at];
+    const bool turned = b->mode == FOREST_GTE || b->mode == FOREST_GT;
+    double split = b->split;
+    if (turned && isnan(split)) /* false whatever x is */
+        split = INFINITY;
+    else if (b->mode == FOREST_LT || b->mode == FOREST_GTE)
+        split = below(split);
+    *fork = (struct forest_fork){split, b->feature, left};
+    const bool right = turned ? b->missing_true : !b->missing_true || b->mode == FOREST_NEQ;
+    p->f->missing[at] = right ? MISSING_RIGHT : 0;
+    if (b->mode == FOREST_MEMBER) {
+        p->f->missing[at] |= MISSING_SET;
+        p->f->sets[at] = (struct forest_set){b->member, b->n_members};
+    }
+    if (p->f->n_features <= b->feature)
+        p->f->n_features = (size_t)b->feature + 1;
+}
+
+static uint32_t new_pair(struct packer *p) {
+    uint32_t at = (uint32_t)p->f->n_forks;
+    p->f->n_forks += 2;
+    return at;
+}
+
+/* Fork `at` becomes a leaf, or a branch, whose children get a place when it is met first and are
+ * then due: appended to the stack. */
+static void put_fork(struct packer *p, size_t at, uint32_t next, bool leaf, size_t *n_due) {
+    if (leaf) {
+        p->f->forks[at] =
+            (struct forest_fork){leaf_split(leaf_number(p, next)), 0, (uint32_t)at - 1};
+        p->f->missing[at] = MISSING_RIGHT;
+        return;
+    }
+    struct mark *m = &p->marks[next];
+    const struct forest_branch *b = &p->draft->branches[next];
+    if (!m->pair) {
+        m->pair = new_pair(p);
+        m->pair_inside = asks_equal(b) ? new_pair(p) : 0;
+        p->stack[(*n_due)++] = next;
+    }
+    put_question(p, at, b, m->pair);
+}
+
+/* x == s: x <= s, and then not x <= the number below s. */
+static void put_inside(struct packer *p, const struct forest_branch *b, const struct mark *m,
+                       size_t *n_due) {
+    const int in = b->mode == FOREST_EQ, out = !in;
+    p->f->forks[m->pair] = (struct forest_fork){below(b->split), b->feature, m->pair_inside};
+    p->f->missing[m->pair] = MISSING_RIGHT;
+    put_fork(p, m->pair + 1, b->next[out], b->leaf[out], n_due);
+    put_fork(p, m->pair_inside, b->next[out], b->leaf[out], n_due);
+    put_fork(p, m->pair_inside + 1, b->next[in], b->leaf[in], n_due);
+}
+
+static void put_children(struct packer *p, uint32_t branch, size_t *n_due) {
+    const struct forest_branch *b = &p->draft->branches[branch];
+    const struct mark *m = &p->marks[branch];
+    const int left = b->mode != FOREST_GTE && b->mode != FOREST_GT;
+    if (asks_equal(b)) {
+        put_inside(p, b, m, n_due);
+        return;
+    }
+    put_fork(p, m->pair, b->next[left], b->leaf[left], n_due);
+    put_fork(p, m->pair + 1, b->next[!left], b->leaf[!left], n_due);
+}
+
+/* A tree, level by level. */
+static void put_tree(struct packer *p, size_t root) {
+    const struct forest_start s = p->draft->starts[root];
+    struct forest_root *r = &p->f->roots[root];
+    size_t n_due = 0;
+    r->at = new_pair(p) + 1;
+    depth_of(p, s.at, s.leaf, &r->least, &r->most);
+    put_fork(p, r->at, s.at, s.leaf, &n_due);
+    for (size_t k = 0; k < n_due; k++)
+        put_children(p, p->stack[k], &n_due);
+    p->f->steps += r->most;
+}
+
+/* What leaves give is looked at once. */
+static void look_at_entries(struct forest *f) {
+    bool single = f->n_entries == f->n_leaves;
+    f->positive = f->one_target = true;
+    for (size_t k = 0; k < f->n_entries; k++) {
+        f->positive = f->positive && f->weights[k] >= 0;
+        f->one_target = f->one_target && f->targets[k] == f->targets[0];
+    }
+    f->first[f->n_leaves] = (uint32_t)f->n_entries;
+    for (size_t k = 0; k < f->n_leaves && single; k++)
+        single = f->first[k] == k;
+    if (single)
+        f->first = NULL;
+}
+
+/* --- packing: memory --- */
+
+static void *take(struct op_prepare *c, const void *constant, const char *what, size_t bytes) {
+    uint64_t packing = 0xf0e57u;
+    bool filled;
+    for (; *what; what++)
+        packing = packing * 0x100000001b3u ^ (uint8_t)*what;
+    if (!c->packs)
+        return arena_push_aligned(c->arena, bytes, MEM_LINE);
+    return c->packs->get(c->packs, constant, packing, bytes, &filled);
+}
+
+enum code forest_find(struct op_prepare *c, const void *constant, struct forest **out,
+                      struct err *e) {
+    *out = take(c, constant, "forest", sizeof **out);
+    return *out ? OK : arena_fail(c->arena, sizeof **out, "a forest", e);
+}
+
+/* Memory of the packed forest: its largest possible size for this draft. */
+static enum code make_room(struct op_prepare *c, const void *constant, const struct forest_draft *d,
+                           struct forest *f, struct err *e) {
+    const size_t members = d->members ? tensor_count(d->members) : 0;
+    size_t forks = 2 + 2 * d->n_starts;
+    bool sets = false;
+    for (size_t k = 0; k < d->n_branches; k++) {
+        forks += asks_equal(&d->branches[k]) ? 4 : d->branches[k].mode == FOREST_NONE ? 0 : 2;
+        sets = sets || d->branches[k].mode == FOREST_MEMBER;
+    }
+    f->forks = take(c, constant, "forks", forks * sizeof *f->forks);
+    f->missing = take(c, constant, "missing", forks);
+    f->roots = take(c, constant, "roots", (d->n_starts + 1) * sizeof *f->roots);
+    f->first = take(c, constant, "first", (d->n_leaves + 2) * sizeof *f->first);
+    f->targets = take(c, constant, "targets", (d->n_entries + 1) * sizeof *f->targets);
+    f->weights = take(c, constant, "weights", (d->n_entries + 1) * sizeof *f->weights);
+    if (sets) {
+        f->sets = take(c, constant, "sets", forks * sizeof *f->sets);
+        f->members = take(c, constant, "members", (members + 1) * sizeof *f->members);
+    }
+    if (!f->forks || !f->missing || !f->roots || !f->first || !f->targets || !f->weights ||
+        (sets && (!f->sets || !f->members)))
+        return arena_fail(c->arena, forks * sizeof *f->forks, "a forest", e);
+    return OK;
+}
+
+enum code forest_pack(struct op_prepare *c, struct arena *a, const void *constant,
+                      const struct forest_draft *d, struct forest *out, struct err *e) {
+    struct packer p = {.draft = d, .f = out, .where = OPERAND_AT(c)};
+    struct forest f = {.n_forks = 2, .n_roots = d->n_starts, .n_targets = d->n_targets};
+    p.marks = ARENA_ARRAY(a, d->n_branches + 1, struct mark);
+    p.stack = ARENA_ARRAY(a, d->n_branches + 1, uint32_t);
+    p.leaf_number = ARENA_ARRAY(a, d->n_leaves + 1, uint32_t);
+    if (!p.marks || !p.stack || !p.leaf_number)
+        return arena_fail(a, d->n_branches * sizeof *p.marks, "a forest", e);
+    for (size_t k = 0; k < d->n_starts; k++)
+        if (!d->starts[k].leaf)
+            TRY(measure(&p, d->starts[k].at, e));
+    f.sum = d->sum;
+    TRY(make_room(c, constant, d, &f, e));
+    p.f = &f;
+    for (size_t k = 0; f.sets && d->members && k < tensor_count(d->members); k++)
+        f.members[k] = tensor_f64(d->members, k);
+    for (size_t k = 0; k < d->n_starts; k++)
+        put_tree(&p, k);
+    look_at_entries(&f);
+    f.ready = true;
     *out = f;
     return OK;
 }
 
-static bool is_member(const struct forest *f, const struct forest_node *n, double v) {
-    for (uint32_t k = 0; k < n->n_members; k++)
-        if (tensor_f64(f->members, n->member + k) == v)
+/* --- walking --- */
+
+enum questions { PLAIN, WITH_MISSING, WITH_SETS };
+
+static bool is_member(const struct forest *f, const struct forest_set *s, double x) {
+    for (uint32_t k = 0; k < s->n; k++)
+        if (f->members[s->first + k] == x)
             return true;
     return false;
 }
 
-static bool holds(const struct forest *f, const struct forest_node *n, double v) {
-    if (isnan(v) && n->missing_true)
-        return true;
-    switch ((enum forest_mode)n->mode) {
-    case FOREST_LEQ: return v <= n->split;
-    case FOREST_LT: return v < n->split;
-    case FOREST_GTE: return v >= n->split;
-    case FOREST_GT: return v > n->split;
-    case FOREST_EQ: return v == n->split;
-    case FOREST_NEQ: return v != n->split;
-    case FOREST_MEMBER: return is_member(f, n, v);
-    }
-    return false;
+static inline __attribute__((always_inline)) uint32_t step(const struct forest *f, uint32_t at,
+                                                           const double *x, size_t stride,
+                                                           enum questions questions) {
+    const struct forest_fork *fork = &f->forks[at];
+    const double v = x[fork->feature * stride];
+    uint32_t right = !(v <= fork->split);
+    if (questions == WITH_SETS && f->missing[at] & MISSING_SET)
+        right = !is_member(f, &f->sets[at], v);
+    if (questions != PLAIN)
+        right = isnan(v) ? f->missing[at] & MISSING_RIGHT : right;
+    return fork->left + right;
 }
 
-/* The leaf a row comes to; false: the tree is a circle. */
-static bool walk(const struct forest *f, const struct forest_root *root, const struct tensor *x,
-                 size_t row, size_t *leaf) {
-    size_t at = root->at;
-    bool there = root->leaf;
-    for (size_t steps = 0; steps < f->n_nodes && !there; steps++) {
-        const struct forest_node *n = &f->nodes[at];
-        int side = holds(f, n, tensor_f64(x, row + n->feature));
-        at = n->next[side];
-        there = n->leaf[side];
+/* LANES walks from p[] to their leaves: lane k reads feature i at x[i * stride + k * lane]. */
+static inline __attribute__((always_inline)) void walk(const struct forest *f, uint32_t *at,
+                                                       uint32_t least, uint32_t most,
+                                                       const double *x, size_t stride, size_t lane,
+                                                       enum questions questions) {
+    uint32_t p[LANES];
+    bool moved = true;
+    for (int k = 0; k < LANES; k++)
+        p[k] = at[k];
+    for (uint32_t n = 0; n < least; n++)
+#pragma GCC unroll 8
+        for (size_t k = 0; k < LANES; k++)
+            p[k] = step(f, p[k], x + k * lane, stride, questions);
+    for (uint32_t n = least; n < most && moved; n++) {
+        uint32_t differ = 0;
+#pragma GCC unroll 8
+        for (size_t k = 0; k < LANES; k++) {
+            uint32_t next = step(f, p[k], x + k * lane, stride, questions);
+            differ |= next ^ p[k];
+            p[k] = next;
+        }
+        moved = differ != 0;
     }
-    *leaf = at;
-    return there;
+    for (int k = 0; k < LANES; k++)
+        at[k] = p[k];
 }
 
-static void add_leaf(const struct forest *f, size_t leaf, double *sums, uint32_t *counts) {
-    for (uint32_t k = f->first[leaf]; k < f->first[leaf + 1]; k++) {
-        uint32_t target = f->targets[k];
-        double w = f->weights[k], *sum = &sums[target];
-        bool first = counts[target]++ == 0;
-        if (f->sum == FOREST_MIN)
-            *sum = first || w < *sum ? w : *sum;
-        else if (f->sum == FOREST_MAX)
-            *sum = first || w > *sum ? w : *sum;
-        else
-            *sum += w;
+/* x: (features, LANES) */
+static void walk_rows(const struct forest *f, const struct forest_root *root, const double *x,
+                      enum questions questions, uint32_t *at) {
+    for (int k = 0; k < LANES; k++)
+        at[k] = root->at;
+    if (questions == PLAIN)
+        walk(f, at, root->least, root->most, x, LANES, 1, PLAIN);
+    else if (questions == WITH_MISSING)
+        walk(f, at, root->least, root->most, x, LANES, 1, WITH_MISSING);
+    else
+        walk(f, at, root->least, root->most, x, LANES, 1, WITH_SETS);
+}
+
+/* x: (features); the last trees of a forest are walked again where there are fewer than LANES. */
+static void walk_trees(const struct forest *f, size_t tree, const double *x,
+                       enum questions questions, uint32_t *at) {
+    uint32_t least = UINT32_MAX, most = 0;
+    for (size_t k = 0; k < LANES; k++) {
+        const struct forest_root *r = &f->roots[tree + k < f->n_roots ? tree + k : tree];
+        at[k] = r->at;
+        least = least < r->least ? least : r->least;
+        most = most > r->most ? most : r->most;
+    }
+    if (questions == PLAIN)
+        walk(f, at, least, most, x, 1, 0, PLAIN);
+    else if (questions == WITH_MISSING)
+        walk(f, at, least, most, x, 1, 0, WITH_MISSING);
+    else
+        walk(f, at, least, most, x, 1, 0, WITH_SETS);
+}
+
+/* --- sums --- */
+
+/* Sums of a row and how many leaves gave to each. */
+struct sums {
+    double *v;        /* (n_targets) */
+    uint32_t *counts; /* (n_targets) */
+};
+
+static inline uint32_t leaf_of(const struct forest *f, uint32_t at) {
+    uint64_t bits;
+    memcpy(&bits, &f->forks[at].split, sizeof bits);
+    return (uint32_t)bits;
+}
+
+static void add_entries(const struct forest *f, uint32_t leaf, const struct sums *s) {
+    for (uint32_t k = f->first[leaf]; k < f->first[leaf + 1]; k++)
+        s->v[f->targets[k]] += f->weights[k];
+}
+
+static void take_extreme(const struct forest *f, uint32_t leaf, const struct sums *s) {
+    const uint32_t begin = f->first ? f->first[leaf] : leaf;
+    const uint32_t end = f->first ? f->first[leaf + 1] : leaf + 1;
+    for (uint32_t k = begin; k < end; k++) {
+        const uint32_t target = f->targets[k];
+        const double w = f->weights[k], v = s->v[target];
+        const bool first = s->counts[target]++ == 0;
+        s->v[target] = first || (f->sum == FOREST_MIN ? w < v : w > v) ? w : v;
     }
 }
 
-enum code forest_row(const struct forest *f, const struct operand_at *where, const struct tensor *x,
-                     size_t at, double *sums, uint32_t *counts, struct err *e) {
-    size_t leaf;
-    for (size_t k = 0; k < f->n_targets; k++) {
-        sums[k] = 0;
-        counts[k] = 0;
+static void add_leaf(const struct forest *f, uint32_t at, const struct sums *s) {
+    const uint32_t leaf = leaf_of(f, at);
+    if (f->sum == FOREST_MIN || f->sum == FOREST_MAX)
+        take_extreme(f, leaf, s);
+    else if (f->first)
+        add_entries(f, leaf, s);
+    else
+        s->v[f->targets[leaf]] += f->weights[leaf];
+}
+
+/* --- blocks of rows --- */
+
+struct block {
+    const struct tensor *x;
+    size_t row, rows, features;
+    double *values;   /* (rows / LANES, features, LANES), then (rows % LANES, features) */
+    struct sums sums; /* (rows, n_targets) */
+};
+
+static bool copy_row(const struct tensor *x, size_t at, size_t n, double *to, size_t stride) {
+    bool missing = false;
+    if (x->dtype == DT_F32) {
+        const float *from = (const float *)x->data + at;
+        for (size_t k = 0; k < n; k++) {
+            to[k * stride] = (double)from[k];
+            missing |= isnan(from[k]);
+        }
+        return missing;
     }
-    for (size_t k = 0; k < f->n_roots; k++) {
-        if (!walk(f, &f->roots[k], x, at, &leaf))
-            return operand_fail(where, e, INVALID, "tree %zu runs in a circle", k);
-        add_leaf(f, leaf, sums, counts);
+    for (size_t k = 0; k < n; k++) {
+        to[k * stride] = tensor_f64(x, at + k);
+        missing |= isnan(to[k * stride]);
     }
-    for (size_t k = 0; k < f->n_targets && f->sum == FOREST_AVERAGE && f->n_roots; k++)
-        sums[k] /= (double)f->n_roots;
+    return missing;
+}
+
+static enum questions read_rows(const struct forest *f, const struct block *b) {
+    const size_t whole = b->rows / LANES * LANES;
+    bool missing = false;
+    for (size_t k = 0; k < b->rows; k++) {
+        const bool side = k < whole;
+        double *to =
+            b->values + (side ? k / LANES * LANES : k) * b->features + (side ? k % LANES : 0);
+        missing |= copy_row(b->x, (b->row + k) * b->features, b->features, to, side ? LANES : 1);
+    }
+    return f->sets ? WITH_SETS : missing ? WITH_MISSING : PLAIN;
+}
+
+static struct sums sums_of(const struct forest *f, const struct block *b, size_t row) {
+    return (struct sums){b->sums.v + row * f->n_targets, b->sums.counts + row * f->n_targets};
+}
+
+static void sum_block(const struct forest *f, const struct block *b) {
+    const size_t whole = b->rows / LANES * LANES;
+    const enum questions questions = read_rows(f, b);
+    uint32_t at[LANES];
+    memset(b->sums.v, 0, b->rows * f->n_targets * sizeof *b->sums.v);
+    memset(b->sums.counts, 0, b->rows * f->n_targets * sizeof *b->sums.counts);
+    for (size_t tree = 0; tree < f->n_roots; tree++)
+        for (size_t row = 0; row < whole; row += LANES) {
+            walk_rows(f, &f->roots[tree], b->values + row * b->features, questions, at);
+            for (size_t k = 0; k < LANES; k++) {
+                const struct sums s = sums_of(f, b, row + k);
+                add_leaf(f, at[k], &s);
+            }
+        }
+    for (size_t row = whole; row < b->rows; row++) {
+        const struct sums s = sums_of(f, b, row);
+        for (size_t tree = 0; tree < f->n_roots; tree += LANES) {
+            walk_trees(f, tree, b->values + row * b->features, questions, at);
+            for (size_t k = 0; k < LANES && tree + k < f->n_roots; k++)
+                add_leaf(f, at[k], &s);
+        }
+    }
+    for (size_t k = 0; k < b->rows * f->n_targets && f->sum == FOREST_AVERAGE && f->n_roots; k++)
+        b->sums.v[k] /= (double)f->n_roots;
+}
+
+static size_t block_rows(const struct forest *f, size_t rows, size_t features) {
+    size_t fit = BLOCK_BYTES / sizeof(double) / (features ? features : 1) / LANES * LANES;
+    fit = fit < LANES ? LANES : fit > BLOCK_ROWS ? BLOCK_ROWS : fit;
+    if (f->n_targets > SUMS_BYTES / sizeof(double) / BLOCK_ROWS)
+        fit = 1;
+    return rows < fit ? rows : fit;
+}
+
+static size_t block_bytes(const struct forest *f, size_t rows, size_t features) {
+    const size_t bytes =
+        rows * (features * sizeof(double) + f->n_targets * (sizeof(double) + sizeof(uint32_t)));
+    return (bytes + MEM_LINE - 1) / MEM_LINE * MEM_LINE;
+}
+
+enum code forest_scratch(struct op_prepare *c, const struct forest *f, size_t rows, size_t features,
+                         struct err *e) {
+    if (f->n_features > features)
+        return operand_fail(c, e, INVALID, "a tree asks for feature %zu of %zu", f->n_features - 1,
+                            features);
+    c->scratch_bytes = (size_t)c->threads * block_bytes(f, block_rows(f, rows, features), features);
     return OK;
+}
+
+void forest_run(const struct op_call *c, const struct forest *f, size_t rows, size_t features,
+                forest_finish_fn *finish) {
+    const size_t room = block_rows(f, rows, features);
+    const int team = team_size(c->threads, (double)rows * f->steps * STEP_NS);
+#pragma omp parallel for num_threads(team) if (team > 1)
+    for (int part = 0; part < team; part++) {
+        const size_t end = team_cut(rows, room, team, part + 1);
+        char *scratch = (char *)c->scratch + (size_t)part * block_bytes(f, room, features);
+        struct block b = {.x = c->in[0], .features = features, .values = (double *)scratch};
+        b.sums.v = b.values + room * features;
+        b.sums.counts = (uint32_t *)(b.sums.v + room * f->n_targets);
+        for (b.row = team_cut(rows, room, team, part); b.row < end; b.row += b.rows) {
+            b.rows = end - b.row < room ? end - b.row : room;
+            sum_block(f, &b);
+            for (size_t k = 0; k < b.rows; k++)
+                finish(c, b.row + k, b.sums.v + k * f->n_targets);
+        }
+    }
 }

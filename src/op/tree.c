@@ -2,7 +2,7 @@
 /* tree_ensemble (ai.onnx.ml 5): decision trees over the features of each row (N, F), their leaves
  * added up per target (N, T).
  *
- * prepare checks every index once and lays the nodes side by side (forest.h). */
+ * prepare checks every index once and draws the trees (forest.h). */
 #include "op/forest.h"
 
 #include <math.h>
@@ -81,7 +81,7 @@ static enum code infer_tree_ensemble(struct op_infer *c, struct err *e) {
     return operand_out(c, 0, t, &(struct shape){2, {in->dims[0], (int64_t)columns.n_targets}}, e);
 }
 
-/* --- laying out --- */
+/* --- drawing --- */
 
 static enum code read_columns(const struct operand_at *at, struct columns *c, struct err *e) {
     const size_t n = c->n_nodes;
@@ -99,7 +99,7 @@ static enum code read_columns(const struct operand_at *at, struct columns *c, st
 }
 
 /* The set of the next member node: values up to a NaN, which is skipped. */
-static void take_members(const struct forest *f, size_t *at, struct forest_node *n) {
+static void take_members(const struct forest_draft *f, size_t *at, struct forest_branch *n) {
     size_t count = f->members ? tensor_count(f->members) : 0;
     n->member = (uint32_t)*at;
     while (*at < count && !isnan(tensor_f64(f->members, *at)))
@@ -108,30 +108,30 @@ static void take_members(const struct forest *f, size_t *at, struct forest_node 
     *at += *at < count;
 }
 
-static enum code lay_node(const struct operand_at *at, const struct forest *f,
-                          const struct columns *c, size_t k, int64_t features, struct err *e) {
-    struct forest_node *n = &f->nodes[k];
+static enum code draw_branch(const struct operand_at *at, const struct forest_draft *f,
+                             const struct columns *c, size_t k, struct err *e) {
+    struct forest_branch *n = &f->branches[k];
     int64_t mode = tensor_i64(c->mode, k);
     n->split = tensor_f64(c->split, k);
     n->missing_true = c->missing && c->missing[k];
     for (int side = 0; side < 2; side++) {
         n->leaf[side] = c->leaf[side][k] != 0;
-        size_t room = n->leaf[side] ? f->n_leaves : f->n_nodes;
+        size_t room = n->leaf[side] ? f->n_leaves : f->n_branches;
         if (c->next[side][k] < 0 || (size_t)c->next[side][k] >= room)
             return operand_fail(at, e, FORMAT, "node %zu leads to %lld of %zu", k,
                                 (long long)c->next[side][k], room);
         n->next[side] = (uint32_t)c->next[side][k];
     }
-    if (mode < 0 || mode > FOREST_MEMBER || c->feature[k] < 0 || c->feature[k] >= features)
-        return operand_fail(at, e, FORMAT, "node %zu has mode %lld on feature %lld of %lld", k,
-                            (long long)mode, (long long)c->feature[k], (long long)features);
+    if (mode < 0 || mode > FOREST_MEMBER || c->feature[k] < 0 || c->feature[k] > INT32_MAX)
+        return operand_fail(at, e, FORMAT, "node %zu has mode %lld on feature %lld", k,
+                            (long long)mode, (long long)c->feature[k]);
     n->mode = (uint8_t)mode;
     n->feature = (uint32_t)c->feature[k];
     return OK;
 }
 
-static enum code lay_leaves(const struct operand_at *at, struct forest *f, const struct columns *c,
-                            struct err *e) {
+static enum code draw_leaves(const struct operand_at *at, struct forest_draft *f,
+                             const struct columns *c, struct err *e) {
     for (size_t k = 0; k < f->n_leaves; k++) {
         if (c->targets[k] < 0 || (size_t)c->targets[k] >= f->n_targets)
             return operand_fail(at, e, FORMAT, "leaf_targetids[%zu] is %lld", k,
@@ -141,57 +141,77 @@ static enum code lay_leaves(const struct operand_at *at, struct forest *f, const
         f->weights[k] = tensor_f64(c->weights, k);
     }
     f->first[f->n_leaves] = (uint32_t)f->n_leaves;
-    for (size_t k = 0; k < f->n_roots; k++) {
-        if (c->roots[k] < 0 || (size_t)c->roots[k] >= f->n_nodes)
+    for (size_t k = 0; k < f->n_starts; k++) {
+        if (c->roots[k] < 0 || (size_t)c->roots[k] >= f->n_branches)
             return operand_fail(at, e, FORMAT, "tree_roots[%zu] is %lld", k,
                                 (long long)c->roots[k]);
-        f->roots[k] = (struct forest_root){.at = (uint32_t)c->roots[k]};
+        f->starts[k] = (struct forest_start){.at = (uint32_t)c->roots[k]};
     }
     return OK;
+}
+
+static enum code draw(struct op_prepare *c, struct arena *a, const struct columns *columns,
+                      struct forest_draft *f, struct err *e) {
+    size_t member = 0;
+    TRY(forest_draw(a, columns->n_nodes, columns->n_roots, columns->n_leaves, columns->n_leaves,
+                    columns->n_targets, f, e));
+    f->members = columns->members;
+    f->sum = (enum forest_sum)columns->sum;
+    TRY(draw_leaves(OPERAND_AT(c), f, columns, e));
+    for (size_t k = 0; k < f->n_branches; k++) {
+        TRY(draw_branch(OPERAND_AT(c), f, columns, k, e));
+        if (f->branches[k].mode == FOREST_MEMBER)
+            take_members(f, &member, &f->branches[k]);
+    }
+    return OK;
+}
+
+static enum code pack(struct op_prepare *c, const struct columns *columns, struct forest *f,
+                      struct err *e) {
+    struct arena a; /* of the draft */
+    struct forest_draft draft;
+    arena_init(&a, FOREST_DRAFT_CAP);
+    enum code code = draw(c, &a, columns, &draft, e);
+    if (code == OK)
+        code = forest_pack(c, &a, columns->feature, &draft, f, e);
+    arena_deinit(&a);
+    return code;
 }
 
 static enum code prepare_tree_ensemble(struct op_prepare *c, struct err *e) {
     struct ensemble *x = ARENA_NEW(c->arena, struct ensemble);
     struct columns columns = {0};
-    size_t member = 0;
     if (!x)
         return arena_fail(c->arena, sizeof *x, "a forest", e);
     TRY(read_sizes(OPERAND_AT(c), &columns, e));
     TRY(read_columns(OPERAND_AT(c), &columns, e));
-    TRY(forest_new(c->arena, columns.n_nodes, columns.n_roots, columns.n_leaves, columns.n_leaves,
-                   columns.n_targets, &x->forest, e));
-    struct forest *f = x->forest;
-    f->members = columns.members;
-    f->sum = (enum forest_sum)columns.sum;
     x->after = (enum scores_after)columns.after;
-    TRY(lay_leaves(OPERAND_AT(c), f, &columns, e));
-    for (size_t k = 0; k < f->n_nodes; k++) {
-        TRY(lay_node(OPERAND_AT(c), f, &columns, k, c->in[0].shape.dims[1], e));
-        if (f->nodes[k].mode == FOREST_MEMBER)
-            take_members(f, &member, &f->nodes[k]);
-    }
+    TRY(forest_find(c, columns.feature, &x->forest, e));
+    if (!x->forest->ready)
+        TRY(pack(c, &columns, x->forest, e));
     c->state = x;
-    c->scratch_bytes = f->n_targets * (sizeof(double) + sizeof(uint32_t));
-    return OK;
+    return forest_scratch(c, x->forest, (size_t)c->in[0].shape.dims[0],
+                          (size_t)c->in[0].shape.dims[1], e);
+}
+
+static void finish(const struct op_call *c, size_t row, double *sums) {
+    const struct ensemble *x = c->state;
+    const size_t n = x->forest->n_targets;
+    scores_finish(x->after, sums, n);
+    for (size_t k = 0; k < n; k++)
+        operand_put(c->out[0], row * n + k, sums[k]);
 }
 
 static enum code run_tree_ensemble(const struct op_call *c, struct err *e) {
     const struct ensemble *x = c->state;
-    const struct forest *f = x->forest;
-    const size_t features = (size_t)c->in[0]->shape.dims[1];
-    double *sums = c->scratch;
-    uint32_t *counts = (uint32_t *)(sums + f->n_targets);
-    for (size_t row = 0; row < (size_t)c->in[0]->shape.dims[0]; row++) {
-        TRY(forest_row(f, OPERAND_AT(c), c->in[0], row * features, sums, counts, e));
-        scores_finish(x->after, sums, f->n_targets);
-        for (size_t k = 0; k < f->n_targets; k++)
-            operand_put(c->out[0], row * f->n_targets + k, sums[k]);
-    }
+    const struct shape *in = &c->in[0]->shape;
+    (void)e;
+    forest_run(c, x->forest, (size_t)in->dims[0], (size_t)in->dims[1], finish);
     return OK;
 }
 
 const struct op op_tree_ensemble = {.name = "tree_ensemble",
-                                    .flags = OP_PURE,
+                                    .flags = OP_PURE | OP_TEAM,
                                     .infer = infer_tree_ensemble,
                                     .prepare = prepare_tree_ensemble,
                                     .run = run_tree_ensemble};

@@ -2,7 +2,7 @@
 /* tree_ensemble_classifier, tree_ensemble_regressor (ai.onnx.ml 1 to 3), as sklearn, XGBoost and
  * LightGBM are exported: nodes and leaves in parallel lists, named by (tree, node).
  *
- * 1. Names are looked up once, in prepare: position k of the lists is node k of the forest, and
+ * 1. Names are looked up once, in prepare: position k of the lists is branch k of the draft, and
  * leaf k where its mode is LEAF. A node that is nobody's child is the root of a tree.
  * 2. A leaf may give to several classes. Numbers come as floats, or as a tensor of f64 since 3.
  * 3. A classifier of two labels whose leaves all give to one class has one sum s, which becomes
@@ -18,7 +18,7 @@ struct trees {
     struct scores_labels labels; /* classifier */
     double *base;                /* (n_base) */
     size_t n_base;
-    bool binary, positive;
+    bool binary; /* classifier: see 3 */
 };
 
 /* Numbers in a list of f32 or in a tensor. */
@@ -105,6 +105,13 @@ struct place {
     uint32_t at;
 };
 
+/* Places by name. Exporters write trees one after the other and number nodes as they come: then
+ * node n of a tree is n places behind the first. */
+struct places {
+    struct place *sorted; /* (n) */
+    size_t n;
+};
+
 static int compare_places(const void *a, const void *b) {
     const struct place *x = a, *y = b;
     if (x->tree != y->tree)
@@ -112,27 +119,34 @@ static int compare_places(const void *a, const void *b) {
     return (x->node > y->node) - (x->node < y->node);
 }
 
-static enum code index_nodes(struct op_prepare *c, const struct lists *l, struct place **out,
-                             struct err *e) {
-    struct place *p = ARENA_ARRAY(c->arena, l->n, struct place);
+static enum code index_nodes(const struct operand_at *at, struct arena *a, const struct lists *l,
+                             struct places *out, struct err *e) {
+    struct place *p = ARENA_ARRAY(a, l->n, struct place);
+    bool sorted = true;
     if (!p)
-        return arena_fail(c->arena, l->n * sizeof *p, "names of nodes", e);
-    for (size_t k = 0; k < l->n; k++)
+        return arena_fail(a, l->n * sizeof *p, "names of nodes", e);
+    for (size_t k = 0; k < l->n; k++) {
         p[k] = (struct place){l->tree[k], l->node[k], (uint32_t)k};
-    qsort(p, l->n, sizeof *p, compare_places);
-    for (size_t k = 1; k < l->n; k++)
+        sorted = sorted && (!k || compare_places(&p[k - 1], &p[k]) < 0);
+    }
+    if (!sorted)
+        qsort(p, l->n, sizeof *p, compare_places);
+    for (size_t k = 1; k < l->n && !sorted; k++)
         if (compare_places(&p[k - 1], &p[k]) == 0)
-            return operand_fail(c, e, FORMAT, "tree %lld has node %lld twice", (long long)p[k].tree,
-                                (long long)p[k].node);
-    *out = p;
+            return operand_fail(at, e, FORMAT, "tree %lld has node %lld twice",
+                                (long long)p[k].tree, (long long)p[k].node);
+    *out = (struct places){p, l->n};
     return OK;
 }
 
-static enum code find_node(const struct operand_at *at, const struct lists *l,
-                           const struct place *places, int64_t tree, int64_t node, uint32_t *out,
-                           struct err *e) {
-    const struct place key = {tree, node, 0};
-    const struct place *p = bsearch(&key, places, l->n, sizeof key, compare_places);
+/* near: a place of the same tree, where the search begins. */
+static enum code find_node(const struct operand_at *at, const struct places *places, size_t near,
+                           int64_t tree, int64_t node, uint32_t *out, struct err *e) {
+    const struct place key = {tree, node, 0}, *p = &places->sorted[near];
+    uint64_t guess = near + (uint64_t)node - (uint64_t)p->node;
+    p = guess < places->n ? &places->sorted[guess] : p;
+    if (compare_places(p, &key) != 0)
+        p = bsearch(&key, places->sorted, places->n, sizeof key, compare_places);
     if (!p)
         return operand_fail(at, e, FORMAT, "tree %lld has no node %lld", (long long)tree,
                             (long long)node);
@@ -140,72 +154,72 @@ static enum code find_node(const struct operand_at *at, const struct lists *l,
     return OK;
 }
 
-/* --- laying out --- */
-
-enum { MODE_LEAF = FOREST_MEMBER }; /* classic trees have no sets */
+/* --- drawing --- */
 
 static bool mode_of(struct str word, uint8_t *out) {
     static const char *const words[] = {"BRANCH_LEQ", "BRANCH_LT",  "BRANCH_GTE", "BRANCH_GT",
                                         "BRANCH_EQ",  "BRANCH_NEQ", "LEAF"};
     for (uint8_t k = 0; k < sizeof words / sizeof *words; k++)
         if (str_is(word, words[k])) {
-            *out = k;
+            *out = k == FOREST_MEMBER ? FOREST_NONE : k; /* classic trees have no sets */
             return true;
         }
     return false;
 }
 
-static enum code lay_node(struct op_prepare *c, const struct lists *l, const struct place *places,
-                          struct forest *f, size_t k, struct err *e) {
-    struct forest_node *n = &f->nodes[k];
-    const int64_t features = c->in[0].shape.dims[c->in[0].shape.rank - 1];
+static enum code draw_branch(const struct operand_at *at, const struct lists *l,
+                             const struct places *places, struct forest_draft *f, size_t k,
+                             struct err *e) {
+    struct forest_branch *n = &f->branches[k];
     const int64_t next[2] = {l->no[k], l->yes[k]};
-    if (n->mode == MODE_LEAF)
+    if (n->mode == FOREST_NONE)
         return OK;
-    if (l->feature[k] < 0 || l->feature[k] >= features)
-        return operand_fail(c, e, INVALID, "node %zu asks for feature %lld of %lld", k,
-                            (long long)l->feature[k], (long long)features);
+    if (l->feature[k] < 0 || l->feature[k] > INT32_MAX)
+        return operand_fail(at, e, INVALID, "node %zu asks for feature %lld", k,
+                            (long long)l->feature[k]);
     n->feature = (uint32_t)l->feature[k];
     n->split = number_at(&l->value, k);
     n->missing_true = l->missing && l->missing[k];
     for (int side = 0; side < 2; side++) {
-        TRY(find_node(OPERAND_AT(c), l, places, l->tree[k], next[side], &n->next[side], e));
-        n->leaf[side] = f->nodes[n->next[side]].mode == MODE_LEAF;
+        TRY(find_node(at, places, k, l->tree[k], next[side], &n->next[side], e));
+        n->leaf[side] = f->branches[n->next[side]].mode == FOREST_NONE;
     }
     return OK;
 }
 
-/* Nodes that are nobody's child, in their order. seen: (n) */
-static void find_roots(struct forest *f, uint8_t *seen) {
-    for (size_t k = 0; k < f->n_nodes; k++)
-        for (int side = 0; side < 2 && f->nodes[k].mode != MODE_LEAF; side++)
-            seen[f->nodes[k].next[side]] = 1;
-    f->n_roots = 0;
-    for (size_t k = 0; k < f->n_nodes; k++)
+/* Branches that are nobody's child, in their order. seen: (n) */
+static void find_starts(struct forest_draft *f, uint8_t *seen) {
+    for (size_t k = 0; k < f->n_branches; k++)
+        for (int side = 0; side < 2 && f->branches[k].mode != FOREST_NONE; side++)
+            seen[f->branches[k].next[side]] = 1;
+    f->n_starts = 0;
+    for (size_t k = 0; k < f->n_branches; k++)
         if (!seen[k])
-            f->roots[f->n_roots++] =
-                (struct forest_root){(uint32_t)k, f->nodes[k].mode == MODE_LEAF};
+            f->starts[f->n_starts++] =
+                (struct forest_start){(uint32_t)k, f->branches[k].mode == FOREST_NONE};
 }
 
 /* Entries sorted by leaf. */
-static enum code lay_leaves(struct op_prepare *c, const struct lists *l, const struct place *places,
-                            struct forest *f, struct err *e) {
-    uint32_t *leaf = ARENA_ARRAY(c->arena, l->n_entries, uint32_t);
+static enum code draw_leaves(const struct operand_at *at, struct arena *a, const struct lists *l,
+                             const struct places *places, struct forest_draft *f, struct err *e) {
+    uint32_t *leaf = ARENA_ARRAY(a, l->n_entries, uint32_t);
+    size_t near = 0;
     if (!leaf)
-        return arena_fail(c->arena, l->n_entries * sizeof *leaf, "leaves", e);
+        return arena_fail(a, l->n_entries * sizeof *leaf, "leaves", e);
     for (size_t k = 0; k < l->n_entries; k++) {
-        TRY(find_node(OPERAND_AT(c), l, places, l->leaf_tree[k], l->leaf_node[k], &leaf[k], e));
+        TRY(find_node(at, places, near, l->leaf_tree[k], l->leaf_node[k], &leaf[k], e));
+        near = leaf[k];
         if (l->leaf_target[k] < 0 || (size_t)l->leaf_target[k] >= f->n_targets)
-            return operand_fail(c, e, FORMAT, "a leaf gives to %lld of %zu",
+            return operand_fail(at, e, FORMAT, "a leaf gives to %lld of %zu",
                                 (long long)l->leaf_target[k], f->n_targets);
         f->first[leaf[k] + 1]++; /* counts, then ends */
     }
     for (size_t k = 0; k < f->n_leaves; k++)
         f->first[k + 1] += f->first[k];
     for (size_t k = l->n_entries; k-- > 0;) { /* from behind: each leaf's entries in their order */
-        uint32_t at = --f->first[leaf[k] + 1];
-        f->targets[at] = (uint32_t)l->leaf_target[k];
-        f->weights[at] = number_at(&l->weight, k);
+        uint32_t to = --f->first[leaf[k] + 1];
+        f->targets[to] = (uint32_t)l->leaf_target[k];
+        f->weights[to] = number_at(&l->weight, k);
     }
     /* first[k + 1] is now where leaf k begins: shift */
     for (size_t k = 0; k < f->n_leaves; k++)
@@ -214,26 +228,22 @@ static enum code lay_leaves(struct op_prepare *c, const struct lists *l, const s
     return OK;
 }
 
-static enum code lay_forest(struct op_prepare *c, const struct lists *l, size_t targets,
-                            struct forest **out, struct err *e) {
-    struct place *places = NULL;
-    struct forest *f = NULL;
-    uint8_t *seen = ARENA_ARRAY(c->arena, l->n, uint8_t);
-    TRY(index_nodes(c, l, &places, e));
-    TRY(forest_new(c->arena, l->n, l->n, l->n, l->n_entries, targets, &f, e));
+static enum code draw(const struct operand_at *at, struct arena *a, const struct lists *l,
+                      size_t targets, struct forest_draft *f, struct err *e) {
+    struct places places = {0};
+    uint8_t *seen = ARENA_ARRAY(a, l->n, uint8_t);
+    TRY(index_nodes(at, a, l, &places, e));
+    TRY(forest_draw(a, l->n, l->n, l->n, l->n_entries, targets, f, e));
     if (!seen)
-        return arena_fail(c->arena, l->n, "nodes", e);
+        return arena_fail(a, l->n, "nodes", e);
     for (size_t k = 0; k < l->n; k++)
-        if (!mode_of(l->mode->strs[k], &f->nodes[k].mode))
-            return operand_fail(c, e, FORMAT, "node %zu has the mode '%.*s'", k,
+        if (!mode_of(l->mode->strs[k], &f->branches[k].mode))
+            return operand_fail(at, e, FORMAT, "node %zu has the mode '%.*s'", k,
                                 STR(l->mode->strs[k]));
     for (size_t k = 0; k < l->n; k++)
-        TRY(lay_node(c, l, places, f, k, e));
-    find_roots(f, seen);
-    TRY(lay_leaves(c, l, places, f, e));
-    f->sum = FOREST_SUM;
-    *out = f;
-    return OK;
+        TRY(draw_branch(at, l, &places, f, k, e));
+    find_starts(f, seen);
+    return draw_leaves(at, a, l, &places, f, e);
 }
 
 /* --- both --- */
@@ -287,40 +297,43 @@ static enum code sum_of(const struct operand_at *at, enum forest_sum *out, struc
     return operand_fail(at, e, FORMAT, "aggregate_function '%.*s' is not known", STR(word));
 }
 
-/* All leaves give to one class, and what they give is not negative. */
-static void look_at_leaves(struct trees *t) {
-    const struct forest *f = t->forest;
-    t->binary = t->labels.n == 2;
-    t->positive = true;
-    for (size_t k = 0; k < f->n_entries; k++) {
-        t->binary = t->binary && f->targets[k] == f->targets[0];
-        t->positive = t->positive && f->weights[k] >= 0;
-    }
+static enum code pack(struct op_prepare *c, const struct lists *l, size_t targets,
+                      enum forest_sum sum, struct forest *f, struct err *e) {
+    struct arena a; /* of the draft */
+    struct forest_draft draft;
+    arena_init(&a, FOREST_DRAFT_CAP);
+    enum code code = draw(OPERAND_AT(c), &a, l, targets, &draft, e);
+    draft.sum = sum;
+    if (code == OK)
+        code = forest_pack(c, &a, l->node, &draft, f, e);
+    arena_deinit(&a);
+    return code;
 }
 
 static enum code prepare(struct op_prepare *c, struct err *e) {
     const bool classifier = str_is(c->node->op_name, "tree_ensemble_classifier");
     struct trees *t = ARENA_NEW(c->arena, struct trees);
+    enum forest_sum sum = FOREST_SUM;
     struct lists l;
-    size_t targets;
+    size_t rows, features, targets;
     if (!t)
         return arena_fail(c->arena, sizeof *t, "a forest", e);
     TRY(read_lists(OPERAND_AT(c), classifier, &l, e));
+    TRY(scores_rows(OPERAND_AT(c), &c->in[0].shape, &rows, &features, e));
     if (classifier) {
         TRY(scores_labels_of(OPERAND_AT(c), &t->labels, e));
         targets = t->labels.n;
     } else {
         TRY(targets_of(OPERAND_AT(c), &targets, e));
+        TRY(sum_of(OPERAND_AT(c), &sum, e));
     }
-    TRY(lay_forest(c, &l, targets, &t->forest, e));
+    TRY(forest_find(c, l.node, &t->forest, e));
+    if (!t->forest->ready)
+        TRY(pack(c, &l, targets, sum, t->forest, e));
+    t->binary = targets == 2 && t->forest->one_target;
     TRY(read_base(c, t, e));
-    if (classifier)
-        look_at_leaves(t);
-    else
-        TRY(sum_of(OPERAND_AT(c), &t->forest->sum, e));
     c->state = t;
-    c->scratch_bytes = (targets + 2) * (sizeof(double) + sizeof(uint32_t));
-    return OK;
+    return forest_scratch(c, t->forest, rows, features, e);
 }
 
 /* --- a row --- */
@@ -334,10 +347,10 @@ static void add_base(const struct trees *t, double *v, size_t n) {
 static size_t classify_binary(const struct trees *t, double *v) {
     const uint32_t only = t->forest->n_entries ? t->forest->targets[0] : 0;
     double s = v[only] + (t->n_base ? t->base[t->n_base > only ? only : 0] : 0);
-    scores_of_binary(t->after, t->positive, s, v);
+    scores_of_binary(t->after, t->forest->positive, s, v);
     if (t->after == SCORES_PROBIT)
         scores_finish(t->after, v, 2);
-    return s > (t->positive ? 0.5 : 0);
+    return s > (t->forest->positive ? 0.5 : 0);
 }
 
 static size_t classify(const struct trees *t, double *v) {
@@ -350,50 +363,49 @@ static size_t classify(const struct trees *t, double *v) {
     return top;
 }
 
-static enum code run_classifier(const struct op_call *c, struct err *e) {
+static void finish_class(const struct op_call *c, size_t row, double *v) {
     const struct trees *t = c->state;
     struct tensor *labels = operand_to(c, 0), *scores = operand_to(c, 1);
-    const size_t n = t->labels.n;
+    const size_t n = t->labels.n, top = classify(t, v);
+    if (labels)
+        scores_put_label(&t->labels, top, labels, row);
+    for (size_t k = 0; k < n && scores; k++)
+        ((float *)scores->data)[row * n + k] = (float)v[k];
+}
+
+static void finish_number(const struct op_call *c, size_t row, double *v) {
+    const struct trees *t = c->state;
+    const size_t n = t->forest->n_targets;
+    add_base(t, v, n);
+    if (n > 1 || t->after == SCORES_PROBIT)
+        scores_finish(t->after, v, n);
+    for (size_t k = 0; k < n; k++)
+        ((float *)c->out[0]->data)[row * n + k] = (float)v[k];
+}
+
+static enum code run_classifier(const struct op_call *c, struct err *e) {
+    const struct trees *t = c->state;
     size_t rows, features;
-    double *v = c->scratch;
-    uint32_t *counts = (uint32_t *)(v + n + 2);
     TRY(scores_rows(OPERAND_AT(c), &c->in[0]->shape, &rows, &features, e));
-    for (size_t row = 0; row < rows; row++) {
-        TRY(forest_row(t->forest, OPERAND_AT(c), c->in[0], row * features, v, counts, e));
-        size_t top = classify(t, v);
-        if (labels)
-            scores_put_label(&t->labels, top, labels, row);
-        for (size_t k = 0; k < n && scores; k++)
-            ((float *)scores->data)[row * n + k] = (float)v[k];
-    }
+    forest_run(c, t->forest, rows, features, finish_class);
     return OK;
 }
 
 static enum code run_regressor(const struct op_call *c, struct err *e) {
     const struct trees *t = c->state;
-    const size_t n = t->forest->n_targets;
     size_t rows, features;
-    double *v = c->scratch;
-    uint32_t *counts = (uint32_t *)(v + n + 2);
     TRY(scores_rows(OPERAND_AT(c), &c->in[0]->shape, &rows, &features, e));
-    for (size_t row = 0; row < rows; row++) {
-        TRY(forest_row(t->forest, OPERAND_AT(c), c->in[0], row * features, v, counts, e));
-        add_base(t, v, n);
-        if (n > 1 || t->after == SCORES_PROBIT)
-            scores_finish(t->after, v, n);
-        for (size_t k = 0; k < n; k++)
-            ((float *)c->out[0]->data)[row * n + k] = (float)v[k];
-    }
+    forest_run(c, t->forest, rows, features, finish_number);
     return OK;
 }
 
 const struct op op_tree_ensemble_classifier = {.name = "tree_ensemble_classifier",
-                                               .flags = OP_PURE,
+                                               .flags = OP_PURE | OP_TEAM,
                                                .infer = infer_classifier,
                                                .prepare = prepare,
                                                .run = run_classifier};
 const struct op op_tree_ensemble_regressor = {.name = "tree_ensemble_regressor",
-                                              .flags = OP_PURE,
+                                              .flags = OP_PURE | OP_TEAM,
                                               .infer = infer_regressor,
                                               .prepare = prepare,
                                               .run = run_regressor};

@@ -100,9 +100,27 @@ bool packs_owns(const struct packs *p, const void *constant) {
     return false;
 }
 
+/* The numbers of an attribute, or NULL: forests are written in attributes. */
+static const void *attr_numbers(const struct attr *a) {
+    switch ((int)a->kind) {
+    case ATTR_INTS: return a->n ? a->ints : NULL;
+    case ATTR_FLOATS: return a->n ? a->floats : NULL;
+    case ATTR_TENSOR: return a->tensor->data;
+    default: return NULL;
+    }
+}
+
+static size_t count_owned(const struct graph *g) {
+    size_t n = (size_t)g->n_values;
+    for (int k = 0; k < g->n_nodes; k++)
+        n += (size_t)g->nodes[k].n_attrs;
+    return n;
+}
+
 enum code packs_own(struct packs *p, const struct graph *g, struct err *e) {
+    const size_t n = p->n_owned + count_owned(g);
     size_t room = FIRST_ROOM;
-    while (room < (p->n_owned + (size_t)g->n_values) * 2)
+    while (room < n * 2)
         room *= 2;
     const void **table = ARENA_ARRAY(&p->names, room, const void *);
     if (!table)
@@ -113,7 +131,11 @@ enum code packs_own(struct packs *p, const struct graph *g, struct err *e) {
     for (int v = 0; v < g->n_values; v++)
         if (g->values[v].constant && g->values[v].constant->data)
             put_address(table, room, g->values[v].constant->data);
-    p->n_owned += (size_t)g->n_values;
+    for (int k = 0; k < g->n_nodes; k++)
+        for (int i = 0; i < g->nodes[k].n_attrs; i++)
+            if (attr_numbers(&g->nodes[k].attrs[i]))
+                put_address(table, room, attr_numbers(&g->nodes[k].attrs[i]));
+    p->n_owned = n;
     p->owned = table;
     p->room_owned = room;
     for (int k = 0; k < g->n_nodes; k++)

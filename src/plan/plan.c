@@ -114,7 +114,7 @@ static double guess_flops(const struct node *n, const struct walk_values *w) {
 }
 
 static int team(const struct node *n, const struct walk_values *w, int threads) {
-    if (n->op->flags & OP_DYNAMIC)
+    if (n->op->flags & (OP_DYNAMIC | OP_TEAM))
         return threads;
     double ns = guess_flops(n, w) / ONE_CORE_GFLOPS + moved_bytes(n, w) / ONE_CORE_GBS;
     bool recurrent =

@@ -67,29 +67,32 @@ def openvino(model, threads, precision, feed):
     return lambda: request.infer(feed)
 
 
-def peer():
-    """The other process: its case as one line of JSON, answered by "ready" or a reason, then counts of runs, answered by ms."""
+def timed(run):
+    """Milliseconds of one run."""
+    began = time.perf_counter()
+    run()
+    return (time.perf_counter() - began) * 1e3
+
+
+def peer(kinds):
+    """The other process: its case as one line of JSON, answered by "ready" or a reason, then counts of runs, answered by ms.
+    kinds: {name: function of a case that answers a function that runs it once}."""
     case = json.loads(sys.stdin.readline())
     try:
         feed = dict(np.load(case["feed"]))
-        run = globals()[case["peer"]](case["model"], case["threads"], case["precision"], feed)
+        run = kinds[case["peer"]](case["model"], case["threads"], case["precision"], feed)
         run()
         print("ready", flush=True)
     except Exception as e:  # the peer's own words are the answer
         print(" ".join(str(e).split())[:200] or type(e).__name__, flush=True)
         return
     for line in sys.stdin:
-        times = []
-        for _ in range(int(line)):
-            began = time.perf_counter()
-            run()
-            times.append((time.perf_counter() - began) * 1e3)
-        print(" ".join(map(str, times)), flush=True)
+        print(" ".join(str(timed(run)) for _ in range(int(line))), flush=True)
 
 
 class Peer:
-    def __init__(self, **case):
-        self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--peer"], stdin=subprocess.PIPE,
+    def __init__(self, script=os.path.abspath(__file__), **case):
+        self.process = subprocess.Popen([sys.executable, script, "--peer"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.process.stdin.write(json.dumps(case) + "\n")
         self.process.stdin.flush()
@@ -154,15 +157,20 @@ def measure(model, shapes, threads, batch, a):
         else:
             refused[name] = {"refused": p.answer}
             p.close()
+    return {**in_turns(contenders, a.runs, a.turn), **refused}
+
+
+def in_turns(contenders, runs, turn):
+    """{name: {"min", "median", "runs"}} of contenders that take turns; they are closed."""
     times = {name: [] for name in contenders}
-    while len(times["slipway"]) < a.runs:
+    while len(times["slipway"]) < runs:
         for name, c in contenders.items():
-            times[name] += c.runs(a.turn)
+            times[name] += c.runs(turn)
         if len(times["slipway"]) >= RUNS_LEAST and any(sum(t) > SECONDS * 1e3 for t in times.values()):
             break
     for c in contenders.values():
         c.close()
-    return {**{n: {"min": min(t), "median": statistics.median(t), "runs": len(t)} for n, t in times.items()}, **refused}
+    return {n: {"min": min(t), "median": statistics.median(t), "runs": len(t)} for n, t in times.items()}
 
 
 def cell(r):
@@ -243,4 +251,4 @@ def main():
 
 
 if __name__ == "__main__":
-    peer() if "--peer" in sys.argv else main()
+    peer({"onnxruntime": onnxruntime, "openvino": openvino}) if "--peer" in sys.argv else main()
