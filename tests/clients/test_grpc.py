@@ -279,7 +279,7 @@ def test_web_watches(server, text):
         while len(first) < (12 if text else 7):
             first += r.raw.read1(100)
         assert (base64.b64decode(first) if text else first) == frame(b"\x08\x01")
-        assert server.metric("slipway_requests_in_flight") >= 1
+        assert until(lambda: server.metric("slipway_requests_in_flight") >= 1)
     assert until(lambda: server.metric("slipway_requests_in_flight") <= 1)  # that of the metrics
 
 
