@@ -21,7 +21,7 @@
 
 enum { ONNX_FLOAT = 1, ONNX_BFLOAT16 = 16 };
 
-/* Multiplications below which a cast costs more than it saves. */
+/* Multiplications below which a cast is expected to cost more than it saves: a guess, not tuned. */
 static const double LEAST_WORK = 1e5;
 
 struct narrowing {
@@ -59,8 +59,7 @@ static bool weighted(const struct narrowing *x, const struct node *n) {
            walk_known(&x->g->values[n->out[0]]);
 }
 
-/* A convolution with a channel or a few per group is bound by memory and by taps, not by products.
- */
+/* Depthwise ones too: bf16 halves the memory they move. */
 static bool is_conv(const struct narrowing *x, const struct node *n) {
     if (!str_is(n->op_name, "conv") || !weighted(x, n))
         return false;
