@@ -139,11 +139,35 @@ SIMD void put(float *y, size_t n, size_t end, vf v, bool add) {
         vf_store_n(y + n, add ? vf_add(vf_load_n(y + n, end - n), v) : v, end - n);
 }
 
-/* Codes that are needed AHEAD bytes later; at the end of the strips the first of the next ones. */
-SIMD void fetch_ahead(const struct packed_gemm *g, const uint8_t *codes, size_t groups_left,
-                      const size_t v, const struct form f) {
+/* One group of one strip of the next v vectors of outputs, on its way while these are multiplied.
+ */
+SIMD void fetch_next(const struct packed_gemm *g, const uint8_t *codes, const uint8_t *scales,
+                     size_t group, size_t ahead, const struct form f) {
     const size_t group_bytes = 64 * (size_t)f.bits;
-    codes += AHEAD + (groups_left * group_bytes <= AHEAD ? (v / PARTS - 1) * g->codes_strip : 0);
+    codes += ahead * g->codes_strip;
+    for (size_t i = 0; i < group_bytes; i += MEM_LINE)
+        __builtin_prefetch(codes + i);
+    if (group % 2 == 0)
+        __builtin_prefetch(scales + ahead * g->scales_strip +
+                           group * g->scales_strip * GROUP / g->k);
+}
+
+/* What memory is asked for while a group is multiplied. Few rows wait for memory: the same strips
+ * AHEAD bytes on, or, at their end, the next ones. Where there are two tiles of rows, the first
+ * asks for the first half of the next strips and the second for the second, so that memory works
+ * all the time and not during the first tile only. */
+SIMD void fetch_ahead(const struct packed_gemm *g, const uint8_t *codes, const uint8_t *scales,
+                      size_t group, size_t row, const size_t m, const size_t v,
+                      const struct form f) {
+    const size_t group_bytes = 64 * (size_t)f.bits, left = g->k / GROUP - group;
+    if (v > PARTS && g->m >= 2 * m) {
+        if (row < 2 * m)
+            fetch_next(g, codes, scales, group, v / PARTS + row / m, f);
+        return;
+    }
+    if (row > 0)
+        return;
+    codes += AHEAD + (left * group_bytes <= AHEAD ? (v / PARTS - 1) * g->codes_strip : 0);
     for (size_t c = 0; c < v; c += PARTS)
         for (size_t i = 0; i < group_bytes; i += MEM_LINE)
             __builtin_prefetch(codes + c / PARTS * g->codes_strip + i);
@@ -168,8 +192,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
     for (size_t group = 0; group < groups; group++, codes += group_bytes, a += GROUP, q++) {
         vf both[DOT_ROWS][DOT_VECTORS];
         struct scales s[DOT_VECTORS];
-        if (row == 0)
-            fetch_ahead(g, codes, groups - group, v, f);
+        fetch_ahead(g, codes, scales, group, row, m, v, f);
 #pragma GCC unroll 4
         for (size_t c = 0; c < v; c++)
             s[c] = scales_at(scales + c / PARTS * g->scales_strip, group, c % PARTS, f);

@@ -4,6 +4,7 @@
  * a, b) sums two products of bf16 per lane. */
 #pragma once
 
+#include "base/mem.h"
 #include "kernel/kernel.h"
 
 #include <string.h>
@@ -45,7 +46,22 @@ SIMD void wide_step(const char *w, const char *a, size_t a_row, size_t strip_byt
     }
 }
 
-SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, const size_t m,
+/* Tiles of rows follow each other over the same strips, the weights of which come from memory once:
+ * while one tile computes, a part of the next strips is asked for. A tile alone reads on ahead. */
+SIMD void wide_fetch(const char *w, size_t i, size_t strip_bytes, size_t step_bytes, int next,
+                     const size_t v) {
+    enum { AHEAD = 2048 };
+    if (i * step_bytes % MEM_LINE)
+        return;
+    if (next >= 0)
+        __builtin_prefetch(w + (v / WIDE_PARTS + (size_t)next) * strip_bytes);
+    else
+        for (size_t c = 0; c < v; c += WIDE_PARTS)
+            __builtin_prefetch(w + c / WIDE_PARTS * strip_bytes + AHEAD);
+}
+
+/* next: which of the next strips to ask for; -1: the same ones, further on; -2: none. */
+SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, int next, const size_t m,
                     const size_t v, const enum wide kind) {
     const size_t strip_bytes = g->k * STRIP * wide_bytes(kind);
     const size_t steps = kind == WIDE_B16 ? g->k / 2 : g->k;
@@ -58,8 +74,11 @@ SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, const s
 #pragma GCC unroll 4
         for (size_t c = 0; c < v; c++)
             sum[r][c] = vf_zero();
-    for (size_t i = 0; i < steps; i++)
+    for (size_t i = 0; i < steps; i++) {
+        if (next > -2)
+            wide_fetch(w + i * step_bytes, i, strip_bytes, step_bytes, next, v);
         wide_step(w + i * step_bytes, a + 4 * i, a_row, strip_bytes, sum, m, v, kind);
+    }
 #pragma GCC unroll 16
     for (size_t r = 0; r < m; r++)
 #pragma GCC unroll 4
@@ -67,15 +86,28 @@ SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, const s
             wide_put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, sum[r][c], g->add);
 }
 
+/* Rows of the next tile: whole ones, and two halves rather than a whole one and a small one. */
+SIMD size_t wide_rows_of(size_t left) {
+    enum { HALF = WIDE_ROWS > 8 ? 8 : 4 };
+    if (left >= WIDE_ROWS && left != 2 * HALF)
+        return WIDE_ROWS;
+    return left >= HALF ? HALF : left >= 4 ? 4 : 1;
+}
+
 SIMD void wide_rows(const struct wide_gemm *g, size_t strip, const size_t v, const enum wide kind) {
-    size_t row = 0;
-    for (; row + WIDE_ROWS <= g->m; row += WIDE_ROWS)
-        wide_tile(g, strip, row, WIDE_ROWS, v, kind);
-    if (WIDE_ROWS > 4)
-        for (; row + 4 <= g->m; row += 4)
-            wide_tile(g, strip, row, 4, v, kind);
-    for (; row < g->m; row++)
-        wide_tile(g, strip, row, 1, v, kind);
+    int tile = 0;
+    for (size_t row = 0, m; row < g->m; row += m, tile++) {
+        m = wide_rows_of(g->m - row);
+        int next = tile == 0 && m == g->m ? -1 : tile * WIDE_PARTS < (int)v ? tile : -2;
+        if (m == WIDE_ROWS)
+            wide_tile(g, strip, row, next, WIDE_ROWS, v, kind);
+        else if (WIDE_ROWS > 8 && m == 8)
+            wide_tile(g, strip, row, next, 8, v, kind);
+        else if (m == 4)
+            wide_tile(g, strip, row, next, 4, v, kind);
+        else
+            wide_tile(g, strip, row, next, 1, v, kind);
+    }
 }
 
 SIMD void wide_all(const struct wide_gemm *g, const enum wide kind) {
