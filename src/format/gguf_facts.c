@@ -75,6 +75,7 @@ static const struct word of_file[] = {
     {"tokenizer.ggml.add_eos_token", "tok.add_eos", ATTR_INT},
     {"tokenizer.ggml.add_space_prefix", "tok.add_prefix_space", ATTR_INT},
     {"tokenizer.chat_template", "chat.template", ATTR_STR},
+    {"tokenizer.chat_template.tool_use", "chat.template.tools", ATTR_STR},
 };
 
 static const struct {

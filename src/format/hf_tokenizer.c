@@ -422,6 +422,8 @@ static enum code put_templates(struct hf_reader *r, struct str raw, struct err *
 static enum code put_template(struct hf_reader *r, const struct hf_object *config, struct err *e) {
     struct str text = {0}, raw;
     struct hf_object o;
+    if (hf_file(r, "additional_chat_templates/tool_use.jinja", &text))
+        fact_str(&r->facts, "chat.template.tools", text);
     if (hf_file(r, "chat_template.jinja", &text)) {
         fact_str(&r->facts, "chat.template", text);
         return OK;

@@ -156,7 +156,8 @@ static bool wants_huggingface(struct str main, struct str name) {
     if (str_is(name, "config.json"))
         return false;
     if (str_find(name, '/', &slash))
-        return str_is(name, "1_Pooling/config.json");
+        return str_is(name, "1_Pooling/config.json") ||
+               (str_starts(name, "additional_chat_templates/") && str_ends(name, ".jinja"));
     return is_weights(name) || str_ends(name, ".json") || str_ends(name, ".jinja") ||
            str_is(name, "vocab.txt") || str_is(name, "merges.txt") ||
            str_is(name, "tokenizer.model");

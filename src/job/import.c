@@ -104,14 +104,11 @@ static enum code collect(struct collector *c, const struct import *in) {
 static enum code check_language(const struct model *m, struct err *e) {
     struct tokenizer *t = NULL;
     struct chat_template *chat = NULL;
-    const struct attr *template = model_fact(m, "chat.template");
     TRY(forward_check(m, e));
     if (!model_fact(m, "tok.kind"))
         return OK;
     TRY(tokenizer_open(m, &t, e));
-    enum code code = OK;
-    if (template && template->kind == ATTR_STR && chat_open(template->s, t, &chat, e) != OK)
-        code = err_prefix(e, "chat template");
+    enum code code = chat_open_model(m, t, &chat, e);
     chat_close(chat);
     tokenizer_close(t);
     return code;

@@ -13,34 +13,70 @@
 
 enum { TEMPLATE_BYTES = 64 << 20, SOURCE_MAX = 1 << 20 };
 
+struct form {
+    struct jinja *jinja; /* NULL: there is none */
+    bool knows_parts;    /* the template looks at the type of content's parts */
+};
+
 struct chat_template {
     struct arena arena;
     const struct tokenizer *tokenizer;
-    struct jinja *jinja;
-    bool knows_parts; /* the template looks at the type of content's parts */
+    struct form plain, tools; /* tools: for requests that bring some, where it differs */
 };
 
 static bool mentions(struct str source, const char *what) {
     return source.p && memmem(source.p, source.n, what, strlen(what)) != NULL;
 }
 
-enum code chat_open(struct str source, const struct tokenizer *t, struct chat_template **out,
-                    struct err *e) {
+static enum code open_form(struct chat_template *c, struct str source, struct form *out,
+                           struct err *e) {
     if (source.n > SOURCE_MAX)
         return fail(e, LIMIT, "a template of %zu bytes, limit %d", source.n, SOURCE_MAX);
+    out->knows_parts =
+        mentions(source, "'type'") || mentions(source, "\"type\"") || mentions(source, ".type");
+    return jinja_parse(source, &c->arena, &out->jinja, e);
+}
+
+/* tools.n == 0: the same as source. */
+static enum code open_forms(struct str source, struct str tools, const struct tokenizer *t,
+                            struct chat_template **out, struct err *e) {
     struct chat_template *c = mem_zalloc(1, sizeof *c);
     if (!c)
         return fail(e, NOMEM, "out of memory");
     arena_init(&c->arena, TEMPLATE_BYTES);
     c->tokenizer = t;
-    c->knows_parts =
-        mentions(source, "'type'") || mentions(source, "\"type\"") || mentions(source, ".type");
-    enum code code = jinja_parse(source, &c->arena, &c->jinja, e);
+    enum code code = open_form(c, source, &c->plain, e);
+    if (code == OK && tools.n)
+        code = open_form(c, tools, &c->tools, e);
     if (code != OK) {
         chat_close(c);
         return code;
     }
     *out = c;
+    return OK;
+}
+
+enum code chat_open(struct str source, const struct tokenizer *t, struct chat_template **out,
+                    struct err *e) {
+    return open_forms(source, (struct str){0}, t, out, e);
+}
+
+struct str chat_source(const struct model *m, bool tools) {
+    const struct attr *plain = model_fact(m, "chat.template"),
+                      *other = tools ? model_fact(m, "chat.template.tools") : NULL;
+    if (other && other->kind == ATTR_STR && other->s.n)
+        return other->s;
+    return plain && plain->kind == ATTR_STR ? plain->s : (struct str){0};
+}
+
+enum code chat_open_model(const struct model *m, const struct tokenizer *t,
+                          struct chat_template **out, struct err *e) {
+    struct str plain = chat_source(m, false), tools = chat_source(m, true);
+    *out = NULL;
+    if (plain.n == 0)
+        return OK;
+    if (open_forms(plain, str_eq(plain, tools) ? (struct str){0} : tools, t, out, e) != OK)
+        return err_prefix(e, "chat template");
     return OK;
 }
 
@@ -111,28 +147,28 @@ static enum code open_arguments(const struct datum *calls, struct arena *a, stru
     return OK;
 }
 
-static enum code settle_message(const struct chat_template *c, const struct datum *m,
-                                struct arena *a, struct err *e) {
+static enum code settle_message(const struct form *f, const struct datum *m, struct arena *a,
+                                struct err *e) {
     const struct datum *content = member(m, "content");
     const struct datum *role = member(m, "role");
     struct datum joined;
     if (m->kind != DATUM_DICT || !role || role->kind != DATUM_TEXT)
         return fail(e, INVALID, "messages: each is an object with a role");
     TRY(open_arguments(member(m, "tool_calls"), a, e));
-    if (!content || content->kind != DATUM_LIST || c->knows_parts)
+    if (!content || content->kind != DATUM_LIST || f->knows_parts)
         return OK;
     TRY(join_parts(content->list, a, &joined, e));
     return dict_put(m->dict, datum_text(LIT("content")), joined, a) ? OK : no_room(a, e);
 }
 
-static enum code read_messages(const struct chat_template *c, struct str json, struct arena *a,
+static enum code read_messages(const struct form *f, struct str json, struct arena *a,
                                struct datum *out, struct err *e) {
     if (datum_from_json(json, a, out, e) != OK)
         return err_prefix(e, "messages");
     if (out->kind != DATUM_LIST || out->list->n == 0)
         return fail(e, INVALID, "messages: a list of at least one message expected");
     for (size_t i = 0; i < out->list->n; i++)
-        TRY(settle_message(c, &out->list->v[i], a, e));
+        TRY(settle_message(f, &out->list->v[i], a, e));
     return OK;
 }
 
@@ -173,10 +209,10 @@ static enum code set_extra(struct globals *g, struct str json) {
     return OK;
 }
 
-static enum code set_all(struct globals *g, const struct chat_template *c,
+static enum code set_all(struct globals *g, const struct chat_template *c, const struct form *f,
                          const struct chat_ask *ask) {
     struct datum messages = {0}, tools = {.kind = DATUM_NULL};
-    TRY(read_messages(c, ask->messages_json, g->a, &messages, g->e));
+    TRY(read_messages(f, ask->messages_json, g->a, &messages, g->e));
     if (ask->tools_json.n && datum_from_json(ask->tools_json, g->a, &tools, g->e) != OK)
         return err_prefix(g->e, "tools");
     TRY(set(g, "messages", messages));
@@ -193,8 +229,9 @@ enum code chat_tokens(const struct chat_template *c, const struct chat_ask *ask,
                       int32_t **ids, size_t *n, struct str *rendered, struct err *e) {
     struct globals g = {.a = a, .e = e};
     struct text text = {0};
-    TRY(set_all(&g, c, ask));
-    TRY(jinja_render(c->jinja, &g.dict, a, &text, e));
+    const struct form *f = ask->tools_json.n && c->tools.jinja ? &c->tools : &c->plain;
+    TRY(set_all(&g, c, f, ask));
+    TRY(jinja_render(f->jinja, &g.dict, a, &text, e));
     if (rendered)
         *rendered = (struct str){text.p, text.n};
     return tokenizer_encode_marked(c->tokenizer, (struct str){text.p, text.n}, text.foreign, a, ids,

@@ -14,7 +14,12 @@ struct chat_template; /* opaque; immutable, usable from any thread */
  * tokenizer must outlive it. */
 MUST_USE enum code chat_open(struct str source, const struct tokenizer *t,
                              struct chat_template **out, struct err *e);
-void chat_close(struct chat_template *c); /* NULL allowed */
+/* Of a model's facts: its template, and the one it has for requests with tools. *out NULL: it has
+ * none. */
+MUST_USE enum code chat_open_model(const struct model *m, const struct tokenizer *t,
+                                   struct chat_template **out, struct err *e);
+struct str chat_source(const struct model *m, bool tools); /* borrowed from the model */
+void chat_close(struct chat_template *c);                  /* NULL allowed */
 
 struct chat_ask {             /* JSON as clients of the OpenAI API send it; borrowed */
     struct str messages_json; /* an array */

@@ -27,12 +27,9 @@ static struct forward_options forward_options_of(const struct language *l,
 static enum code open_text(struct language *l, const struct model *m, struct err *e) {
     TRY(llm_facts_read(m, &l->facts, e));
     TRY(tokenizer_open(m, &l->tokenizer, e));
-    const struct attr *template = model_fact(m, "chat.template");
-    if (!template || template->kind != ATTR_STR || template->s.n == 0)
-        return OK;
-    l->template = template->s;
-    return chat_open(l->template, l->tokenizer, &l->chat, e) == OK ? OK
-                                                                   : err_prefix(e, "chat template");
+    l->template = chat_source(m, false);
+    l->tool_template = chat_source(m, true);
+    return chat_open_model(m, l->tokenizer, &l->chat, e);
 }
 
 static enum code open_draft(struct language *l, const struct model *draft,

@@ -22,8 +22,8 @@ struct language_options {  /* zero: the default */
 struct language {
     struct llm_facts facts;
     struct tokenizer *tokenizer;
-    struct chat_template *chat; /* NULL: the model has none */
-    struct str template;        /* its source; borrowed from the model */
+    struct chat_template *chat;         /* NULL: the model has none */
+    struct str template, tool_template; /* their sources; borrowed from the model */
     struct forward *forward, *draft;
     struct decode *decode; /* NULL: an encoder, which embeds */
     bool encoder;

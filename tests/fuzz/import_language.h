@@ -45,14 +45,15 @@ static inline void language_text(const struct tokenizer *t, struct str text, str
     }
 }
 
-static inline void language_chat(const struct tokenizer *t, struct str source, struct arena *a) {
+static inline void language_chat(const struct model *m, const struct tokenizer *t,
+                                 struct arena *a) {
     struct chat_ask ask = {.messages_json = LIT("[{\"role\": \"user\", \"content\": \"a <s>\"}]"),
                            .generation_prompt = true};
     struct chat_template *c;
     struct err e;
     int32_t *ids;
     size_t n;
-    if (chat_open(source, t, &c, &e) != OK)
+    if (chat_open_model(m, t, &c, &e) != OK || !c)
         return;
     (void)!chat_tokens(c, &ask, a, &ids, &n, NULL, &e);
     chat_close(c);
@@ -63,7 +64,6 @@ static inline void language_try(const struct model *m) {
                                        {"ab", 2},
                                        {"", 0},
                                        {"\0\x01 A\xcc\x81", 6}};
-    const struct attr *chat = model_fact(m, "chat.template");
     struct tokenizer *t;
     struct arena a;
     struct err e;
@@ -75,8 +75,7 @@ static inline void language_try(const struct model *m) {
     arena_init(&a, 1 << 24);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         language_text(t, texts[i], &a);
-    if (chat && chat->kind == ATTR_STR)
-        language_chat(t, chat->s, &a);
+    language_chat(m, t, &a);
     arena_deinit(&a);
     tokenizer_close(t);
 }

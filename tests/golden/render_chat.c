@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Renders conversations with templates, for comparison with others:
  *
- *     render_chat MODEL < cases     the model lends its tokenizer
+ *     render_chat MODEL < cases     the model lends its tokenizer, and its templates where a case
+ * has none
  *
  * A case is a line of four numbers, then so many bytes each: template, messages, tools, further
  * variables (0: none). For each comes a line "ok BYTES IDS...", then the rendered bytes and a
@@ -19,13 +20,13 @@ static struct str take(size_t n) {
     return (struct str){p, n};
 }
 
-static enum code render(const struct tokenizer *t, struct str source, const struct chat_ask *ask,
-                        struct arena *a, struct err *e) {
+static enum code render(const struct model *m, const struct tokenizer *t, struct str source,
+                        const struct chat_ask *ask, struct arena *a, struct err *e) {
     struct chat_template *c;
     int32_t *ids;
     size_t n;
     struct str text;
-    TRY(chat_open(source, t, &c, e));
+    TRY(source.n ? chat_open(source, t, &c, e) : chat_open_model(m, t, &c, e));
     enum code code = chat_tokens(c, ask, a, &ids, &n, &text, e);
     if (code == OK) {
         printf("ok %zu", text.n);
@@ -37,14 +38,14 @@ static enum code render(const struct tokenizer *t, struct str source, const stru
     return code;
 }
 
-static void one_case(const struct tokenizer *t, const size_t sizes[4]) {
+static void one_case(const struct model *m, const struct tokenizer *t, const size_t sizes[4]) {
     struct str source = take(sizes[0]), messages = take(sizes[1]), tools = take(sizes[2]),
                extra = take(sizes[3]);
     struct chat_ask ask = {messages, tools, extra, true};
     struct arena a;
     struct err e;
     arena_init(&a, (size_t)1 << 30);
-    if (render(t, source, &ask, &a, &e) != OK)
+    if (render(m, t, source, &ask, &a, &e) != OK)
         printf("error %s %s\n", err_name(e.code), e.text);
     arena_deinit(&a);
     free((void *)(uintptr_t)source.p);
@@ -70,7 +71,7 @@ int main(int argc, char **argv) {
         char *p = line;
         for (int i = 0; i < 4; i++)
             sizes[i] = (size_t)strtoull(p, &p, 10);
-        one_case(t, sizes);
+        one_case(in.model, t, sizes);
     }
     tokenizer_close(t);
     import_close(&in);

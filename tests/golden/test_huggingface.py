@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tokenizers
 from safetensors.numpy import save_file
+from test_chat_templates import ours as rendered
 from test_language import DRIVER, LIMIT, RECORD, compute
 from test_tokenizers import field, ours
 
@@ -278,6 +279,24 @@ def test_wordpiece():
     peer.no_truncation()
     texts = ["".join(c for c in line if not newer(c)) for line in mixed_text.lines(LINES)]
     compare(folder, peer, texts, decodes=False)  # the library's decoder mends spaces before punctuation
+
+
+@pytest.mark.parametrize("how", ["list", "files"])
+def test_a_template_of_its_own_for_tools(tmp_path, how):
+    """As tokenizer_config.json's list of named templates, or as files; it is used where a request brings tools."""
+    path = folder_of(byte_level("gpt2"), tmp_path / "m")
+    plain, tools = "plain {{ messages[0].content }}", "{{ tools | length }} tools {{ messages[0].content }}"
+    if how == "list":
+        with open(f"{path}/tokenizer_config.json", "w") as f:
+            json.dump({"chat_template": [{"name": "default", "template": plain}, {"name": "tool_use", "template": tools}]}, f)
+    else:
+        os.makedirs(f"{path}/additional_chat_templates")
+        for name, text in (("chat_template", plain), ("additional_chat_templates/tool_use", tools)):
+            with open(f"{path}/{name}.jinja", "w") as f:
+                f.write(text)
+    ask = [{"role": "user", "content": "hi"}]
+    answers = rendered(path, [("", ask, None, None), ("", ask, [{"type": "function"}], None)])
+    assert [a[1] for a in answers] == ["plain hi", "1 tools hi"]
 
 
 def newer(c):

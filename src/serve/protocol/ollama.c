@@ -269,7 +269,7 @@ static enum code decode(struct request *r, struct err *e) {
     else
         t->json_mode = str_is(o->format, "\"json\"");
     if (o->tools.n)
-        t->tools = toolcall_family_of(t->language->template);
+        t->tools = toolcall_family_of(t->language->tool_template);
     if (o->chat && o->messages.n == 0)
         return fail(e, INVALID, "\"messages\" is missing");
     if (!o->chat && !o->raw && t->language->chat)

@@ -111,7 +111,7 @@ static enum code apply_tools(struct talk *t, struct openai *o, struct err *e) {
         o->tools = (struct str){0};
         return OK;
     }
-    t->tools = toolcall_family_of(t->language->template);
+    t->tools = toolcall_family_of(t->language->tool_template);
     if (chosen.name.n)
         return force_call(t, tools, n, chosen.name, false, e);
     if (str_is(choice, "required"))
