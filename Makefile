@@ -79,6 +79,7 @@ bench-serve: all
 	@.venv/bin/python tests/bench/bench_serve.py
 
 install: all
+	@$(NINJA) -C build slipway.1
 	@DESTDIR="$(DESTDIR)" meson install -C build --no-rebuild
 
 tidy:

@@ -114,7 +114,7 @@ static void what_is_put_is_taken(void **state) {
     assert_int_equal(((uint8_t *)bits->data)[4], file[10] & 15);
     const struct tensor *bools = g->values[graph_find(g, LIT("bools"))].constant;
     assert_memory_equal(bools->data, "\1\0", 2);
-    struct model_file *files;
+    struct model_file *files = NULL;
     int n;
     assert_ok(wire_take_files(bytes, &b, &files, &n, &e));
     assert_int_equal(n, 1);
