@@ -433,7 +433,8 @@ static enum code repeat(struct reader *r, struct buf *list, size_t from, int32_t
         struct buf one;
         TRY(add_rule(r, r->name, &rule, e));
         buf_init(&one, LIST_BYTES);
-        buf_put(&one, parts + from, (list_n(list) - from) * sizeof *parts);
+        if (list_n(list) > from)
+            buf_put(&one, parts + from, (list_n(list) - from) * sizeof *parts);
         enum code code = put(&one, (struct part){.kind = PART_END}, e);
         if (code == OK)
             code = define(r, rule, &one, e);
