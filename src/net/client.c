@@ -26,7 +26,7 @@ struct transfer { /* one address of a get */
 };
 
 /* Opened when something is fetched for the first time: linked, libcurl and what it needs would cost
- * every start of the program 15 ms and 4 MB (docs/decisions/0007-libcurl-when-needed.md). */
+ * every start of the program 15 ms and 4 MB (docs/decisions/0010-libcurl-when-needed.md). */
 #define FUNCTIONS(X)                                                                               \
     X(curl_global_init)                                                                            \
     X(curl_easy_init)                                                                              \
