@@ -69,39 +69,24 @@ struct conv {
     size_t y_at, w_at, bias_at, inner_at, inner_bytes;
 };
 
-static double multiplications(const struct implicit *p) {
-    return (double)p->batch * (double)window_pixels(&p->w) * (double)p->groups * (double)p->out *
-           (double)p->in * (double)window_taps(&p->w);
-}
-
 /* oneDNN pays from some size on: below it, calling it costs more than the work. Weights beyond the
  * second-level cache are better streamed by the matrix tile, which fetches the next panel while it
  * works on one: measured on AVX-512 over ResNet-50, 0.7 to 0.98 of oneDNN's time. */
 static bool wants_task(const struct implicit *p) {
     const double weights = (double)p->in * (double)p->out * (double)window_taps(&p->w);
     const bool streamed = cpu_flags() & CPU_AVX512 && p->groups == 1 && weights >= STREAMED;
-    return multiplications(p) >= 5e4 && !streamed;
+    return implicit_multiplications(p) >= 5e4 && !streamed;
 }
 
 /* Measured on AVX-512: 12 ps per multiplication, thrice that where each channel is on its own. */
 static double cost_ns(const struct implicit *p) {
-    return multiplications(p) * (p->in == 1 ? 0.036 : 0.012);
+    return implicit_multiplications(p) * (p->in == 1 ? 0.036 : 0.012);
 }
 
 static void describe(const struct op_prepare *c, const struct implicit *p, struct dnnl_conv *d) {
-    *d = (struct dnnl_conv){.n_spatial = p->w.n,
-                            .batch = (int64_t)p->batch,
-                            .groups = (int64_t)p->groups,
-                            .in_channels = (int64_t)(p->groups * p->in),
-                            .out_channels = (int64_t)(p->groups * p->out),
-                            .bias = c->node->n_in > 2 && c->in[2].dtype != DT_NONE,
-                            .threads = team_size(c->threads, cost_ns(p))};
-    for (int i = 0; i < p->w.n; i++) {
-        d->in[i] = p->w.in[i], d->out[i] = p->w.out[i];
-        d->kernel[i] = p->w.kernel[i], d->stride[i] = p->w.stride[i],
-        d->dilation[i] = p->w.dilation[i];
-        d->before[i] = p->w.before[i], d->after[i] = p->w.after[i];
-    }
+    implicit_describe(p, d);
+    d->bias = c->node->n_in > 2 && c->in[2].dtype != DT_NONE;
+    d->threads = team_size(c->threads, cost_ns(p));
 }
 
 /* Posts that the matrix tile does itself: a residual, then a relu, at most. */
@@ -217,7 +202,7 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     fuse_tile(c, s);
     lay_out(c, s);
     c->state = s;
-    c->flops = 2 * multiplications(&s->implicit);
+    c->flops = 2 * implicit_multiplications(&s->implicit);
     c->kernel = s->quarter              ? "winograd 4x4"
                 : s->task               ? dnnl_task_kernel(s->task)
                 : s->implicit.depthwise ? "depthwise"

@@ -67,34 +67,19 @@ struct conv {
     size_t x_last, x_wide, y_last, y_plain, inner;
 };
 
-static double multiplications(const struct implicit *p) {
-    return (double)p->batch * (double)window_pixels(&p->w) * (double)p->groups * (double)p->out *
-           (double)p->in * (double)window_taps(&p->w);
-}
-
 /* An estimate: half of what conv.c counts for f32; six times that where each channel is on its own.
  */
 static double cost_ns(const struct implicit *p) {
-    return multiplications(p) * (p->in == 1 ? 0.036 : 0.006);
+    return implicit_multiplications(p) * (p->in == 1 ? 0.036 : 0.006);
 }
 
 static void describe(const struct op_prepare *c, const struct conv *s, struct dnnl_conv *d) {
     const struct implicit *p = &s->implicit;
-    *d = (struct dnnl_conv){.n_spatial = p->w.n,
-                            .batch = (int64_t)p->batch,
-                            .groups = (int64_t)p->groups,
-                            .in_channels = (int64_t)(p->groups * p->in),
-                            .out_channels = (int64_t)(p->groups * p->out),
-                            .src = DNNL_NUMBER_BF16,
-                            .dst = s->wide ? DNNL_NUMBER_F32 : DNNL_NUMBER_BF16,
-                            .bias = c->node->n_in > 2 && c->in[2].dtype != DT_NONE,
-                            .threads = team_size(c->threads, cost_ns(p))};
-    for (int i = 0; i < p->w.n; i++) {
-        d->in[i] = p->w.in[i], d->out[i] = p->w.out[i];
-        d->kernel[i] = p->w.kernel[i], d->stride[i] = p->w.stride[i];
-        d->dilation[i] = p->w.dilation[i];
-        d->before[i] = p->w.before[i], d->after[i] = p->w.after[i];
-    }
+    implicit_describe(p, d);
+    d->src = DNNL_NUMBER_BF16;
+    d->dst = s->wide ? DNNL_NUMBER_F32 : DNNL_NUMBER_BF16;
+    d->bias = c->node->n_in > 2 && c->in[2].dtype != DT_NONE;
+    d->threads = team_size(c->threads, cost_ns(p));
 }
 
 static void try_task(const struct op_prepare *c, struct conv *s) {
@@ -180,7 +165,7 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     }
     lay_out(c, s);
     c->state = s;
-    c->flops = 2 * multiplications(&s->implicit);
+    c->flops = 2 * implicit_multiplications(&s->implicit);
     c->kernel = s->task ? dnnl_task_kernel(s->task) : "bf16 in f32";
     return OK;
 }

@@ -45,6 +45,25 @@ void implicit_plan(struct implicit *p, const struct window *w, size_t batch, siz
     }
 }
 
+double implicit_multiplications(const struct implicit *p) {
+    return (double)p->batch * (double)window_pixels(&p->w) * (double)p->groups * (double)p->out *
+           (double)p->in * (double)window_taps(&p->w);
+}
+
+void implicit_describe(const struct implicit *p, struct dnnl_conv *d) {
+    *d = (struct dnnl_conv){.n_spatial = p->w.n,
+                            .batch = (int64_t)p->batch,
+                            .groups = (int64_t)p->groups,
+                            .in_channels = (int64_t)(p->groups * p->in),
+                            .out_channels = (int64_t)(p->groups * p->out)};
+    for (int i = 0; i < p->w.n; i++) {
+        d->in[i] = p->w.in[i], d->out[i] = p->w.out[i];
+        d->kernel[i] = p->w.kernel[i], d->stride[i] = p->w.stride[i];
+        d->dilation[i] = p->w.dilation[i];
+        d->before[i] = p->w.before[i], d->after[i] = p->w.after[i];
+    }
+}
+
 size_t implicit_packed(const struct implicit *p) {
     size_t taps = window_taps(&p->w);
     return p->depthwise ? taps * p->groups : p->groups * panel_floats(taps * p->in, p->out);

@@ -4,6 +4,7 @@
  * where it is faster. */
 #pragma once
 
+#include "kernel/dnnl.h"
 #include "op/panel.h"
 #include "op/window.h"
 
@@ -18,6 +19,10 @@ struct implicit {
 };
 void implicit_plan(struct implicit *p, const struct window *w, size_t batch, size_t groups,
                    size_t in, size_t out);
+
+double implicit_multiplications(const struct implicit *p);
+/* The same convolution for oneDNN: geometry only, all else is zero. */
+void implicit_describe(const struct implicit *p, struct dnnl_conv *d);
 
 size_t implicit_packed(const struct implicit *p); /* floats */
 void implicit_pack(const struct implicit *p, const float *weights,
