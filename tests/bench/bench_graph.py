@@ -37,8 +37,11 @@ CASES = {
     "light shufflenet": ("light_shufflenet", {}),
     "light inception_v2": ("light_inception_v2", {}),
     "light vgg19": ("light_vgg19", {}),
+    "MiniLM-L6 128 tokens": ("minilm_17", dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ("N", 128))),
+    "MiniLM-L6 opset 14": ("minilm_14", dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ("N", 128))),
     "mlp": ("mlp", {"x": ("N", 4)}),
 }
+FIXED = {"sr": 16000, "attention_mask": 1, "token_type_ids": 0}  # inputs whose numbers mean something
 NUMPY = {"f32": np.float32, "f64": np.float64, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
 PEERS = ("onnxruntime", "openvino")
 LIMIT_EACH, LIMIT_MEAN = 1.15, 1.0  # beside onnxruntime, both
@@ -138,8 +141,8 @@ def feed_of(inputs, shapes, batch):
         shape = [batch if d == "N" else d for d in shapes.get(name, own)]
         kind = NUMPY[dtype]
         feed[name] = rng.random(shape, dtype=np.float32).astype(kind) if dtype[0] == "f" else rng.integers(0, 200, shape).astype(kind)
-        if name == "sr":
-            feed[name] = np.array(16000, dtype=kind)
+        if name in FIXED:
+            feed[name] = np.full([] if name == "sr" else shape, FIXED[name], dtype=kind)
     return feed
 
 

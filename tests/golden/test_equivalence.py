@@ -15,6 +15,13 @@ def f32(*shape):
     return RNG.standard_normal(shape, dtype=np.float32)
 
 
+def texts(*lengths):
+    """Ids, mask and types of a BERT."""
+    n = max(lengths)
+    ids = RNG.integers(1000, 29000, (len(lengths), n))
+    return [ids, (np.arange(n) < np.array(lengths)[:, None]).astype(np.int64), np.zeros_like(ids)]
+
+
 INPUTS = {
     "mlp": [f32(5, 4)],
     "ocr_cls": [f32(2, 3, 48, 192)],
@@ -25,6 +32,8 @@ INPUTS = {
     "silero": [f32(1, 576), np.zeros((2, 1, 128), np.float32), np.array(16000, np.int64)],
     "silero_sequence": [f32(3, 576), np.zeros((1, 1, 128), np.float32), np.zeros((1, 1, 128), np.float32)],
     "resnet50_int8": [np.abs(f32(1, 3, 224, 224)) % 1],
+    "minilm_14": texts(17, 9),
+    "minilm_17": texts(17, 9),
     "light_shufflenet": [f32(1, 3, 224, 224)],
     "light_inception_v2": [f32(1, 3, 224, 224)],
 }
@@ -66,7 +75,7 @@ def test_passes(name, usual):
 
 
 @pytest.mark.parametrize("cpu", ["scalar", "avx2"])
-@pytest.mark.parametrize("name", ["mlp", "ocr_cls", "ocr_rec", "magika", "silero", "light_shufflenet", "resnet50_int8"])
+@pytest.mark.parametrize("name", ["mlp", "ocr_cls", "ocr_rec", "magika", "silero", "light_shufflenet", "resnet50_int8", "minilm_17"])
 def test_cpu(name, cpu, usual):
     same(answer(name, cpu=cpu), usual(name), LIMIT.get(name, 2e-4))
 
@@ -86,6 +95,17 @@ def test_batch_is_singles(name):
         for row in range(3):
             alone = engine.run([x[row : row + 1]])
             same([t[row : row + 1] for t in together], alone, LIMIT.get(name, 1e-4))
+
+
+def test_texts_are_singles():
+    """Padding and company do not show in an answer."""
+    ids, mask, types = texts(20, 11, 20)
+    with Engine(path("minilm_17")) as engine:
+        assert engine.batches
+        together = engine.run([ids, mask, types])[0]
+        for row, n in enumerate(mask.sum(-1)):
+            alone = engine.run([x[row : row + 1, :n] for x in (ids, mask, types)])[0]
+            same([together[row : row + 1, :n]], [alone], 1e-4)
 
 
 @pytest.mark.parametrize("name", ["silero", "silero_sequence"])

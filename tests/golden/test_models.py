@@ -88,6 +88,20 @@ def test_nudenet():
     check("nudenet", [[np.abs(pictures(*s))] for s in [(1, 3, 320, 320), (2, 3, 320, 320), (1, 3, 256, 192)]])
 
 
+@pytest.mark.parametrize("name", ["minilm_14", "minilm_17"])
+def test_minilm(name):
+    """Texts of several lengths in a batch: a mask hides what is padded."""
+    peer = Peer(MODELS[name])
+    with Engine(MODELS[name]) as engine:
+        for lengths in ([128], [7], [40, 3, 39], [1]):
+            n = max(lengths)
+            ids = RNG.integers(1000, 29000, (len(lengths), n))
+            mask = (np.arange(n) < np.array(lengths)[:, None]).astype(np.int64)
+            x = [ids, mask, np.zeros_like(ids)]
+            ours, theirs = engine.run(x), peer.run(x)
+            same(ours, theirs, 1e-4)
+
+
 @pytest.mark.parametrize("name", sorted(n for n in MODELS if n.startswith("silero")))
 def test_silero(name):
     """Fifty steps, the state of each carried into the next."""

@@ -84,6 +84,8 @@ NAMES = {
     "resnet50": "resnet50.onnx",
     "resnet50_int8": "resnet50_int8.onnx",
     "mlp": "mlp.onnx",
+    "minilm_14": "minilm-14.onnx",
+    "minilm_17": "minilm-17.onnx",
 }
 
 

