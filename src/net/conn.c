@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection: bytes to exchanges, exchanges to bytes.
  *
- *   OPEN ──▶ ending (no further request) ──▶ last answer sent ──▶ lingers (our side shut down) ──▶
- * closing └──────────── idle, late, or the client left
- * ────────────────────────────────────────────────▲
+ *   OPEN ──▶ ending (no further request) ──▶ last answer sent ──▶ lingers ──▶ closing
+ *    └──────────────── idle, late, or the client left ───────────────────────────▲
  *
  * Everything happens in conn_pump: parse what was read, hand complete requests over, send what is
  * answered, and again while that made room. A handler that answers inside on_request only marks its

@@ -2,9 +2,9 @@
 /* The phases of a request, a fixed array: nobody registers into it, so it can be read as a list
  * (phase.c, at the end).
  *
- *     on_head               on_request                     (host's worker)        loop on_done
- *   ROUTE AUTH LIMIT ──▶ DECODE ──▶ RUN ── host_submit ──▶ done ── loop_post ──▶ ENCODE SEND ──▶
- * RECORD └── long body: side thread ──┘   └─ long answer: side thread ─┘
+ *       on_head              on_request                host's worker           loop on_done
+ *   ROUTE AUTH LIMIT ─▶ DECODE ─▶ RUN ── host_submit ─▶ done ── loop_post ─▶ ENCODE SEND RECORD
+ *            └ long body: side thread ┘                        └ long answer: side thread ┘
  *
  * 1. A failure in any phase before ENCODE goes to ENCODE, which writes the error; SEND is reached
  * exactly once.

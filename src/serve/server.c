@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Server: see server.h.
  *
- *   RUNNING ──signal──▶ LAME (unready, still accepting; lame_ms) ──▶ DRAINING (listeners closed)
- * ──▶ loops stop └────────────── second signal: cut everything ───────────────────────────────┘
+ *   RUNNING ──signal──▶ LAME (unready, accepts) ──lame_ms──▶ DRAINING (closed) ──▶ loops stop
+ *                        └─────────────────── second signal: cut everything ──────────▲
  *
  * Loop 0 runs on server_run's thread and hears the signals and the tick that moves the state on;
  * the others run on threads of their own and only follow drain_job. */
