@@ -1,7 +1,7 @@
 # For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
 #   make          release build: build/slipway        make test   everything that proves it works
 #   make demo     real model, served, asked, answered  make bench  side by side with the peers
-.PHONY: all demo test quick asan tsan fuzz random-graphs zoo bench bench-graph bench-serve bench-llm install clean format tidy deps
+.PHONY: all demo test quick asan tsan fuzz random-graphs zoo soak soak-language bench bench-graph bench-serve bench-llm install clean format tidy deps
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -55,6 +55,10 @@ random-graphs: all
 soak: all
 	@tools/deps bench
 	@.venv/bin/python tests/soak/soak.py
+
+soak-language: all
+	@tools/deps test
+	@.venv/bin/python tests/soak/soak_language.py --seconds $(or $(SECONDS),1800)
 
 zoo: all
 	@tools/deps test

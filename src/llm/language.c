@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { SEQUENCES = 64, ROWS = 512, QUEUE = 256, CONTEXT = 32768, ENCODER_SEQUENCES = 64 };
+enum { SEQUENCES = 64, ROWS = 512, QUEUE = 256, CONTEXT = 32768 };
 
 static size_t or_default(size_t v, size_t otherwise) { return v ? v : otherwise; }
 
@@ -69,6 +69,7 @@ static enum code open_all(struct language *l, const struct model *m, const struc
     struct forward_options f = forward_options_of(l, o);
     TRY(forward_open(m, &l->facts, &f, &l->forward, e));
     l->encoder = forward_is_encoder(l->forward);
+    l->sequences = (size_t)f.max_sequences;
     if (l->encoder)
         return OK;
     TRY(open_draft(l, draft, &f, e));
@@ -114,7 +115,7 @@ struct tokens {
 static size_t fill_rows(const struct language *l, const struct tokens *all, size_t from, size_t n,
                         struct forward_row *rows, size_t *n_rows) {
     size_t room = forward_max_rows(l->forward), k = from;
-    for (*n_rows = 0; k < n && k - from < ENCODER_SEQUENCES && *n_rows + all[k].n <= room; k++)
+    for (*n_rows = 0; k < n && k - from < l->sequences && *n_rows + all[k].n <= room; k++)
         for (size_t i = 0; i < all[k].n; i++)
             rows[(*n_rows)++] =
                 (struct forward_row){all[k].ids[i], (int32_t)i, (int32_t)(k - from), false};

@@ -27,6 +27,7 @@ struct language {
     struct forward *forward, *draft;
     struct decode *decode; /* NULL: an encoder, which embeds */
     bool encoder;
+    size_t sequences;          /* texts in one step of an encoder */
     pthread_mutex_t embedding; /* an encoder's forward is used by one thread at a time */
 };
 

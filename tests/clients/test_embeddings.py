@@ -158,3 +158,14 @@ def test_langchain(minilm):
         base_url=minilm.url + "/v1", api_key="none", model="minilm", check_embedding_ctx_length=False
     )
     assert len(embeddings.embed_query("hello")) == 384 and len(embeddings.embed_documents(TEXTS)) == len(TEXTS)
+
+
+def test_more_texts_than_sequences(minilm, client):
+    """--sequences bounds what is computed at one time, not what may be asked."""
+    few = Server(minilm.store, "--sequences", "3", "--admin", "off")
+    try:
+        asked = {"model": "minilm", "input": TEXTS, "encoding_format": "float"}
+        got = few.post("/v1/embeddings", json=asked).json()["data"]
+        assert [d["embedding"] for d in got] == [d.embedding for d in client.embeddings.create(**asked).data]
+    finally:
+        few.stop()
