@@ -58,6 +58,7 @@ typedef void blend_f32_fn(size_t n_taps, const float *const *x, const float *wei
                           float *y);
 /* y[i] = max over t of x[t][i]; NaN wins. */
 typedef void tops_f32_fn(size_t n_taps, const float *const *x, size_t n, float *y);
+typedef void tops_bf16_fn(size_t n_taps, const uint16_t *const *x, size_t n, uint16_t *y);
 typedef void tops_u8_fn(size_t n_taps, const uint8_t *const *x, size_t n, uint8_t *y);
 typedef void tops_i8_fn(size_t n_taps, const int8_t *const *x, size_t n, int8_t *y);
 

@@ -112,6 +112,22 @@ void tops_f32_scalar(size_t n_taps, const float *const *x, size_t n, float *y) {
     }
 }
 
+static float widened(uint16_t v) {
+    float f;
+    widen_bf16_scalar(1, &v, &f);
+    return f;
+}
+
+void tops_bf16_scalar(size_t n_taps, const uint16_t *const *x, size_t n, uint16_t *y) {
+    for (size_t i = 0; i < n; i++) {
+        uint16_t top = x[0][i];
+        for (size_t tap = 1; tap < n_taps; tap++)
+            if (!(widened(top) >= widened(x[tap][i])) && !isnan(widened(top)))
+                top = x[tap][i];
+        y[i] = top;
+    }
+}
+
 #define TOPS(name, type)                                                                           \
     void name##_scalar(size_t n_taps, const type *const *x, size_t n, type *y) {                   \
         for (size_t i = 0; i < n; i++)                                                             \

@@ -5,6 +5,7 @@
 
 #include "op/operand.h"
 #include "op/team.h"
+#include "op/wide.h"
 
 static enum code infer_to(struct op_infer *c, enum dtype to, struct err *e) {
     if (dtype_size(to) == 0 || to == DT_SEQUENCE)
@@ -48,6 +49,14 @@ struct cast_call {
 };
 
 static enum code cast_range(const struct cast_call *c, size_t begin, size_t end, struct err *e) {
+    if (c->x->dtype == DT_F32 && wide_half(c->y->dtype)) {
+        wide_store(c->y->dtype, c->y->data, begin, end - begin, (const float *)c->x->data + begin);
+        return OK;
+    }
+    if (c->y->dtype == DT_F32 && wide_half(c->x->dtype)) {
+        wide_load(c->x->dtype, c->x->data, begin, end - begin, (float *)c->y->data + begin);
+        return OK;
+    }
     const char *from = (const char *)c->x->data + begin * dtype_size(c->x->dtype);
     char *to = (char *)c->y->data + begin * dtype_size(c->y->dtype);
     return cast_elements(c->y->dtype, to, c->x->dtype, from, end - begin, c->saturate, NULL, e);

@@ -4,7 +4,7 @@
  *
  * 1. Maxima and averages of f32, and maxima of bytes, go by kernels over the channels, channels
  * last: a PLAIN node carries its data there and back through scratch memory, except global pools,
- * whose pictures are rows of memory then. f16 and bf16 are widened first.
+ * whose pictures are rows of memory then. f16 and bf16 are widened first, but for maxima of bf16.
  * 2. All else (lp, f64, and maxima whose indices are wanted) goes element by element in double.
  * 3. Padding never takes part in a maximum or a sum. It counts in an average only with
  * count_include_pad, and then only as far as the pads reach: what ceil_mode adds beyond never does.
@@ -25,6 +25,7 @@ enum {
     TAPS = 64,      /* rows folded at once */
     STRETCH = 2048, /* bytes of channels folded at once */
     GRAIN = 64,     /* bytes: channels are cut at multiples of it */
+    LOWEST_BF16 = 0xff7f,
 };
 
 struct pool {
@@ -135,7 +136,7 @@ static const char *kernel_name(const struct pool *s) {
 static enum code prepare(struct op_prepare *c, enum kind kind, bool global, struct err *e) {
     const struct shape *x = &c->in[0].shape;
     const enum dtype t = c->in[0].dtype;
-    const bool half = t == DT_F16 || t == DT_BF16;
+    const bool half = t == DT_F16 || t == DT_BF16, plain = c->in[0].layout == LAYOUT_PLAIN;
     struct pool *s = ARENA_NEW(c->arena, struct pool);
     if (!s)
         return arena_fail(c->arena, sizeof *s, "a pool", e);
@@ -154,8 +155,8 @@ static enum code prepare(struct op_prepare *c, enum kind kind, bool global, stru
     s->pixels = window_pixels(&s->w);
     const bool indices = c->node->n_out > 1 && c->node->out[1] != VALUE_NONE;
     s->fast = kind != POWER && t != DT_F64 && !indices;
-    s->wide = s->fast && half;
-    s->carried = s->fast && !global && c->in[0].layout == LAYOUT_PLAIN && s->channels > 1;
+    s->wide = s->fast && half && !(kind == TOP && t == DT_BF16 && !(global && plain));
+    s->carried = s->fast && !global && plain && s->channels > 1;
     lay_out(c, s);
     c->state = s;
     c->kernel = kernel_name(s);
@@ -235,6 +236,8 @@ static void fold(const struct pass *p, const struct gathered *g, size_t n, void 
         k->tops_u8(g->n, (const uint8_t *const *)g->x, n, y);
     } else if (p->t == DT_I8) {
         k->tops_i8(g->n, (const int8_t *const *)g->x, n, y);
+    } else if (p->t == DT_BF16) {
+        k->tops_bf16(g->n, (const uint16_t *const *)g->x, n, y);
     } else if (p->s->kind == TOP) {
         k->tops_f32(g->n, (const float *const *)g->x, n, y);
     } else {
@@ -247,11 +250,11 @@ static void fold(const struct pass *p, const struct gathered *g, size_t n, void 
 }
 
 static void nothing(const struct pass *p, size_t n, void *y) {
-    if (p->t != DT_F32) {
+    if (p->t == DT_U8 || p->t == DT_I8)
         memset(y, p->t == DT_I8 ? INT8_MIN : 0, n);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && p->t == DT_BF16; i++)
+        ((uint16_t *)y)[i] = LOWEST_BF16;
+    for (size_t i = 0; i < n && p->t == DT_F32; i++)
         ((float *)y)[i] = p->s->kind == TOP ? -FLT_MAX : 0;
 }
 

@@ -220,6 +220,24 @@ void ISA(tops_f32)(size_t n_taps, const float *const *x, size_t n, float *y) {
     }
 }
 
+SIMD vf tops_bf16_at(size_t n_taps, const uint16_t *const *x, size_t at) {
+    vf s = vf_load_bf16(x[0] + at);
+    for (size_t tap = 1; tap < n_taps; tap++)
+        s = math_max(s, vf_load_bf16(x[tap] + at));
+    return s;
+}
+
+/* A maximum is one of its numbers: the low halves are zero, and cutting them off rounds nothing.
+ * What is left of a row that is longer than a vector is taken with some of what is done. */
+void ISA(tops_bf16)(size_t n_taps, const uint16_t *const *x, size_t n, uint16_t *y) {
+    for (size_t i = 0; i < n && n >= VL; i += VL) {
+        size_t at = i + VL <= n ? i : n - VL;
+        vi_store_16(y + at, vi_shr_logical(vf_bits(tops_bf16_at(n_taps, x, at)), 16));
+    }
+    if (n < VL)
+        tops_bf16_scalar(n_taps, x, n, y);
+}
+
 #define TOPS(name, type, vi_top)                                                                   \
     void ISA(name)(size_t n_taps, const type *const *x, size_t n, type *y) {                       \
         size_t i = 0;                                                                              \

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transposes by 8 x 8 and 4 x 4 blocks of 32-bit and 16 x 16 blocks of 8-bit elements; edges go
- * element by element. */
+/* Transposes by 8 x 8 and 4 x 4 blocks of 32-bit, 8 x 8 of 16-bit and 16 x 16 of 8-bit elements;
+ * edges go element by element. */
 #include "kernel/kernel.h"
 
 #include <immintrin.h>
 
-enum { BLOCK32 = 8, BLOCK8 = 16 };
+enum { BLOCK32 = 8, BLOCK16 = 8, BLOCK8 = 16 };
 
 static inline void block_32(const uint32_t *x, size_t ldx, uint32_t *y, size_t ldy) {
     __m256 r[8], t[8];
@@ -112,6 +112,58 @@ void transpose_8_avx2(size_t rows, size_t cols, const void *x, size_t ldx, void 
     for (size_t row = 0; row < whole_rows; row += BLOCK8)
         for (size_t col = 0; col < whole_cols; col += BLOCK8)
             block_8(from + row * ldx + col, ldx, to + col * ldy + row, ldy);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t col = row < whole_rows ? whole_cols : 0; col < cols; col++)
+            to[col * ldy + row] = from[row * ldx + col];
+}
+
+/* Three rounds of interleaving row i with row i + 4 turn 8 rows into 8 columns. */
+static inline void block_16(const uint16_t *x, size_t ldx, uint16_t *y, size_t ldy) {
+    __m128i r[8], t[8];
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm_loadu_si128((const __m128i *)(x + (size_t)i * ldx));
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++) {
+            t[2 * i] = _mm_unpacklo_epi16(r[i], r[i + 4]);
+            t[2 * i + 1] = _mm_unpackhi_epi16(r[i], r[i + 4]);
+        }
+        for (int i = 0; i < 8; i++)
+            r[i] = t[i];
+    }
+    for (int i = 0; i < 8; i++)
+        _mm_storeu_si128((__m128i *)(y + (size_t)i * ldy), r[i]);
+}
+
+/* As pixels_of_3: four pixels of 3 elements, each stored with a fourth that is written over. */
+static void pixels_of_3_16(size_t cols, const uint16_t *x, size_t ldx, uint16_t *y) {
+    size_t col = 0;
+    for (; col + 5 <= cols; col += 4) {
+        __m128i r = _mm_loadl_epi64((const __m128i *)(x + col)),
+                g = _mm_loadl_epi64((const __m128i *)(x + ldx + col)),
+                b = _mm_loadl_epi64((const __m128i *)(x + 2 * ldx + col)),
+                rg = _mm_unpacklo_epi16(r, g), b0 = _mm_unpacklo_epi16(b, _mm_setzero_si128()),
+                low = _mm_unpacklo_epi32(rg, b0), high = _mm_unpackhi_epi32(rg, b0);
+        _mm_storel_epi64((__m128i *)(y + col * 3), low);
+        _mm_storel_epi64((__m128i *)(y + col * 3 + 3), _mm_unpackhi_epi64(low, low));
+        _mm_storel_epi64((__m128i *)(y + col * 3 + 6), high);
+        _mm_storel_epi64((__m128i *)(y + col * 3 + 9), _mm_unpackhi_epi64(high, high));
+    }
+    for (size_t row = 0; row < 3; row++)
+        for (size_t at = col; at < cols; at++)
+            y[at * 3 + row] = x[row * ldx + at];
+}
+
+void transpose_16_avx2(size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy) {
+    const uint16_t *from = x;
+    uint16_t *to = y;
+    if (rows == 3 && ldy == 3) {
+        pixels_of_3_16(cols, from, ldx, to);
+        return;
+    }
+    size_t whole_rows = rows / BLOCK16 * BLOCK16, whole_cols = cols / BLOCK16 * BLOCK16;
+    for (size_t row = 0; row < whole_rows; row += BLOCK16)
+        for (size_t col = 0; col < whole_cols; col += BLOCK16)
+            block_16(from + row * ldx + col, ldx, to + col * ldy + row, ldy);
     for (size_t row = 0; row < rows; row++)
         for (size_t col = row < whole_rows ? whole_cols : 0; col < cols; col++)
             to[col * ldy + row] = from[row * ldx + col];

@@ -273,6 +273,26 @@ static void check_tops_f32(const struct limit *l, tops_f32_fn *scalar, tops_f32_
 CHECK_TOPS(u8)
 CHECK_TOPS(i8)
 
+static void check_tops_bf16(const struct limit *l, tops_bf16_fn *scalar, tops_bf16_fn *fn) {
+    static uint16_t x[5][N_MAX], want[N_MAX];
+    const uint16_t *rows_of[5];
+    for (size_t t = 0; t < 5; t++) {
+        rows_of[t] = x[t] + t;
+        for (size_t i = 0; i < N_MAX; i++)
+            x[t][i] = (uint16_t)next(); /* NaN and infinities among them */
+    }
+    for (size_t taps = 1; taps <= 5; taps++)
+        for (size_t n = 1; n < 200; n++) {
+            scalar(taps, rows_of, n, want);
+            uint16_t *got = guard(&room, n * sizeof *got, 2);
+            fn(taps, rows_of, n, got);
+            for (size_t i = 0; i < n; i++) /* zeros of either sign are one maximum */
+                if ((want[i] | got[i]) & 0x7fff)
+                    assert_int_equal(want[i], got[i]);
+            check_guard(l, &room);
+        }
+}
+
 static void check_depthwise_f32(const struct limit *l, depthwise_f32_fn *scalar,
                                 depthwise_f32_fn *fn) {
     static float x[40 * 140], w[25 * 140], bias[140], want[5 * 150];
