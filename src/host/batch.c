@@ -7,8 +7,8 @@
  * (worker.c), when the version's own curve says that joining saves it more time than others take to
  * come, and never longer than that (batch_open_window). A run's rows are a power of two when rows
  * come one by one, so that a session needs a handful of plans, not one per count.
- * 3. Joining has to pay: the cost per row is measured per class (1, 2, 4, ... rows) and the
- * cheapest class is taken; a model that gains nothing from a batch is run one by one.
+ * 3. Joining has to pay: the cost per row is measured per number of rows and cores (curve.h) and
+ * the cheapest way is taken; a model that gains nothing from a batch is run one by one.
  * 4. If a joined run fails, its asks are run one by one, so that one asker's data cannot fail
  * another's request. */
 #include "host/in.h"
@@ -19,20 +19,10 @@
 
 #include <string.h>
 
-enum { EXPLORE_RUNS = 3 };
-#define OUTLIER 4
 #define LONG_BATCH_NS 5e7
 #define WINDOW_NS 1e7 /* no ask waits longer for company */
-#define PAYS 0.8      /* a row of a batch must cost this part of a single one */
 #define SMALL_RUN_NS                                                                               \
     300000.0 /* a run shorter than this gets one core: the others serve other requests */
-
-static int class_of(int64_t rows) {
-    int k = 0;
-    while (k + 1 < BATCH_CLASSES && ((int64_t)2 << k) <= rows)
-        k++;
-    return k;
-}
 
 static bool same_tail(const struct tensor *a, const struct tensor *b) {
     if (a->dtype != b->dtype || a->shape.rank != b->shape.rank)
@@ -54,20 +44,6 @@ static bool joins(const struct live *l, const struct ask *a, const struct ask *b
     return !a->wanted || memcmp(a->wanted, b->wanted, l->n_outputs * sizeof *a->wanted) == 0;
 }
 
-/* The class with the lowest measured cost per row among those `rows` and the time allow; one not
- * measured yet goes first. */
-static int64_t best_rows(const struct live *l, int64_t rows, double most_ns) {
-    int best = 0, top = class_of(rows);
-    for (int k = 0; k <= top; k++) {
-        if (l->row_runs[k] < EXPLORE_RUNS)
-            return (int64_t)1 << k;
-        if (l->row_ns[k] < l->row_ns[best] * 0.97 &&
-            l->row_ns[k] * (double)((int64_t)1 << k) <= most_ns)
-            best = k;
-    }
-    return (int64_t)1 << best;
-}
-
 /* How long a joined run may take: to the first ask's deadline, and not so long that what waits for
  * another model notices. */
 static double most_ns(const struct ask *head, bool alone) {
@@ -81,28 +57,27 @@ static double most_ns(const struct ask *head, bool alone) {
 /* Half of what is left after the run at most: a deadline is not spent on waiting. */
 static double spare_ns(const struct live *l, const struct ask *a) {
     double left = a->deadline_ns > a->queued_ns ? (double)(a->deadline_ns - a->queued_ns) : 0;
-    double spare = (left - l->row_ns[0] * (double)a->rows) / 2;
+    double spare = (left - curve_single(&l->curve) * (double)a->rows) / 2;
     return a->deadline_ns == 0 ? WINDOW_NS : spare > 0 ? spare : 0;
 }
 
 void batch_open_window(struct host *h, struct live *l, const struct ask *first) {
     size_t limit = atomic_load_explicit(&l->batch_limit, memory_order_relaxed);
-    int best = 0, top = class_of((int64_t)(limit ? limit : h->options.batch));
+    int64_t best;
     l->ripe_ns = 0;
-    for (int k = 1; k <= top && l->row_runs[k] >= EXPLORE_RUNS; k++)
-        if (l->row_ns[k] < l->row_ns[best] * 0.97)
-            best = k;
-    if (!l->batches || first->rows != 1 || first->priority >= PRIORITY_SHADOW ||
-        l->row_runs[0] < EXPLORE_RUNS || l->row_ns[best] > l->row_ns[0] * PAYS)
+    if (!l->batches || first->rows != 1 || first->priority >= PRIORITY_SHADOW)
         return;
-    double saved = l->row_ns[0] - l->row_ns[best], most = spare_ns(l, first);
+    double saved = curve_saving(&l->curve, (int64_t)(limit ? limit : h->options.batch), &best);
+    double most = spare_ns(l, first);
     most = most < saved ? most : saved;
     most = most < WINDOW_NS ? most : WINDOW_NS;
     double come = 1 + most / (l->gap_ns > 1 ? l->gap_ns : 1); /* asks there are when it ends */
     if (come < 2)
         return;
-    l->company =
-        (size_t)1 << (come < (double)((int64_t)1 << best) ? class_of((int64_t)come) : best);
+    int64_t company = best;
+    while ((double)company > come)
+        company /= 2;
+    l->company = (size_t)company;
     l->ripe_ns = first->queued_ns + (uint64_t)most;
 }
 
@@ -135,15 +110,19 @@ void batch_take(struct host *h, struct live *l, bool alone, struct batch *out) {
     if (!l->first)
         return;
     int64_t rows = rows_waiting(l, (int64_t)(limit ? limit : h->options.batch));
-    int64_t target = rows > l->first->rows ? best_rows(l, rows, most_ns(l->first, alone)) : 1;
+    struct curve_choice to = {.rows = 1};
+    if (rows > l->first->rows)
+        to = curve_choose(&l->curve, rows, most_ns(l->first, alone), alone && h->n_running == 0,
+                          h->threads);
     struct ask *head = queue_take(h, l, NULL), *last = head;
     out->first = head;
+    out->cores = to.cores;
     out->rows = head->rows;
     out->n_asks = 1;
     out->shadow = head->priority == PRIORITY_SHADOW;
-    for (struct ask *before = NULL, *a = l->first; a && out->rows < target;) {
+    for (struct ask *before = NULL, *a = l->first; a && out->rows < to.rows;) {
         struct ask *next = a->next;
-        if (out->rows + a->rows <= target && joins(l, head, a)) {
+        if (out->rows + a->rows <= to.rows && joins(l, head, a)) {
             last->next = queue_take(h, l, before);
             last = last->next;
             out->rows += last->rows;
@@ -155,43 +134,8 @@ void batch_take(struct host *h, struct live *l, bool alone, struct batch *out) {
     }
 }
 
-/* One run that lost its core for a while says little: it weighs as a run of a few times the usual
- * cost, so that only runs that stay dear change the picture. */
-void batch_learn(struct live *l, int64_t rows, uint64_t ns) {
-    int k = class_of(rows);
-    double per_row = (double)ns / (double)(rows > 0 ? rows : 1);
-    if (l->row_runs[k] >= EXPLORE_RUNS && per_row > OUTLIER * l->row_ns[k])
-        per_row = OUTLIER * l->row_ns[k];
-    l->row_ns[k] = l->row_runs[k] < 1 ? per_row : l->row_ns[k] * 0.9 + per_row * 0.1;
-    if (l->row_runs[k] < 1000000)
-        l->row_runs[k]++;
-}
-
-double batch_single(const struct live *l) {
-    return l->row_runs[0] >= EXPLORE_RUNS ? l->row_ns[0] : 0;
-}
-
-double batch_cost(const struct live *l) {
-    double best = 0;
-    for (int k = 0; k < BATCH_CLASSES; k++)
-        if (l->row_runs[k] && (best == 0 || l->row_ns[k] < best))
-            best = l->row_ns[k];
-    return best;
-}
-
-/* Runs far larger than any that was measured cost less per row than those did: guessing from single
- * rows would refuse a large batch that takes milliseconds. So rows count up to the largest class
- * measured, which is a lower bound. */
-double batch_expect(const struct live *l, int64_t rows) {
-    int64_t known = 1;
-    for (int k = 0; k < BATCH_CLASSES; k++)
-        if (l->row_runs[k])
-            known = (int64_t)2 << k;
-    return batch_cost(l) * (double)(rows < known ? rows : known);
-}
-
 int batch_cores(const struct live *l, int total) {
-    double single = batch_single(l);
+    double single = curve_single(&l->curve);
     return single > 0 && single < SMALL_RUN_NS ? 1 : total;
 }
 

@@ -16,7 +16,7 @@
 #define BRIEF_NS 25000.0
 
 bool brief_takes(struct host *h, struct live *l, const struct ask *a) {
-    double cost = batch_single(l);
+    double cost = curve_single(&l->curve);
     if (cost <= 0 || cost > BRIEF_NS || a->rows != 1 || l->first ||
         a->priority >= PRIORITY_SHADOW || !l->loaded.session || !session_steady(l->loaded.session))
         return false;
@@ -31,7 +31,7 @@ void brief_run(struct host *h, struct live *l, struct ask *a) {
     ask_settle(l, a, code);
     pthread_mutex_lock(&h->queue_lock);
     if (code == OK)
-        batch_learn(l, 1, a->compute_ns);
+        curve_learn(&l->curve, 1, 1, a->compute_ns);
     l->vtime += (double)a->compute_ns / l->weight;
     if (--h->n_running == 0 && h->n_waiting == 0)
         pthread_cond_broadcast(&h->queue_idle);

@@ -194,7 +194,7 @@ static enum code admit(const struct host *h, const struct live *l, struct ask *a
     if (a->deadline_ns <= now)
         return fail(e, TIMEOUT, "the deadline passed before the request was queued");
     double left = (double)(a->deadline_ns - now);
-    if (wait + batch_expect(l, rows) <= left)
+    if (wait + curve_soonest(&l->curve, rows, h->threads) <= left)
         return OK;
     a->retry_ns = (uint64_t)wait;
     return fail(e, OVERLOAD,

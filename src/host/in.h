@@ -10,6 +10,7 @@
 
 #include "base/counter.h"
 #include "base/thread.h"
+#include "host/curve.h"
 #include "host/host.h"
 #include "host/loaded.h"
 #include "host/marks.h"
@@ -17,7 +18,6 @@
 
 #include <stdatomic.h>
 
-enum { BATCH_CLASSES = 8 }; /* runs of 1, 2, 4, ... 128 rows */
 enum { PRIORITIES = PRIORITY_SHADOW - PRIORITY_HIGH + 1 };
 
 struct live {
@@ -68,9 +68,7 @@ struct live {
     _Atomic unsigned streak; /* failed runs without a good one between (circuit.c) */
     struct mark *mark;       /* in the file that outlives the process; written by the loader */
 
-    /* measured cost of a run by row class (batch.c); written under queue_lock */
-    double row_ns[BATCH_CLASSES];
-    unsigned row_runs[BATCH_CLASSES];
+    struct curve curve; /* under queue_lock */
 
     _Atomic uint64_t success, failed, rejected, cancelled, success_ns, queue_ns, compute_ns, rows,
         runs, last_us;
@@ -229,6 +227,7 @@ struct batch {
     struct ask *dropped; /* cancelled or past their deadline: to be finished without a run */
     size_t n_asks;
     int64_t rows;
+    int cores; /* it is to run on; 0: as many as are free */
     bool shadow;
 };
 /* Under queue_lock. alone: no other live has anything waiting. */
@@ -242,19 +241,12 @@ void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
 /* One ask by itself, on the calling thread: whatever follows but ask_settle. */
 MUST_USE enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads,
                                  uint64_t now);
-void batch_learn(struct live *l, int64_t rows, uint64_t compute_ns); /* under queue_lock */
 /* `first` is about to wait alone: sets ripe_ns and company by what joining saves. Under queue_lock.
  */
 void batch_open_window(struct host *h, struct live *l, const struct ask *first);
-/* What a run of one row costs, ns; 0: not measured often enough. Under queue_lock. */
-double batch_single(const struct live *l);
-int batch_cores(const struct live *l, int total);
+int batch_cores(const struct live *l, int total);               /* under queue_lock */
 void ask_settle(struct live *l, struct ask *a, enum code code); /* counts; all but a->done */
 void ask_finish(struct live *l, struct ask *a, enum code code); /* settles and says so */
-
-double batch_cost(const struct live *l); /* ns per row at best; 0: not known yet */
-/* ns a run of so many rows takes at least, as far as is known. Under queue_lock. */
-double batch_expect(const struct live *l, int64_t rows);
 
 /* brief.c */
 /* Whether this ask is answered fastest by the thread that asks. If so, it is among the running

@@ -34,7 +34,7 @@ void queue_put(struct host *h, struct live *l, struct ask *a) {
     l->last_of[class] = a;
     l->waiting++;
     h->n_waiting++;
-    a->cost_ns = batch_expect(l, a->rows);
+    a->cost_ns = curve_run(&l->curve, a->rows);
     l->backlog[class] += a->cost_ns;
     h->backlog[class] += a->cost_ns;
 }

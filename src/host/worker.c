@@ -20,7 +20,7 @@
 #define SHORT_RUN_NS 5e6
 
 static bool is_short(const struct live *l, int64_t rows) {
-    double cost = batch_cost(l);
+    double cost = curve_row(&l->curve);
     return cost > 0 && cost * (double)rows < SHORT_RUN_NS;
 }
 
@@ -117,18 +117,20 @@ static void finish_dropped(struct live *l, struct ask *a) {
     }
 }
 
-static uint64_t run_batch(struct host *h, struct live *l, struct batch *b, int want,
+/* *cores: how many are wanted, 0: none from the ledger; then how many it ran on. */
+static uint64_t run_batch(struct host *h, struct live *l, struct batch *b, int *cores,
                           struct batch_memory *m) {
     finish_dropped(l, b->dropped);
     if (!b->first)
         return 0;
-    int cores = want ? cores_take(want) : 0;
+    int taken = *cores ? cores_take(*cores) : 0;
+    *cores = taken ? taken : 1;
     uint64_t began = clock_ns();
     mark_running(l->mark, 1);
-    batch_run(h, l, b, cores ? cores : 1, m);
+    batch_run(h, l, b, *cores, m);
     mark_running(l->mark, -1);
     uint64_t ns = clock_ns() - began;
-    cores_give(cores);
+    cores_give(taken);
     return ns;
 }
 
@@ -141,7 +143,9 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
         worker_wake(h, l);
     bool others = h->n_waiting > atomic_load_explicit(&h->n_shadows, memory_order_relaxed);
     bool ledger = !express && !l->loaded.language; /* a forward pass takes its cores itself */
-    int want = !ledger ? 0 : others || b.shadow ? 1 : batch_cores(l, h->threads);
+    int cores = b.cores ? b.cores : others || b.shadow ? 1 : batch_cores(l, h->threads);
+    if (!ledger)
+        cores = 0;
     counter_set(l->c_queue_depth, (int64_t)l->waiting);
     bool is_long = !express && !is_short(l, b.rows);
     h->n_running++;
@@ -149,10 +153,10 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
     if (is_long && all_long(h) && h->ring_first)
         pthread_cond_signal(&h->queue_express);
     pthread_mutex_unlock(&h->queue_lock);
-    uint64_t ns = run_batch(h, l, &b, want, m);
+    uint64_t ns = run_batch(h, l, &b, &cores, m);
     pthread_mutex_lock(&h->queue_lock);
     if (ns && !express)
-        batch_learn(l, b.rows, ns);
+        curve_learn(&l->curve, b.rows, cores, ns);
     l->vtime += (double)ns / l->weight;
     h->n_running--;
     h->n_long -= is_long;

@@ -233,8 +233,8 @@ static void follows_the_store(void **state) {
 static struct live *pretend(const char *model, double ns, unsigned runs) {
     pthread_mutex_lock(&host->queue_lock);
     struct live *l = route_find(host, str_of(model))->chosen;
-    l->row_ns[0] = ns;
-    l->row_runs[0] = runs;
+    l->curve.one.row_ns[0] = ns;
+    l->curve.one.runs[0] = runs;
     pthread_mutex_unlock(&host->queue_lock);
     return l;
 }

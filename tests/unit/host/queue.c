@@ -12,8 +12,8 @@ static int clear(void **state) {
     (void)state;
     memset(&h, 0, sizeof h);
     memset(&l, 0, sizeof l);
-    l.row_ns[0] = 10;
-    l.row_runs[0] = 1;
+    l.curve.one.row_ns[0] = 10;
+    l.curve.one.runs[0] = 1;
     return 0;
 }
 

@@ -25,8 +25,8 @@ static int begin(void **state) {
     l.weight = 1;
     for (int k = 0; k < 4; k++) {
         static const double ns[4] = {10e6, 6e6, 3e6, 1e6};
-        l.row_ns[k] = ns[k];
-        l.row_runs[k] = 100;
+        l.curve.one.row_ns[k] = ns[k];
+        l.curve.one.runs[k] = 100;
     }
     l.gap_ns = 1e5;
     l.came_ns = clock_ns();
@@ -82,11 +82,12 @@ static void ends_with_time_and_with_the_host(void **state) {
 
 static void none_when_it_does_not_pay(void **state) {
     (void)state;
-    l.row_ns[1] = l.row_ns[2] = l.row_ns[3] = 9e6; /* a tenth less */
+    for (int k = 1; k < 4; k++)
+        l.curve.one.row_ns[k] = 9e6; /* a tenth less */
     come(0);
     assert_int_equal(l.ripe_ns, 0);
     begin(NULL);
-    l.row_runs[1] = 0; /* not known */
+    l.curve.one.runs[1] = 0; /* not known */
     come(0);
     assert_int_equal(l.ripe_ns, 0);
     begin(NULL);
