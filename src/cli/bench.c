@@ -383,7 +383,11 @@ static enum code run(struct cli *c, struct err *e) {
     TRY(loaded_open_model(c->store, info.model, info.version, &b.loaded, e));
     bool language = model_is_language(b.loaded.model);
     const struct bench_plan plan = {.o = b.o, .threads = b.threads, .rate = b.rate, .runs = b.runs};
-    enum code code = language ? bench_language(c, &b.loaded, &plan, e) : OK;
+    enum code code = OK;
+    if (language)
+        code = bench_language(c, &b.loaded, &plan, e);
+    else if (b.o->draft)
+        code = fail(e, USAGE, "--draft is for language models, this is a graph");
     loaded_close(&b.loaded);
     return language || code != OK ? code : bench_graph(&b, &info, e);
 }
@@ -407,6 +411,8 @@ static const struct option options[] = {
      "f32 beside bf16 over kept requests, else made-up inputs; the report is stored", NULL},
     {"against", 0, OPTION_TEXT, offsetof(struct bench_options, against), "MODEL[@VERSION]",
      "compare with that version, both in one precision", NULL},
+    {"draft", 0, OPTION_TEXT, offsetof(struct bench_options, draft), "MODEL[@VERSION]",
+     "server, offline: a smaller language model that guesses for this one", NULL},
     {"profile", 0, OPTION_FLAG, offsetof(struct bench_options, profile), NULL, "time of every node",
      NULL},
     {0},

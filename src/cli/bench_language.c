@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "cli/bench.h"
+#include "cli/facts.h"
 #include "host/loaded.h"
 #include "llm/stopwatch.h"
 
@@ -137,6 +138,8 @@ struct load {
     pthread_cond_t changed;
     size_t done;
     uint64_t wall_ns;
+    bool guessed; /* a draft model helped: */
+    uint64_t drafted, accepted;
 };
 
 static void on_done(struct decode_ask *a) {
@@ -220,6 +223,10 @@ static enum code load_json(const struct load *l, const struct bench_plan *p, uin
     json_put_member_i64(&w, "prompt_tokens", PROMPT);
     json_put_member_i64(&w, "answer_tokens", ANSWER);
     json_put_member_f64(&w, "tokens_per_second", (double)l->n * ANSWER * 1e9 / (double)l->wall_ns);
+    if (l->guessed) {
+        json_put_member_i64(&w, "drafted_tokens", (int64_t)l->drafted);
+        json_put_member_i64(&w, "accepted_tokens", (int64_t)l->accepted);
+    }
     for (int k = 0; k < TIMES; k++) {
         json_put_key_str(&w, str_of(names[k]));
         json_put_object(&w);
@@ -246,6 +253,9 @@ static void print_load(struct cli *c, const struct load *l, const struct bench_p
     if (l->rate > 0)
         printf(", %.2f a second", l->rate);
     printf(": %s tokens/s\n", rate_text(c, (double)l->n * ANSWER * 1e9 / (double)l->wall_ns));
+    if (l->guessed)
+        printf("  drafted %llu tokens, %llu were right\n", (unsigned long long)l->drafted,
+               (unsigned long long)l->accepted);
     for (int k = 0; k < TIMES; k++) {
         cells[k * (RANKS + 1)] = names[k];
         for (int r = 0; r < RANKS; r++) {
@@ -286,7 +296,12 @@ static enum code run_load(struct cli *c, struct language *g, const struct bench_
         bench_schedule(l->rate, at, l->n);
     for (size_t i = 0; i < l->n; i++)
         make_question(l, i, forward_vocab(g->forward));
+    struct decode_stats stats;
     enum code code = answer_all(l, g->decode, at, e);
+    decode_stats(g->decode, &stats);
+    l->guessed = g->draft != NULL;
+    l->drafted = stats.drafted;
+    l->accepted = stats.accepted;
     for (size_t i = 0; i < l->n; i++)
         decode_ask_end(&l->all[i].ask);
     TRY(code);
@@ -297,8 +312,14 @@ static enum code run_load(struct cli *c, struct language *g, const struct bench_
     return OK;
 }
 
-static enum code many(struct cli *c, const struct loaded *m, const struct bench_plan *p,
-                      struct err *e) {
+static enum code load_draft(struct cli *c, const char *name, struct loaded *out, struct err *e) {
+    struct store_info info;
+    TRY(facts_resolve(c->store, name, &c->arena, &info, e));
+    return loaded_open_model(c->store, info.model, info.version, out, e);
+}
+
+static enum code run_many(struct cli *c, const struct loaded *m, const struct loaded *draft,
+                          const struct bench_plan *p, struct err *e) {
     struct load l = {.n = p->runs ? p->runs : REQUESTS};
     const struct language_options o = {.threads = p->threads,
                                        .context = 1024,
@@ -306,7 +327,7 @@ static enum code many(struct cli *c, const struct loaded *m, const struct bench_
                                        .model = LIT("bench"),
                                        .version = LIT("1")};
     struct language *g;
-    TRY(language_open(m->model, NULL, &o, &g, e));
+    TRY(language_open(m->model, draft->model, &o, &g, e));
     pthread_mutex_init(&l.lock, NULL);
     pthread_cond_init(&l.changed, NULL);
     enum code code = g->encoder ? fail(e, INVALID, "an encoder: only --scenario single measures it")
@@ -317,11 +338,23 @@ static enum code many(struct cli *c, const struct loaded *m, const struct bench_
     return code;
 }
 
+static enum code many(struct cli *c, const struct loaded *m, const struct bench_plan *p,
+                      struct err *e) {
+    struct loaded draft = {0};
+    if (p->o->draft)
+        TRY(load_draft(c, p->o->draft, &draft, e));
+    enum code code = run_many(c, m, &draft, p, e);
+    loaded_close(&draft);
+    return code;
+}
+
 enum code bench_language(struct cli *c, const struct loaded *l, const struct bench_plan *p,
                          struct err *e) {
     if (p->o->profile || p->o->shapes.n || p->o->batch)
         return fail(e, USAGE,
                     "--profile, --shape and --batch are for graphs, this is a language "
                     "model");
+    if (p->o->draft && strcmp(p->o->scenario, "single") == 0)
+        return fail(e, USAGE, "--draft: only --scenario server and offline decode with one");
     return strcmp(p->o->scenario, "single") == 0 ? single(c, l, p, e) : many(c, l, p, e);
 }

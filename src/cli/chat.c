@@ -259,7 +259,7 @@ static enum code run(struct cli *c, struct err *e) {
                                         .context = o->context > 0 ? (size_t)o->context : 0,
                                         .model = info.model,
                                         .version = LIT("0")};
-    TRY(loaded_open_any(c->store, info.model, info.version, NULL, &lo, &l, e));
+    TRY(loaded_open_any(c->store, info.model, info.version, NULL, &lo, (struct str){0}, &l, e));
     enum code code =
         l.language ? talk(c, &l, e)
                    : fail(e, INVALID, "'%s' is not a language model: slipway predict", c->args[0]);

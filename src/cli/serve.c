@@ -14,7 +14,7 @@
 struct options {
     const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
         *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
-        *batching, *fetch_hosts, *precision;
+        *batching, *fetch_hosts, *precision, *draft;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels, context, sequences, speculate;
     uint64_t body, header, run_memory, memory, kv_memory, fetch;
@@ -271,6 +271,7 @@ static enum code run(struct cli *c, struct err *e) {
                      .sequences = (int)o->sequences,
                      .queue = (size_t)o->queue,
                      .speculate = (int)o->speculate},
+        .draft = str_of(o->draft ? o->draft : ""),
     };
     cores_setup(options.threads);
     TRY(host_open(&options, &h, e));
@@ -302,6 +303,8 @@ static const struct option options[] = {
     {"sequences", 0, OPTION_INT, AT(sequences), "N", "answers decoded at one time (64)", NULL},
     {"speculate", 0, OPTION_INT, AT(speculate), "N",
      "tokens guessed from the prompt at a time (0: none); the text stays the same", NULL},
+    {"draft", 0, OPTION_TEXT, AT(draft), "MODEL[@VERSION]",
+     "a small model that guesses for larger ones of its vocabulary; the text stays the same", NULL},
     {"memory", 0, OPTION_SIZE, AT(memory), "SIZE",
      "of all loaded models: the rest is loaded on demand, the least used goes", "SLIPWAY_MEMORY"},
     {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},

@@ -3,9 +3,14 @@
 #include "host/loaded.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "op/op_list.h"
 
-enum { MODEL_ARENA_BYTES = 1 << 30 }; /* structure only: constants stay in the map */
+enum {
+    MODEL_ARENA_BYTES = 1 << 30, /* structure only: constants stay in the map */
+    DRAFT_ARENA_BYTES = 1 << 20,
+};
 
 static enum code resolve(void *ctx, int file, uint64_t offset, uint64_t length, struct span *out,
                          struct err *e) {
@@ -39,35 +44,83 @@ enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
     return OK;
 }
 
+static void free_draft(struct loaded *l) {
+    if (l->draft)
+        loaded_close(l->draft);
+    mem_free(l->draft);
+    l->draft = NULL;
+}
+
+static enum code take_draft(struct loaded *l, struct store *s, const struct store_info *is,
+                            struct err *e) {
+    l->draft = mem_zalloc(1, sizeof *l->draft);
+    if (!l->draft)
+        return fail(e, NOMEM, "no memory for a draft model");
+    TRY(loaded_open_model(s, is->model, is->version, l->draft, e));
+    TRY(language_draft_fits(l->model, l->draft->model, e));
+    return keep_open(s, l->draft->version, &l->draft->keep, e);
+}
+
+/* A model guesses nothing for itself: it stays without. */
+static void open_draft(struct loaded *l, struct store *s, struct str model, struct str name) {
+    struct store_ref ref;
+    struct store_info info;
+    struct arena a;
+    struct err e;
+    arena_init(&a, DRAFT_ARENA_BYTES);
+    enum code code = store_ref_parse(name, &ref, &e);
+    if (code == OK)
+        code = store_resolve(s, &ref, &a, &info, &e);
+    if (code == OK && !str_eq(info.model, model))
+        code = take_draft(l, s, &info, &e);
+    if (code != OK) {
+        free_draft(l);
+        log_event(LOG_WARN, "the draft model is left out", 3,
+                  (struct log_field[]){LOG_S("model", model), LOG_S("draft", name),
+                                       LOG_S("error", str_of(e.text))});
+    }
+    arena_deinit(&a);
+}
+
 /* What was packed rather than found is kept for the next start, while this one serves. */
+static void keep_packed(struct loaded *l, const struct forward *f) {
+    if (!forward_packed_bytes(f))
+        return;
+    store_version_release(l->version);
+    keep_begin(l->keep, l->model);
+}
+
 static enum code start_language(struct loaded *l, struct store *s,
-                                const struct language_options *lo, struct err *e) {
+                                const struct language_options *lo, struct str draft,
+                                struct err *e) {
     struct language_options with = *lo;
     TRY(keep_open(s, l->version, &l->keep, e));
     with.keeper = keep_face(l->keep);
-    TRY(language_open(l->model, NULL, &with, &l->language, e));
-    if (forward_packed_bytes(l->language->forward)) {
-        store_version_release(l->version);
-        keep_begin(l->keep, l->model);
-    }
+    if (draft.n)
+        open_draft(l, s, lo->model, draft);
+    with.draft_keeper = l->draft ? keep_face(l->draft->keep) : NULL;
+    TRY(language_open(l->model, l->draft ? l->draft->model : NULL, &with, &l->language, e));
+    keep_packed(l, l->language->forward);
+    if (l->language->draft)
+        keep_packed(l->draft, l->language->draft);
     return OK;
 }
 
 static enum code start(struct loaded *l, struct store *s, const struct session_options *o,
-                       const struct language_options *lo, struct err *e) {
+                       const struct language_options *lo, struct str draft, struct err *e) {
     if (!model_is_language(l->model))
         return session_open(l->model, o ? o : &(struct session_options){0}, &l->session, e);
     if (!lo)
         return fail(e, INVALID, "this is a language model: slipway chat and slipway serve run it");
-    return start_language(l, s, lo, e);
+    return start_language(l, s, lo, draft, e);
 }
 
 enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
                           const struct session_options *o, const struct language_options *lo,
-                          struct loaded *out, struct err *e) {
+                          struct str draft, struct loaded *out, struct err *e) {
     uint64_t began = clock_ns();
     TRY(loaded_open_model(s, model, version, out, e));
-    enum code code = start(out, s, o, lo, e);
+    enum code code = start(out, s, o, lo, draft, e);
     if (code != OK) {
         loaded_close(out);
         return err_prefix(e, "%.*s@%llu", STR(model), (unsigned long long)version);
@@ -78,13 +131,14 @@ enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
 
 enum code loaded_open(struct store *s, struct str model, uint64_t version,
                       const struct session_options *o, struct loaded *out, struct err *e) {
-    return loaded_open_any(s, model, version, o, NULL, out, e);
+    return loaded_open_any(s, model, version, o, NULL, (struct str){0}, out, e);
 }
 
 void loaded_close(struct loaded *l) {
     if (l->session)
         session_close(l->session);
     language_close(l->language);
+    free_draft(l);
     keep_close(l->keep);
     arena_deinit(&l->arena);
     if (l->version)

@@ -15,6 +15,7 @@ struct loaded {
     struct session *session;   /* of a graph */
     struct language *language; /* of a language model */
     struct keep *keep;         /* its packed weights */
+    struct loaded *draft;      /* (owned) the model that guesses for it, or NULL; no language */
     uint64_t load_ns;
 };
 
@@ -23,11 +24,13 @@ struct loaded {
  */
 MUST_USE enum code loaded_open(struct store *s, struct str model, uint64_t version,
                                const struct session_options *o, struct loaded *out, struct err *e);
-/* The same for either kind: a session, or (language models) what lo says. */
+/* The same for either kind: a session, or (language models) what lo says. draft: MODEL[@VERSION|
+ * @ALIAS] that guesses what a language model will say; .n == 0: none. Answers are the same without:
+ * one that is not there or does not fit (language_draft_fits) is left out, and the log says why. */
 MUST_USE enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
                                    const struct session_options *o,
-                                   const struct language_options *lo, struct loaded *out,
-                                   struct err *e);
+                                   const struct language_options *lo, struct str draft,
+                                   struct loaded *out, struct err *e);
 /* The model without a session: for facts. loaded_close ends both. */
 MUST_USE enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
                                      struct loaded *out, struct err *e);

@@ -40,9 +40,9 @@ static void look_up(struct strand *s, int most) {
     }
 }
 
-static int32_t likeliest(const float *logits, size_t vocab) {
+static int32_t likeliest(const float *logits, size_t n) {
     size_t best = 0;
-    for (size_t i = 1; i < vocab; i++)
+    for (size_t i = 1; i < n; i++)
         best = logits[i] > logits[best] ? i : best;
     return (int32_t)best;
 }
@@ -51,12 +51,23 @@ static bool drafts_now(const struct decode *d, const struct strand *s) {
     return s->state == STRAND_RUNNING && s->n - s->computed == 1 && wanted(d, s) > 0;
 }
 
-/* Rows that bring the draft model's cache up to the sequence's tokens; false: no room or too many
- * for one step. */
+/* One of the two vocabularies may be padded further than the other (language.h). */
+static bool draft_knows(const struct decode *d, const struct strand *s) {
+    size_t vocab = forward_vocab(d->options.draft);
+    for (size_t i = s->drafted_to; i < s->n; i++)
+        if ((size_t)s->tokens[i] >= vocab)
+            return false;
+    return true;
+}
+
+/* Rows that bring the draft model's cache up to the sequence's tokens; false: no room, too many for
+ * one step, or a token the draft model has not. */
 static bool catch_up(struct decode *d, struct strand *s, size_t *n) {
     struct kv *kv = forward_kv(d->options.draft);
     struct err ignored;
     size_t to = s->n;
+    if (!draft_knows(d, s))
+        return false;
     bool whole = to - s->drafted_to <= d->options.rows - *n;
     if (!whole)
         to = s->drafted_to + (d->options.rows - *n);
@@ -70,12 +81,12 @@ static bool catch_up(struct decode *d, struct strand *s, size_t *n) {
 
 /* One more draft of every sequence whose logits the last step gave, in order. */
 static size_t next_round(struct decode *d, bool *drafting, const float *logits) {
-    size_t n = 0, k = 0;
+    size_t n = 0, k = 0, vocab = forward_vocab(d->options.draft);
     for (int i = 0; i < d->n_running; i++) {
         struct strand *s = d->running[i];
         if (!drafting[i])
             continue;
-        int32_t token = likeliest(logits + k++ * d->vocab, d->vocab);
+        int32_t token = likeliest(logits + k++ * vocab, vocab < d->vocab ? vocab : d->vocab);
         s->drafts[s->n_drafts++] = token;
         drafting[i] = s->n_drafts < wanted(d, s);
         if (!drafting[i])

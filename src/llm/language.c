@@ -32,19 +32,37 @@ static enum code open_text(struct language *l, const struct model *m, struct err
     return chat_open_model(m, l->tokenizer, &l->chat, e);
 }
 
-static enum code open_draft(struct language *l, const struct model *draft,
-                            const struct forward_options *o, struct err *e) {
+enum code language_draft_fits(const struct model *m, const struct model *draft, struct err *e) {
+    const struct attr *a = model_fact(m, "tok.tokens"), *b = model_fact(draft, "tok.tokens");
+    if (!a || !b || a->kind != ATTR_STRS || b->kind != ATTR_STRS)
+        return fail(e, INVALID, "the draft model needs the model's vocabulary: one has none");
+    size_t least = a->n < b->n ? a->n : b->n, most = a->n < b->n ? b->n : a->n;
+    if (most - least > LANGUAGE_PADDING)
+        return fail(e, INVALID,
+                    "the draft model has %zu tokens, the model %zu: they must share a vocabulary",
+                    b->n, a->n);
+    for (size_t i = 0; i < least; i++)
+        if (!str_eq(a->strs[i], b->strs[i]))
+            return fail(e, INVALID,
+                        "token %zu is '%.*s' to the draft model and '%.*s' to the model: they must "
+                        "share a vocabulary",
+                        i, STR(str_sub(b->strs[i], 0, 40)), STR(str_sub(a->strs[i], 0, 40)));
+    return OK;
+}
+
+static enum code open_draft(struct language *l, const struct model *m, const struct model *draft,
+                            const struct language_options *o, struct forward_options f,
+                            struct err *e) {
     struct llm_facts facts;
     if (!draft)
         return OK;
+    f.keeper = o->draft_keeper;
+    TRY(language_draft_fits(m, draft, e));
     TRY(llm_facts_read(draft, &facts, e));
-    TRY(forward_open(draft, &facts, o, &l->draft, e));
-    size_t a = forward_vocab(l->forward), b = forward_vocab(l->draft);
-    return a == b ? OK
-                  : fail(e, INVALID,
-                         "the draft model has %zu tokens, the model %zu: they must share a "
-                         "vocabulary",
-                         b, a);
+    TRY(forward_open(draft, &facts, &f, &l->draft, e));
+    if (!forward_is_encoder(l->draft))
+        return OK;
+    return fail(e, INVALID, "the draft model is an encoder: it has nothing to guess");
 }
 
 static enum code open_decode(struct language *l, const struct language_options *o,
@@ -72,7 +90,7 @@ static enum code open_all(struct language *l, const struct model *m, const struc
     l->sequences = (size_t)f.max_sequences;
     if (l->encoder)
         return OK;
-    TRY(open_draft(l, draft, &f, e));
+    TRY(open_draft(l, m, draft, o, f, e));
     return open_decode(l, o, &f, e);
 }
 

@@ -7,15 +7,17 @@
 #include "llm/decode.h"
 #include "llm/llm_facts.h"
 
-struct language_options {  /* zero: the default */
-    int threads;           /* of one step; 0: 1 */
-    size_t context;        /* positions of one request; 0: the model's, 32,768 at most */
-    size_t kv_bytes;       /* 0: 1 GiB, or what `sequences` whole contexts need if that is less */
-    int sequences;         /* decoded at one time; 0: 64 */
-    size_t rows;           /* tokens of one step; 0: 512 */
-    size_t queue;          /* answers waiting; 0: 256 */
-    int speculate;         /* tokens guessed at a time; 0: none */
-    struct keeper *keeper; /* of packed weights, outlives the result; NULL: none */
+enum { LANGUAGE_PADDING = 128 };
+
+struct language_options { /* zero: the default */
+    int threads;          /* of one step; 0: 1 */
+    size_t context;       /* positions of one request; 0: the model's, 32,768 at most */
+    size_t kv_bytes;      /* 0: 1 GiB, or what `sequences` whole contexts need if that is less */
+    int sequences;        /* decoded at one time; 0: 64 */
+    size_t rows;          /* tokens of one step; 0: 512 */
+    size_t queue;         /* answers waiting; 0: 256 */
+    int speculate;        /* tokens guessed at a time; 0: none */
+    struct keeper *keeper, *draft_keeper; /* of packed weights, outlive the result; NULL: none */
     struct str model, version;
 };
 
@@ -31,7 +33,11 @@ struct language {
     pthread_mutex_t embedding; /* an encoder's forward is used by one thread at a time */
 };
 
-/* draft: a smaller model with the same vocabulary, or NULL. Both models must outlive the result. */
+/* Whether `draft` may guess for m: their tokens are spelled alike, number for number, but for
+ * LANGUAGE_PADDING at the end that one of them may have more. INVALID says where they are not. */
+MUST_USE enum code language_draft_fits(const struct model *m, const struct model *draft,
+                                       struct err *e);
+/* draft: a smaller model that fits, or NULL. Both models must outlive the result. */
 MUST_USE enum code language_open(const struct model *m, const struct model *draft,
                                  const struct language_options *o, struct language **out,
                                  struct err *e);

@@ -194,6 +194,13 @@ static void test_same_in_any_company(void **state) {
     answers_of(&s, true, other);
     same_answers(alone, other, "with a draft model that is always wrong");
     stand_close(&s);
+
+    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 5});
+    s.draft.vocab = 250; /* prompts and answers hold tokens it has not */
+    s.d->options.draft = &s.draft;
+    answers_of(&s, true, other);
+    same_answers(alone, other, "with a draft model of fewer tokens");
+    stand_close(&s);
     for (unsigned i = 0; i < ASKS; i++)
         buf_deinit(&alone[i]);
 }
@@ -438,6 +445,34 @@ static void test_cancel(void **state) {
     stand_close(&s);
 }
 
+/* One slot, two who want it: the first leaves during a step, the second has the next one. */
+static void test_room_within_a_step(void **state) {
+    enum { LEAVES = 5, WANTED = 3 };
+    struct stand s;
+    struct question endless, q;
+    struct decode_stats stats;
+    (void)state;
+    stand_open(&s, 512, 64, 1, (struct decode_options){0});
+    question_init(&endless, 1, 20, 0);
+    endless.ask.ignore_end = true;
+    s.forward.leaves = &endless.ask.cancel;
+    s.forward.leave_at = LEAVES;
+    question_init(&q, 2, 20, WANTED);
+    q.ask.ignore_end = true;
+    decode_submit(s.d, &endless.ask);
+    decode_submit(s.d, &q.ask);
+    question_wait(&endless);
+    question_wait(&q);
+    assert_int_equal(endless.ask.code, ERR_CANCELLED);
+    assert_int_equal(q.ask.code, OK);
+    assert_int_equal(s.forward.steps, LEAVES + WANTED);
+    decode_stats(s.d, &stats);
+    assert_int_equal(stats.cancelled, 1);
+    question_end(&endless);
+    question_end(&q);
+    stand_close(&s);
+}
+
 /* Streaming: wakes come, pieces joined are the whole; closing ends what runs. */
 static void test_streaming(void **state) {
     struct stand s;
@@ -494,6 +529,7 @@ int main(void) {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_room_within_a_step),
         cmocka_unit_test(test_streaming),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,10 @@ struct forward {
     uint64_t salt;  /* another model */
     float end_bias; /* added to the end token's logit */
     size_t steps, n_rows, fail_at;
-    int repeats; /* > 0: the token `repeats` positions before is the likeliest */
+    int repeats;           /* > 0: the token `repeats` positions before is the likeliest */
+    size_t vocab;          /* less than FAKE_VOCAB: a draft model that lacks the last */
+    volatile bool *leaves; /* set during step leave_at */
+    size_t leave_at;
 };
 
 size_t tokenizer_vocab(const struct tokenizer *t) { return (void)t, FAKE_VOCAB; }
@@ -90,7 +93,7 @@ void kv_adopt(struct kv *k, int s, const int32_t *pages, size_t n) {
 struct kv *forward_kv(struct forward *f) {
     return &f->kv;
 }
-size_t forward_vocab(const struct forward *f) { return (void)f, FAKE_VOCAB; }
+size_t forward_vocab(const struct forward *f) { return f->vocab; }
 size_t forward_context(const struct forward *f) { return f->context; }
 
 static void fake_logits(const struct forward *f, const struct forward_row *row, float *out) {
@@ -101,13 +104,14 @@ static void fake_logits(const struct forward *f, const struct forward_row *row, 
         h = (h ^ (uint64_t)(uint32_t)token) * 0x9e3779b97f4a7c15u;
         h ^= h >> 31;
     }
-    for (int i = 0; i < FAKE_VOCAB; i++) {
-        uint64_t z = (h + (uint64_t)i) * 0xbf58476d1ce4e5b9u;
+    for (size_t i = 0; i < f->vocab; i++) {
+        uint64_t z = (h + i) * 0xbf58476d1ce4e5b9u;
         z ^= z >> 29;
         z *= 0x94d049bb133111ebu;
         out[i] = (float)(z >> 40) / (float)(1 << 24) * 8 - 4;
     }
-    out[FAKE_END] += f->end_bias;
+    if (f->vocab > FAKE_END)
+        out[FAKE_END] += f->end_bias;
     if (f->repeats > 0 && row->position >= f->repeats) {
         int32_t at = row->position - f->repeats + 1;
         out[k->tokens[k->table[row->sequence][at / KV_PAGE]][at % KV_PAGE]] += 20;
@@ -119,6 +123,8 @@ enum code forward_step(struct forward *f, const struct forward_row *rows, size_t
     size_t wanted = 0;
     f->steps++;
     f->n_rows += n;
+    if (f->leaves && f->steps == f->leave_at)
+        __atomic_store_n(f->leaves, true, __ATOMIC_RELAXED);
     if (f->fail_at && f->steps == f->fail_at)
         return err_set(e, ERR_INTERNAL, __FILE__, __LINE__, "the step failed");
     if (n > f->rows)
@@ -130,17 +136,19 @@ enum code forward_step(struct forward *f, const struct forward_row *rows, size_t
             return err_set(e, ERR_INTERNAL, __FILE__, __LINE__,
                            "position %d of sequence %d has no page", (int)r->position,
                            (int)r->sequence);
+        if ((size_t)r->token >= f->vocab)
+            return err_set(e, ERR_INTERNAL, __FILE__, __LINE__, "no token %d", (int)r->token);
         f->kv.tokens[f->kv.table[r->sequence][r->position / KV_PAGE]][r->position % KV_PAGE] =
             r->token;
         if (r->want)
-            fake_logits(f, r, f->logits + wanted++ * FAKE_VOCAB);
+            fake_logits(f, r, f->logits + wanted++ * f->vocab);
     }
     *logits = f->logits;
     return OK;
 }
 
 static inline void fake_open(struct forward *f, size_t pages, size_t rows, size_t context) {
-    *f = (struct forward){.context = context, .rows = rows, .end_bias = -4};
+    *f = (struct forward){.context = context, .rows = rows, .end_bias = -4, .vocab = FAKE_VOCAB};
     f->kv.pages = f->kv.free = pages;
     f->kv.refs = mem_zalloc(pages, sizeof *f->kv.refs);
     f->kv.tokens = mem_zalloc(pages, sizeof *f->kv.tokens);
