@@ -215,12 +215,37 @@ static enum code copy_strings(struct arena *arena, struct tensor *t, struct err 
     return OK;
 }
 
-static enum code copy_output(struct ask *a, const struct tensor *from, int64_t row, bool split,
-                             struct tensor *out, struct err *e) {
+/* Maps of the rows [row, row + n) as a tensor of their values (live_io.columns names the keys). */
+static enum code copy_maps(struct ask *a, const struct live_io *io, const struct sequence *maps,
+                           int64_t row, int64_t n, struct tensor *out, struct err *e) {
+    struct shape shape = {2, {n, io->shape.dims[1]}};
+    size_t columns = (size_t)io->shape.dims[1];
+    if (row + n > (int64_t)maps->n)
+        return fail(e, INTERNAL, "output '%.*s': fewer maps than rows", STR(io->name));
+    TRY(tensor_new(a->arena, DT_F32, &shape, out, e));
+    float *to = out->data;
+    for (int64_t i = row; i < row + n; i++, to += columns) {
+        const struct sequence *map = maps->items[i].data;
+        const struct tensor *values = &map->items[1]; /* a ZipMap makes nothing else */
+        if (maps->items[i].dtype != DT_SEQUENCE || !map->map || tensor_count(values) != columns)
+            return fail(e, INTERNAL, "output '%.*s': a map of other keys", STR(io->name));
+        for (size_t k = 0; k < columns; k++)
+            to[k] = (float)tensor_f64(values, k);
+    }
+    return OK;
+}
+
+static enum code copy_output(struct ask *a, const struct live_io *io, const struct tensor *from,
+                             int64_t row, bool split, struct tensor *out, struct err *e) {
     struct shape shape = from->shape;
     size_t offset = 0;
-    if (from->dtype == DT_SEQUENCE)
-        return fail(e, UNSUPPORTED, "a sequence output cannot be sent over this protocol");
+    if (from->dtype == DT_SEQUENCE) {
+        const struct sequence *s = from->data;
+        if (!io->columns)
+            return fail(e, UNSUPPORTED, "output '%.*s' is a sequence: no protocol can carry it",
+                        STR(io->name));
+        return copy_maps(a, io, s, split ? row : 0, split ? a->rows : (int64_t)s->n, out, e);
+    }
     if (split) {
         shape.dims[0] = a->rows;
         size_t row_bytes =
@@ -246,7 +271,8 @@ static enum code give(const struct live *l, const struct session_run *run, struc
             continue;
         struct ask_tensor *out = &a->outputs[a->n_outputs];
         out->name = l->outputs[i].name;
-        TRY(copy_output(a, &run->outputs[i], row, split, &out->tensor, e));
+        out->columns = l->outputs[i].columns;
+        TRY(copy_output(a, &l->outputs[i], &run->outputs[i], row, split, &out->tensor, e));
         a->n_outputs++;
     }
     return OK;

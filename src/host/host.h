@@ -52,8 +52,10 @@ bool host_ready(
 
 /* --- asking --- */
 struct ask_tensor {
-    struct str name;      /* .n == 0: by position */
-    struct tensor tensor; /* PLAIN; data borrowed until the answer */
+    struct str name;           /* .n == 0: by position */
+    struct tensor tensor;      /* PLAIN; data borrowed until the answer */
+    const struct str *columns; /* an output that is a map a row: what its last dim's columns are
+                                  called; NULL: it is none */
 };
 
 /* Who goes first where several wait. Within one priority: the order they came. */
@@ -148,6 +150,7 @@ struct live_io {
     struct shape shape;
     struct str dim_names[SHAPE_MAX];
     bool optional;
+    const struct str *columns; /* as of ask_tensor: (last dim) */
 };
 size_t live_inputs(const struct live *l, const struct live_io **out);
 size_t live_outputs(const struct live *l, const struct live_io **out);

@@ -188,12 +188,60 @@ static enum code copy_io(struct live *l, const struct session_io *from, size_t n
     return OK;
 }
 
+static struct str number_text(struct arena *a, int64_t v) {
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)v);
+    return arena_str(a, str_of(text));
+}
+
+/* The labels of a ZipMap, which makes a map of each row of scores; *n is 0 for other nodes. */
+static enum code map_keys(struct live *l, const struct node *node, const struct str **out,
+                          size_t *n, struct err *e) {
+    const struct attr *texts = attr_find(node, "classlabels_strings");
+    const int64_t *numbers;
+    *n = 0;
+    if (!str_is(node->op_name, "zip_map"))
+        return OK;
+    if (texts && texts->kind == ATTR_STRS && texts->n) {
+        *out = texts->strs;
+        *n = texts->n;
+        return OK;
+    }
+    if (!attr_ints(node, "classlabels_int64s", &numbers, n) || !*n)
+        return OK;
+    struct str *keys = ARENA_ARRAY(&l->loaded.arena, *n, struct str);
+    if (!keys)
+        return arena_fail(&l->loaded.arena, *n * sizeof *keys, "labels", e);
+    for (size_t i = 0; i < *n; i++)
+        keys[i] = number_text(&l->loaded.arena, numbers[i]);
+    *out = keys;
+    return OK;
+}
+
+/* An output that is a map a row goes out as the tensor of its values, whose columns have names. */
+static enum code unfold_maps(struct live *l, struct err *e) {
+    const struct graph *g = l->loaded.model->main;
+    for (size_t i = 0; i < l->n_outputs; i++) {
+        const struct value *v = &g->values[g->outputs[i]];
+        size_t n;
+        if (l->outputs[i].dtype != DT_SEQUENCE || v->producer == NODE_NONE)
+            continue;
+        TRY(map_keys(l, &g->nodes[v->producer], &l->outputs[i].columns, &n, e));
+        if (!n)
+            continue;
+        l->outputs[i].dtype = DT_F32;
+        l->outputs[i].shape = (struct shape){2, {-1, (int64_t)n}};
+    }
+    return OK;
+}
+
 static enum code open_graph(struct live *l, struct err *e) {
     const struct session_io *io;
     l->n_inputs = session_inputs(l->loaded.session, &io);
     TRY(copy_io(l, io, l->n_inputs, &l->inputs, e));
     l->n_outputs = session_outputs(l->loaded.session, &io);
     TRY(copy_io(l, io, l->n_outputs, &l->outputs, e));
+    TRY(unfold_maps(l, e));
     l->batches = session_batches(l->loaded.session);
     return OK;
 }

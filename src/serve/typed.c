@@ -268,6 +268,32 @@ void typed_put_row(struct json_out *w, const struct tensor *t, size_t row, unsig
     typed_put(w, &one, form);
 }
 
+void typed_put_output_row(struct json_out *w, const struct ask_tensor *o, size_t row,
+                          unsigned form) {
+    if (!o->columns) {
+        typed_put_row(w, &o->tensor, row, form);
+        return;
+    }
+    size_t columns = (size_t)o->tensor.shape.dims[1];
+    json_put_object(w);
+    for (size_t k = 0; k < columns; k++) {
+        json_put_key_str(w, o->columns[k]);
+        put_one(w, &o->tensor, row * columns + k, form);
+    }
+    json_put_object_end(w);
+}
+
+void typed_put_output(struct json_out *w, const struct ask_tensor *o, unsigned form) {
+    if (!o->columns) {
+        typed_put(w, &o->tensor, form);
+        return;
+    }
+    json_put_array(w);
+    for (int64_t row = 0; row < o->tensor.shape.dims[0]; row++)
+        typed_put_output_row(w, o, (size_t)row, form);
+    json_put_array_end(w);
+}
+
 size_t typed_text_bytes(const struct tensor *t) {
     size_t bytes;
     if (!mul_size(tensor_count(t), t->dtype == DT_F64 ? 20 : 12, &bytes) || bytes > GUESS_MAX)

@@ -45,4 +45,8 @@ enum typed_form {
 void typed_put(struct json_out *w, const struct tensor *t, unsigned form);
 /* Row `row` of t (rank >= 1): its first dim is taken away. */
 void typed_put_row(struct json_out *w, const struct tensor *t, size_t row, unsigned form);
+/* The same of an output: a row whose columns have names is an object of them. */
+void typed_put_output(struct json_out *w, const struct ask_tensor *o, unsigned form);
+void typed_put_output_row(struct json_out *w, const struct ask_tensor *o, size_t row,
+                          unsigned form);
 size_t typed_text_bytes(const struct tensor *t); /* a fair guess of what typed_put writes */

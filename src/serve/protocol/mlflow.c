@@ -140,14 +140,14 @@ static bool same_rows(const struct ask *a, int64_t *rows) {
 static void put_predictions(struct json_out *w, const struct ask *a, bool by_row) {
     int64_t rows = 0;
     if (a->n_outputs == 1) {
-        typed_put(w, &a->outputs[0].tensor, TYPED_PLAIN);
+        typed_put_output(w, &a->outputs[0], TYPED_PLAIN);
         return;
     }
     if (!by_row || !same_rows(a, &rows)) {
         json_put_object(w);
         for (size_t i = 0; i < a->n_outputs; i++) {
             json_put_key_str(w, a->outputs[i].name);
-            typed_put(w, &a->outputs[i].tensor, TYPED_PLAIN);
+            typed_put_output(w, &a->outputs[i], TYPED_PLAIN);
         }
         json_put_object_end(w);
         return;
@@ -157,7 +157,7 @@ static void put_predictions(struct json_out *w, const struct ask *a, bool by_row
         json_put_object(w);
         for (size_t i = 0; i < a->n_outputs; i++) {
             json_put_key_str(w, a->outputs[i].name);
-            typed_put_row(w, &a->outputs[i].tensor, (size_t)row, TYPED_PLAIN);
+            typed_put_output_row(w, &a->outputs[i], (size_t)row, TYPED_PLAIN);
         }
         json_put_object_end(w);
     }

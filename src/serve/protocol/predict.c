@@ -177,7 +177,7 @@ static enum code put_outputs(struct request *r, struct json_out *w, struct err *
     for (size_t i = 0; i < a->n_outputs; i++) {
         TRY(typed_writable(r->arena, &a->outputs[i].tensor, e));
         json_put_key_str(w, a->outputs[i].name);
-        typed_put(w, &a->outputs[i].tensor, TYPED_NULL);
+        typed_put_output(w, &a->outputs[i], TYPED_NULL);
     }
     json_put_object_end(w);
     json_put_key(w, "shapes");

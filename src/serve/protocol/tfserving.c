@@ -15,7 +15,7 @@
 
 #include "serve/answer.h"
 #include "serve/frame.h"
-#include "serve/media.h"
+#include "serve/protocol/tfresult.h"
 #include "serve/records.h"
 #include "serve/typed.h"
 
@@ -129,7 +129,7 @@ static enum code count_rows(const struct ask *a, int64_t *rows, struct err *e) {
 
 static void put_rows(struct json_out *w, const struct ask *a, int64_t rows) {
     if (a->n_outputs == 1) {
-        typed_put(w, &a->outputs[0].tensor, form_of(a->outputs[0].name));
+        typed_put_output(w, &a->outputs[0], form_of(a->outputs[0].name));
         return;
     }
     json_put_array(w);
@@ -137,7 +137,7 @@ static void put_rows(struct json_out *w, const struct ask *a, int64_t rows) {
         json_put_object(w);
         for (size_t i = 0; i < a->n_outputs; i++) {
             json_put_key_str(w, a->outputs[i].name);
-            typed_put_row(w, &a->outputs[i].tensor, (size_t)row, form_of(a->outputs[i].name));
+            typed_put_output_row(w, &a->outputs[i], (size_t)row, form_of(a->outputs[i].name));
         }
         json_put_object_end(w);
     }
@@ -146,13 +146,13 @@ static void put_rows(struct json_out *w, const struct ask *a, int64_t rows) {
 
 static void put_columns(struct json_out *w, const struct ask *a) {
     if (a->n_outputs == 1) {
-        typed_put(w, &a->outputs[0].tensor, form_of(a->outputs[0].name));
+        typed_put_output(w, &a->outputs[0], form_of(a->outputs[0].name));
         return;
     }
     json_put_object(w);
     for (size_t i = 0; i < a->n_outputs; i++) {
         json_put_key_str(w, a->outputs[i].name);
-        typed_put(w, &a->outputs[i].tensor, form_of(a->outputs[i].name));
+        typed_put_output(w, &a->outputs[i], form_of(a->outputs[i].name));
     }
     json_put_object_end(w);
 }
@@ -263,47 +263,21 @@ static enum code decode_examples(struct request *r, struct json *j, struct err *
     return take_examples(r, &examples, context, e);
 }
 
-static const struct tensor *output_named(const struct ask *a, const char *name) {
-    for (size_t i = 0; i < a->n_outputs; i++)
-        if (str_is(a->outputs[i].name, name))
-            return &a->outputs[i].tensor;
-    return NULL;
-}
-
-/* By its name in classic signatures, else the first one of numbers. */
-static const struct tensor *numbers(const struct ask *a, const char *name) {
-    const struct tensor *t = output_named(a, name);
-    for (size_t i = 0; !t && i < a->n_outputs; i++)
-        if (dtype_is_float(a->outputs[i].tensor.dtype))
-            t = &a->outputs[i].tensor;
-    return t && t->dtype != DT_STRING && t->shape.rank > 0 ? t : NULL;
-}
-
 /* [[["label", 0.9], ["other", 0.1]], ...] */
 static enum code put_classes(struct request *r, struct json_out *w, struct err *e) {
-    const struct ask *a = &r->ask;
-    const struct tensor *scores = numbers(a, "scores"), *classes = output_named(a, "classes");
-    if (!scores)
-        return fail(e, INVALID, "Expected a classification: the model has no output of scores");
-    size_t rows = (size_t)scores->shape.dims[0], n = tensor_count(scores);
-    size_t k = rows ? n / rows : 0;
-    if (classes && (classes->dtype != DT_STRING || tensor_count(classes) != n))
-        classes = NULL;
-    TRY(media_read(r, e));
+    struct tfresult t;
+    struct str label;
+    TRY(tfresult_classes(r, &t, e));
     json_put_array(w);
-    for (size_t i = 0; i < n; i++) {
-        struct str label;
-        if (i % k == 0)
+    for (size_t at = 0; at < t.rows * t.classes; at++) {
+        if (at % t.classes == 0)
             json_put_array(w);
-        if (classes)
-            label = ((const struct str *)classes->data)[i];
-        else
-            TRY(outcome_label(&r->media->recipe, i % k, r->arena, &label, e));
+        TRY(tfresult_label(&t, at, r->arena, &label, e));
         json_put_array(w);
         json_put_str(w, label);
-        json_put_f32(w, (float)tensor_f64(scores, i));
+        json_put_f32(w, (float)tensor_f64(t.scores, at));
         json_put_array_end(w);
-        if (i % k == k - 1)
+        if (at % t.classes == t.classes - 1)
             json_put_array_end(w);
     }
     json_put_array_end(w);
@@ -311,10 +285,8 @@ static enum code put_classes(struct request *r, struct json_out *w, struct err *
 }
 
 static enum code put_regressions(struct request *r, struct json_out *w, struct err *e) {
-    const struct tensor *t = numbers(&r->ask, "outputs");
-    if (!t || tensor_count(t) != (size_t)t->shape.dims[0])
-        return fail(e, INVALID,
-                    "Expected a regression: the model has no output of one number a row");
+    const struct tensor *t;
+    TRY(tfresult_values(&r->ask, &t, e));
     json_put_array(w);
     for (size_t i = 0; i < tensor_count(t); i++)
         json_put_f32(w, (float)tensor_f64(t, i));

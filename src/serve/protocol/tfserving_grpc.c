@@ -12,7 +12,7 @@
 #include "base/pb.h"
 #include "serve/answer.h"
 #include "serve/protocol/tfproto.h"
-#include "serve/recipe.h"
+#include "serve/protocol/tfresult.h"
 #include "serve/records.h"
 
 enum { SPEC_TEXT = 200 };
@@ -302,22 +302,6 @@ static enum code decode_examples(struct request *r, struct notes *notes, struct 
     return tfproto_examples(r, input, e);
 }
 
-/* The output that a result is made of: by its name in classic signatures, else the first one. */
-static const struct tensor *output_named(const struct request *r, const char *name) {
-    for (size_t i = 0; i < r->ask.n_outputs; i++)
-        if (str_is(r->ask.outputs[i].name, name))
-            return &r->ask.outputs[i].tensor;
-    return NULL;
-}
-
-static const struct tensor *numeric_output(const struct request *r, const char *name) {
-    const struct tensor *t = output_named(r, name);
-    for (size_t i = 0; !t && i < r->ask.n_outputs; i++)
-        if (dtype_is_float(r->ask.outputs[i].tensor.dtype))
-            t = &r->ask.outputs[i].tensor;
-    return t && t->dtype != DT_STRING ? t : NULL;
-}
-
 static void put_class(struct buf *b, struct str label, double score) {
     size_t at = pb_put_begin(b, 1);
     pb_put_str(b, 1, label);
@@ -327,25 +311,15 @@ static void put_class(struct buf *b, struct str label, double score) {
 
 /* ClassificationResult as `field`: every class of every row, in the model's order. */
 static enum code put_classes(struct request *r, struct buf *b, uint32_t field, struct err *e) {
-    const struct tensor *scores = numeric_output(r, "scores"), *names = output_named(r, "classes");
-    struct recipe recipe;
-    char index[24];
-    TRY(recipe_read(live_part(r->ask.live, "preprocess"), r->arena, &recipe, e));
-    if (!scores || scores->shape.rank == 0)
-        return fail(e, INVALID, "Expected a classification: the model has no output of scores");
-    size_t n_rows = (size_t)scores->shape.dims[0], n = tensor_count(scores);
-    size_t n_classes = n_rows ? n / n_rows : 0;
-    if (names && (names->dtype != DT_STRING || tensor_count(names) != n))
-        names = NULL;
+    struct tfresult t;
+    struct str label;
+    TRY(tfresult_classes(r, &t, e));
     size_t result = pb_put_begin(b, field);
-    for (size_t i = 0; i < n_rows; i++) {
+    for (size_t row = 0; row < t.rows; row++) {
         size_t classes = pb_put_begin(b, 1);
-        for (size_t k = 0; k < n_classes; k++) {
-            snprintf(index, sizeof index, "%zu", k);
-            struct str label = names ? ((const struct str *)names->data)[i * n_classes + k]
-                               : k < recipe.n_labels ? recipe.labels[k]
-                                                     : str_of(index);
-            put_class(b, label, tensor_f64(scores, i * n_classes + k));
+        for (size_t at = row * t.classes; at < (row + 1) * t.classes; at++) {
+            TRY(tfresult_label(&t, at, r->arena, &label, e));
+            put_class(b, label, tensor_f64(t.scores, at));
         }
         pb_put_end(b, classes);
     }
@@ -354,10 +328,8 @@ static enum code put_classes(struct request *r, struct buf *b, uint32_t field, s
 }
 
 static enum code put_regressions(struct request *r, struct buf *b, uint32_t field, struct err *e) {
-    const struct tensor *t = numeric_output(r, "outputs");
-    if (!t || t->shape.rank == 0 || tensor_count(t) != (size_t)t->shape.dims[0])
-        return fail(e, INVALID,
-                    "Expected a regression: the model has no output of one number a row");
+    const struct tensor *t;
+    TRY(tfresult_values(&r->ask, &t, e));
     size_t result = pb_put_begin(b, field);
     for (size_t i = 0; i < tensor_count(t); i++) {
         size_t one = pb_put_begin(b, 1);

@@ -166,22 +166,22 @@ static void put_rows(struct json_out *w, const struct ask *a,
         json_put_array_end(w);
 }
 
-static void put_value(struct json_out *w, const struct tensor *t) {
-    if (t->shape.rank > 0 && t->shape.dims[0] == 1)
-        typed_put_row(w, t, 0, TYPED_PLAIN);
+static void put_value(struct json_out *w, const struct ask_tensor *o) {
+    if (o->tensor.shape.rank > 0 && o->tensor.shape.dims[0] == 1)
+        typed_put_output_row(w, o, 0, TYPED_PLAIN);
     else
-        typed_put(w, t, TYPED_PLAIN);
+        typed_put_output(w, o, TYPED_PLAIN);
 }
 
 static void put_tensors(struct json_out *w, const struct ask *a) {
     if (a->n_outputs == 1) {
-        put_value(w, &a->outputs[0].tensor);
+        put_value(w, &a->outputs[0]);
         return;
     }
     json_put_object(w);
     for (size_t i = 0; i < a->n_outputs; i++) {
         json_put_key_str(w, a->outputs[i].name);
-        put_value(w, &a->outputs[i].tensor);
+        put_value(w, &a->outputs[i]);
     }
     json_put_object_end(w);
 }
