@@ -18,7 +18,7 @@ struct options {
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels, context, sequences, speculate;
     uint64_t body, header, run_memory, memory, kv_memory, fetch;
-    bool access_log, explicit_only, control;
+    bool access_log, explicit_only, control, admin_tls;
 };
 
 static enum code at_least(const char *flag, int64_t v, struct err *e) {
@@ -26,9 +26,11 @@ static enum code at_least(const char *flag, int64_t v, struct err *e) {
 }
 
 static enum code check(const struct options *o, struct err *e) {
-    if ((o->tls_cert == NULL) != (o->tls_key == NULL) || (o->tls_client_ca && !o->tls_cert))
+    if ((o->tls_cert == NULL) != (o->tls_key == NULL) ||
+        ((o->tls_client_ca || o->admin_tls) && !o->tls_cert))
         return fail(e, USAGE,
-                    "--tls-cert and --tls-key belong together; --tls-client-ca needs both");
+                    "--tls-cert and --tls-key belong together; --tls-client-ca and --admin-tls "
+                    "need both");
     TRY(at_least("threads", o->threads, e));
     TRY(at_least("loops", o->loops, e));
     TRY(at_least("queue", o->queue, e));
@@ -64,7 +66,7 @@ static void on_ready(void *ctx, const char *address, const char *admin) {
     bool path = strncmp(address, "unix:", 5) == 0;
     printf("listening on %s%s\n", path ? "" : o->tls_cert ? "https://" : "http://", address);
     if (*admin)
-        printf("admin API on http://%s\n", admin);
+        printf("admin API on %s://%s\n", o->admin_tls ? "https" : "http", admin);
     fflush(stdout);
     if (!c->quiet && isatty(STDOUT_FILENO))
         fprintf(stderr, "  try it: http://%s/docs   metrics: http://%s/metrics   Ctrl-C stops\n",
@@ -156,6 +158,7 @@ static void fill(struct server_options *s, const struct options *o, struct cli *
     s->tls_cert = o->tls_cert;
     s->tls_key = o->tls_key;
     s->tls_client_ca = o->tls_client_ca;
+    s->admin_tls = o->admin_tls;
     s->allow_control = o->control || o->explicit_only;
     s->batch = (size_t)o->batch;
     s->on_ready = on_ready;
@@ -325,6 +328,7 @@ static const struct option options[] = {
     {"tls-key", 0, OPTION_TEXT, AT(tls_key), "FILE", "its key", NULL},
     {"tls-client-ca", 0, OPTION_TEXT, AT(tls_client_ca), "FILE",
      "clients must have a certificate of it", NULL},
+    {"admin-tls", 0, OPTION_FLAG, AT(admin_tls), NULL, "the admin API by TLS, too", NULL},
     {"cors", 0, OPTION_TEXT, AT(cors), "ORIGINS",
      "origins browsers may ask from, with ',' between; * for all", NULL},
     {"port", 0, OPTION_TEXT, AT(port), "PORT", "on all addresses, where --listen is not given",

@@ -255,6 +255,8 @@ static enum code open_admin(struct server *s, struct err *e) {
     }
     if (code == OK)
         http_listener_address(t->admin, s->admin_address);
+    if (code == OK && s->options.admin_tls)
+        code = http_listener_secure(t->admin, s->tls, e);
     return code;
 }
 

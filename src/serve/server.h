@@ -35,6 +35,7 @@ struct server_options {
      * none when that is taken; "off": none. Beyond loopback keys must exist. */
     const char *admin;
     const char *tls_cert, *tls_key; /* PEM; NULL: no TLS. Read again on SIGHUP and on change */
+    bool admin_tls;                 /* the admin API's listener, too */
     const char *tls_client_ca;      /* clients must have a certificate of it; NULL: need none */
     const char *also[SERVER_ALSO];  /* (n_also) further addresses: ports of other servers */
     size_t n_also;

@@ -18,7 +18,7 @@ def soak(script, *arguments):
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk (tools/deps bench)")
 def test_smoke():
-    soak("soak.py", "--seconds", "12", "--swaps", "30", "--canaries", "10", "--loads", "8")
+    soak("soak.py", "--seconds", "12", "--swaps", "30", "--canaries", "10", "--loads", "8", "--certificates", "4")
 
 
 def test_language():

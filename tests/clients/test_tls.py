@@ -125,6 +125,22 @@ def test_client_certificates(store, pki):
     s.stop()
 
 
+def test_admin_api(store, pki):
+    """With --admin-tls its listener speaks TLS as well, and asks for the same client certificates."""
+    use(pki, "server")
+    s = Secure(store, pki, "--admin-tls", "--tls-client-ca", str(pki / "ca.pem"), models=("affine@1",))
+    admin = s.process.stdout.readline().split()[-1]
+    mine = (str(pki / "client.pem"), str(pki / "client.key"))
+    assert admin.startswith("https://") and s.session.get(admin + "/admin/models", cert=mine, timeout=20).status_code == 200
+    with pytest.raises(requests.exceptions.RequestException):
+        s.session.get(admin + "/admin/models", timeout=20)
+    with pytest.raises(requests.exceptions.RequestException):
+        requests.get("http" + admin[5:] + "/admin/models", timeout=20)
+    s.stop()
+    r = store.run("serve", "--listen", "127.0.0.1:0", "--admin-tls", check=False)
+    assert r.returncode == 64 and "--admin-tls" in r.stderr
+
+
 @pytest.mark.parametrize("how", ["signal", "change"])
 def test_new_certificate_without_a_break(secure, how):
     """Connections live on through it, new ones see the new certificate, a bad file changes nothing."""

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything changes while a million requests go by, and none fails.
 
-    python tests/soak/soak.py [--requests 1000000] [--swaps 100] [--canaries 10] [--loads 20] [--seconds 0]
+    python tests/soak/soak.py [--requests 1000000] [--swaps 100] [--canaries 10] [--loads 20] [--certificates 5] [--seconds 0]
 
 wrk asks five addresses without pause: one model by its alias, by its name and in the plain way, one that gets new versions,
 one that stays. Meanwhile names move (command line and admin API), splits and shadows change, another model is unloaded and
-loaded. Every answer must be a 200 with one of the numbers that some version gives: wrk's script counts the others. Prints one
-JSON object; exits 1 when anything failed. --seconds ends it early (the smoke in CI)."""
+loaded; all of it over TLS, whose certificate is replaced (by SIGHUP, or noticed). Every answer must be a 200 with one of the
+numbers that some version gives: wrk's script counts the others. Prints one JSON object; exits 1 when anything failed. --seconds ends it early (the smoke in CI)."""
 import argparse
 import json
 import os
 import pathlib
 import re
+import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -68,13 +71,16 @@ class Soak:
         self.slipway("alias", "m@1", "prod")
         for model in ("coming", "still"):
             self.slipway("add", str(self.folder / "1.onnx"), model)
+        self.done = {"swaps": 0, "canaries": 0, "loads": 0, "versions": 0, "certificates": 0}
+        self.certificate()
         self.log = open(self.folder / "log", "w")
         self.server = subprocess.Popen(
-            [SLIPWAY, "serve", "--store", self.store, "--listen", "127.0.0.1:0", "--quiet", "--poll-ms", "50", *flags],
+            [SLIPWAY, "serve", "--store", self.store, "--listen", "127.0.0.1:0", "--quiet", "--poll-ms", "50",
+             "--tls-cert", str(self.folder / "now.pem"), "--tls-key", str(self.folder / "now.key"), *flags],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.url = self.server.stdout.readline().split()[-1]
         self.admin = self.server.stdout.readline().split()[-1]
-        self.done = {"swaps": 0, "canaries": 0, "loads": 0, "versions": 0}
+        self.done["certificates"] = 0
 
     def second(self):
         return conftest.affine(self.folder / "2.onnx", factor=(10, 10, 10, 10), offset=(0, 0, 0, 0))
@@ -109,6 +115,28 @@ class Soak:
         self.call("POST", "/v2/repository/models/spare/load" if turn % 2 else "/v2/repository/models/spare/unload")
         self.call("POST", "/v2/repository/models/coming/load")
 
+    def certificate(self):
+        """A new one, key first: connections go on, new ones get it."""
+        turn = self.done["certificates"] = self.done["certificates"] + 1
+        key, pem = self.folder / "next.key", self.folder / "next.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", pem,
+             "-days", "9", "-subj", f"/CN=soak{turn}"], check=True, stderr=subprocess.DEVNULL)  # fmt: skip
+        key.rename(self.folder / "now.key")
+        pem.rename(self.folder / "now.pem")
+        if turn > 1 and turn % 2:
+            self.server.send_signal(signal.SIGHUP)
+
+    def served(self):
+        """The certificate a new connection gets."""
+        host, port = self.url.split("://")[1].rsplit(":", 1)
+        context = ssl._create_unverified_context()
+        with socket.create_connection((host, int(port)), timeout=10) as s, context.wrap_socket(s) as t:
+            return t.getpeercert(binary_form=True)
+
+    def newest(self):
+        return ssl.PEM_cert_to_DER_cert((self.folder / "now.pem").read_text())
+
     def version(self):
         """A newer version of the model without an alias: it takes the name once it is loaded."""
         self.done["versions"] += 1
@@ -131,6 +159,7 @@ def plan(a):
     events += [((i + 0.5) / a.canaries, "canary") for i in range(a.canaries)]
     events += [((i + 0.3) / a.loads, "reload") for i in range(a.loads)]
     events += [((i + 0.7) / 5, "version") for i in range(5)]
+    events += [((i + 0.6) / a.certificates, "certificate") for i in range(a.certificates)]
     return sorted(events)
 
 
@@ -140,6 +169,7 @@ def main():
     p.add_argument("--swaps", type=int, default=100)
     p.add_argument("--canaries", type=int, default=10)
     p.add_argument("--loads", type=int, default=20)
+    p.add_argument("--certificates", type=int, default=5)
     p.add_argument("--seconds", type=float, default=0)
     p.add_argument("--connections", type=int, default=16)
     p.add_argument("flags", nargs="*", help="for slipway serve, after --")
@@ -176,10 +206,15 @@ def main():
         for _, what in events[at:] if not a.seconds else []:
             getattr(soak, what)()
         seconds, after = time.monotonic() - began, resident(soak.server.pid)
+        current = conftest.until(lambda: soak.served() == soak.newest())
         log = soak.close()
-        problems = [line for line in log.splitlines() if "error" in line.lower() or "Sanitizer" in line]
+        reloads = log.count("certificate read again")
+        # between the two renames key and certificate may be of different pairs: the one in use stays, as it should
+        problems = [v for v in log.splitlines() if ("error" in v.lower() or "Sanitizer" in v) and "the certificate in use stays" not in v]
+        if not current or not reloads:
+            problems.append(f"certificate: {reloads} reloads, the newest one served: {current}")
         result = {"requests": total, "failed": failed, "socket_errors": errors, "seconds": round(seconds, 1), "per_s": round(total / seconds),
-                  **soak.done, "resident_before": before, "resident_after": after, "odd": odd[:3], "log": problems[:5],
+                  **soak.done, "certificates_read": reloads, "resident_before": before, "resident_after": after, "odd": odd[:3], "log": problems[:5],
                   "exit": soak.server.returncode}
         print(json.dumps(result))
         sys.exit(bool(failed or errors or problems or soak.server.returncode))
