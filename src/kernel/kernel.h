@@ -154,6 +154,33 @@ struct winograd_out {
 };
 typedef void winograd_out_fn(const struct winograd_out *c);
 
+/* Winograd's F(2x2, 3x3) of bf16: 16 products in the place of 36, and transforms of sums and
+ * differences alone, so that what is rounded once more stays near what was there. */
+enum { WINOGRAD2_IN = 4, WINOGRAD2_OUT = 2, WINOGRAD2_POINTS = WINOGRAD2_IN * WINOGRAD2_IN };
+struct winograd_in_bf16 {
+    size_t n;                 /* channels */
+    const uint16_t *const *x; /* (16) pixels; one outside the picture points to zeros */
+    uint16_t *v;              /* number p of the patch at v + p * v_step */
+    size_t v_step;
+};
+typedef void winograd_in_bf16_fn(const struct winograd_in_bf16 *c);
+struct winograd_out_bf16 {
+    size_t n;
+    const float *m; /* number p at m + p * m_step */
+    size_t m_step;
+    const float *bias; /* (n) or NULL */
+    bool relu;
+    bool wide;      /* y is f32, else bf16 */
+    void *const *y; /* (4) pixels; NULL: not wanted */
+};
+typedef void winograd_out_bf16_fn(const struct winograd_out_bf16 *c);
+
+/* The tile of gemm_f32 with a pair of bf16 in the place of each float of A and B: a row of k pairs
+ * holds 2k numbers. Sums and C are f32. m <= GEMM_BF16_MR, panels of GEMM_BF16_NR; plus and relu
+ * are not looked at. */
+enum { GEMM_BF16_MR = 12, GEMM_BF16_NR = 32 };
+typedef void gemm_bf16_fn(const struct gemm_f32 *c);
+
 /* The same tile with a pair of int16 in the place of each float of A and B, and int32 in that of C:
  * exact sums of products of bytes from which zero points have been taken off. A row of k pairs
  * holds 2k numbers; bias is int32; plus and

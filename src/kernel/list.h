@@ -135,6 +135,16 @@ EVERY(winograd_in)
 SLOT(winograd_out, winograd_out, 16, 64.0f)
 EVERY(winograd_out)
 
+/* winograd_bf16.c */
+SLOT(winograd_in_bf16, winograd_in_bf16, 0, 0)
+SLOT(winograd_out_bf16, winograd_out_bf16, 16, 64.0f)
+SLOT(gemm_bf16, gemm_bf16, 32, 1.0f)
+#if defined(__x86_64__)
+KERNEL(winograd_in_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
+KERNEL(winograd_out_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
+KERNEL(gemm_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
+#endif
+
 /* quant_q8.c */
 SLOT(quantize_u8, quantize_u8, 0, 0)
 EVERY(quantize_u8)
@@ -174,9 +184,9 @@ KERNEL(transpose_32, avx2, CPU_AVX2, 20)
 
 /* packed.c: products with packed weights */
 #if defined(__x86_64__)
-#define DOTS(name)                                        \
-    KERNEL(name, avx2, CPU_AVX2, 20)                      \
-    KERNEL(name, avxvnni, CPU_AVX2 | CPU_AVX_VNNI, 25)    \
+#define DOTS(name)                                                                                 \
+    KERNEL(name, avx2, CPU_AVX2, 20)                                                               \
+    KERNEL(name, avxvnni, CPU_AVX2 | CPU_AVX_VNNI, 25)                                             \
     KERNEL(name, vnni, CPU_AVX512 | CPU_VNNI, 40)
 #else
 #define DOTS(name)

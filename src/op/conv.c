@@ -121,7 +121,7 @@ static void try_task(const struct op_prepare *c, struct conv *s) {
 
 static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *e) {
     const struct tensor *w = c->in[1].data;
-    size_t bytes = s->quarter ? winograd_packed(&s->winograd) * sizeof(float)
+    size_t bytes = s->quarter ? winograd_packed(&s->winograd)
                    : s->task  ? dnnl_task_packed(s->task)
                               : implicit_packed(&s->implicit) * sizeof(float);
     uint64_t packing = s->quarter ? PACK_WINOGRAD
@@ -188,8 +188,7 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     s->plain = c->in[0].layout == LAYOUT_PLAIN;
     s->wide = c->in[0].dtype != DT_F32;
     if (!s->wide && c->in[1].data) {
-        s->quarter = winograd_plan(&s->winograd, &window, s->implicit.batch, groups, s->implicit.in,
-                                   s->implicit.out, c->threads) &&
+        s->quarter = winograd_plan(&s->winograd, &s->implicit, false, c->threads) &&
                      winograd_pays(&s->winograd);
         if (!s->quarter && wants_task(&s->implicit))
             try_task(c, s);

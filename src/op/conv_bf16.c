@@ -4,9 +4,9 @@
  * (f32), operands of posts (f32 or bf16); attributes are conv's, and "wide" = 1 for a result in
  * f32.
  *
- * oneDNN where it has a fast form, on processors with AVX512_BF16; else our own f32 kernels over
- * the same rounded numbers, so that an answer does not depend on the processor but for the order
- * of sums.
+ * On processors with AVX512_BF16: large dense 3 x 3 windows by Winograd (winograd.h), whose patches
+ * and weights are rounded once more; all else by oneDNN. Other processors run our own f32 kernels
+ * over the same rounded numbers.
  *
  * A result goes straight to the output when the kernel can apply all posts and the layout is
  * channels last. Else it is staged in scratch as f32: [x channels last] [x as f32] [y channels
@@ -18,6 +18,7 @@
 #include "op/reorder.h"
 #include "op/team.h"
 #include "op/wide.h"
+#include "op/winograd.h"
 
 static enum code shapes(const struct operand_at *at, const struct shape *x, const struct shape *w,
                         struct window *window, struct err *e) {
@@ -58,10 +59,12 @@ static enum code infer_conv(struct op_infer *c, struct err *e) {
 
 struct conv {
     struct implicit implicit;
-    struct dnnl_task *task; /* NULL: implicit. Owned, freed by release */
+    struct dnnl_task *task; /* NULL: implicit or winograd. Owned, freed by release */
+    bool by_winograd;
+    struct winograd winograd;
     const void *packed;
     bool plain;  /* x and y go through scratch */
-    bool fused;  /* the task does the posts */
+    bool fused;  /* the task, or winograd, does the posts */
     bool staged; /* the result is made in scratch, as f32 */
     bool wide;   /* the output is f32 */
     size_t x_last, x_wide, y_last, y_plain, inner;
@@ -98,16 +101,29 @@ static void try_task(const struct op_prepare *c, struct conv *s) {
         s->task = NULL;
 }
 
+static void try_winograd(const struct op_prepare *c, struct conv *s) {
+    const struct node *n = c->node;
+    s->by_winograd = cpu_flags() & CPU_BF16 &&
+                     winograd_plan(&s->winograd, &s->implicit, true, c->threads) &&
+                     winograd_pays(&s->winograd);
+    s->fused = s->by_winograd && !s->plain &&
+               (n->n_post == 0 || (n->n_post == 1 && n->post[0].kind == POST_RELU));
+}
+
 static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *e) {
     const struct tensor *w = c->in[1].data;
-    size_t bytes =
-        s->task ? dnnl_task_packed(s->task) : implicit_packed(&s->implicit) * sizeof(float);
-    uint64_t packing =
-        s->task ? dnnl_task_packing(s->task) : PACK_BF16_IMPLICIT + s->implicit.groups;
+    size_t bytes = s->by_winograd ? winograd_packed(&s->winograd)
+                   : s->task      ? dnnl_task_packed(s->task)
+                                  : implicit_packed(&s->implicit) * sizeof(float);
+    uint64_t packing = s->by_winograd ? PACK_BF16_WINOGRAD
+                       : s->task      ? dnnl_task_packing(s->task)
+                                      : PACK_BF16_IMPLICIT + s->implicit.groups;
     void *to;
     bool filled;
     TRY(pack_room(c, w->data, packing, bytes, &to, &filled, e));
-    if (!filled && s->task) {
+    if (!filled && s->by_winograd) {
+        winograd_pack(&s->winograd, w->data, to);
+    } else if (!filled && s->task) {
         TRY(dnnl_task_pack(s->task, w->data, to, e));
     } else if (!filled) {
         implicit_pack(&s->implicit, w->data, to);
@@ -129,10 +145,12 @@ static void lay_out(struct op_prepare *c, struct conv *s) {
            out = p->batch * window_pixels(&p->w) * p->groups * p->out;
     s->staged = s->plain || !s->fused;
     s->x_last = take(&at, s->plain ? in * sizeof(uint16_t) : 0);
-    s->x_wide = take(&at, s->task ? 0 : in * sizeof(float));
+    s->x_wide = take(&at, s->task || s->by_winograd ? 0 : in * sizeof(float));
     s->y_last = take(&at, s->staged ? out * sizeof(float) : 0);
     s->y_plain = take(&at, s->staged && s->plain ? out * sizeof(float) : 0);
-    s->inner = take(&at, s->task ? dnnl_task_scratch(s->task) : implicit_scratch(p, c->threads));
+    s->inner = take(&at, s->by_winograd ? winograd_scratch(&s->winograd, c->threads)
+                         : s->task      ? dnnl_task_scratch(s->task)
+                                        : implicit_scratch(p, c->threads));
     c->scratch_bytes = at;
 }
 
@@ -157,7 +175,9 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
                   (size_t)w->dims[0] / groups);
     s->plain = c->in[0].layout == LAYOUT_PLAIN;
     s->wide = c->out[0].dtype == DT_F32;
-    try_task(c, s);
+    try_winograd(c, s);
+    if (!s->by_winograd)
+        try_task(c, s);
     enum code code = pack_weights(c, s, e);
     if (code != OK) {
         release_conv(s);
@@ -166,7 +186,9 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     lay_out(c, s);
     c->state = s;
     c->flops = 2 * implicit_multiplications(&s->implicit);
-    c->kernel = s->task ? dnnl_task_kernel(s->task) : "bf16 in f32";
+    c->kernel = s->by_winograd ? "winograd 2x2"
+                : s->task      ? dnnl_task_kernel(s->task)
+                               : "bf16 in f32";
     return OK;
 }
 
@@ -182,6 +204,18 @@ static enum code run_task(const struct op_call *c, const struct conv *s, const v
                            .scratch = (char *)c->scratch + s->inner};
     post_extras(c, s->fused, &run);
     return dnnl_task_run(s->task, &run, e);
+}
+
+static void run_winograd(const struct op_call *c, const struct conv *s, const void *x, void *y) {
+    const struct tensor *bias = operand_in(c, 2);
+    winograd_run(&s->winograd, &(struct winograd_run){.x = x,
+                                                      .packed = s->packed,
+                                                      .bias = bias ? bias->data : NULL,
+                                                      .y = y,
+                                                      .wide = s->staged || s->wide,
+                                                      .scratch = (char *)c->scratch + s->inner,
+                                                      .threads = c->threads,
+                                                      .relu = s->fused && c->node->n_post == 1});
 }
 
 static void run_wide(const struct op_call *c, const struct conv *s, const void *x, float *y) {
@@ -226,7 +260,9 @@ static enum code run_conv(const struct op_call *c, struct err *e) {
         x = last;
     }
     void *y = s->staged ? (char *)c->scratch + s->y_last : c->out[0]->data;
-    if (s->task)
+    if (s->by_winograd)
+        run_winograd(c, s, x, y);
+    else if (s->task)
         TRY(run_task(c, s, x, y, e));
     else
         run_wide(c, s, x, y);

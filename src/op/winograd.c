@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Winograd's convolution; see winograd.h and kernel.h.
  *
- * A block of tiles at a time: their patches are transformed to V (36, tiles, in); then for each
- * panel of output channels 36 products with the panel's weights (36, in, nr) give M (36, tiles,
- * nr), which is transformed back into y while it is in cache. Many tiles: each thread has blocks of
- * its own. Few tiles: one block, transformed by all, then each thread has panels of its own.
+ * A block of tiles at a time: their patches are transformed to V (points, tiles, in); then for each
+ * panel of output channels the products with the panel's weights (points, in, nr) give M (points,
+ * tiles, nr) in f32, which is transformed back into y while it is in cache. There are 36 points of
+ * f32 or 16 of bf16. Many tiles: each thread has blocks of its own. Few tiles: one block,
+ * transformed by all, then each thread has panels of its own.
+ *
+ * Pairs of bf16 lie in the place of each f32 of V and of the packed weights.
  *
  * Scratch: a row of zeros that padding points to, V (one, or one per thread), M (one per thread).
  */
@@ -16,25 +19,36 @@
 #include <string.h>
 
 enum {
-    POINTS = WINOGRAD_POINTS,
-    SIDE = WINOGRAD_OUT,
+    POINTS_MAX = WINOGRAD_POINTS,
+    SIDE_MAX = WINOGRAD_OUT,
     BLOCK_TILES = 48,
-    SHARE_TILES = 64, /* up to here the team shares a block */
-    STAGGER = 16,     /* floats between points, so that they do not fall into the same cache set */
+    BLOCK_BF16 = 96 * 128, /* tiles times channels: V takes 384 KB */
+    SHARE_TILES = 64,      /* up to here the team shares a block */
+    STAGGER = 16, /* floats between points, so that they do not fall into the same cache set */
     LEAST_IN = 64,
     LEAST_OUT = 32,
     ROWS_MAX = 32 /* of the largest matrix tile */
 };
 
-static struct gemm_tile tile_size(void) {
-    struct gemm_tile t;
-    kernel_set()->gemm_tile_f32(&t);
+static struct gemm_tile tile_size(const struct winograd *p) {
+    struct gemm_tile t = {GEMM_BF16_MR, GEMM_BF16_NR};
+    if (!p->bf16)
+        kernel_set()->gemm_tile_f32(&t);
     return t;
 }
 
 static size_t panels(const struct winograd *p) {
-    size_t nr = tile_size().nr;
+    size_t nr = tile_size(p).nr;
     return (p->out + nr - 1) / nr;
+}
+
+static size_t span(const struct winograd *p) { return p->side + 2; } /* of a patch */
+static size_t points(const struct winograd *p) { return span(p) * span(p); }
+static size_t number_bytes(const struct winograd *p) {
+    return p->bf16 ? sizeof(uint16_t) : sizeof(float);
+}
+static size_t depth(const struct winograd *p) { /* of a product: floats, or pairs */
+    return p->bf16 ? p->in / 2 : p->in;
 }
 
 static bool dense_3x3(const struct window *w) {
@@ -44,20 +58,36 @@ static bool dense_3x3(const struct window *w) {
     return w->n == 2;
 }
 
-bool winograd_plan(struct winograd *p, const struct window *w, size_t batch, size_t groups,
-                   size_t in, size_t out, int threads) {
-    if (groups != 1 || !dense_3x3(w))
+static size_t tiles_at_once(const struct winograd *p, int threads) {
+    if (p->share)
+        return p->tiles;
+    const size_t most = !p->bf16                           ? BLOCK_TILES
+                        : p->in > BLOCK_BF16 / BLOCK_TILES ? BLOCK_TILES
+                                                           : BLOCK_BF16 / p->in;
+    size_t mine = (p->tiles + (size_t)threads - 1) / (size_t)threads,
+           blocks = (mine + most - 1) / most, mr = tile_size(p).mr;
+    return ((mine + blocks - 1) / blocks + mr - 1) / mr * mr;
+}
+
+bool winograd_plan(struct winograd *p, const struct implicit *of, bool bf16, int threads) {
+    if (of->groups != 1 || !dense_3x3(&of->w) || (bf16 && (of->in == 0 || of->in % 2)))
         return false;
-    size_t down = ((size_t)w->out[0] + SIDE - 1) / SIDE,
-           across = ((size_t)w->out[1] + SIDE - 1) / SIDE, tiles = batch * down * across;
+    const size_t side = bf16 ? WINOGRAD2_OUT : WINOGRAD_OUT,
+                 down = ((size_t)of->w.out[0] + side - 1) / side,
+                 across = ((size_t)of->w.out[1] + side - 1) / side,
+                 tiles = of->batch * down * across;
     if (tiles == 0)
         return false;
-    *p = (struct winograd){
-        .w = *w, .batch = batch, .in = in, .out = out, .across = across, .tiles = tiles};
+    *p = (struct winograd){.w = of->w,
+                           .batch = of->batch,
+                           .in = of->in,
+                           .out = of->out,
+                           .bf16 = bf16,
+                           .side = side,
+                           .across = across,
+                           .tiles = tiles};
     p->share = tiles <= SHARE_TILES && panels(p) >= (size_t)threads;
-    size_t mine = p->share ? tiles : (tiles + (size_t)threads - 1) / (size_t)threads,
-           blocks = p->share ? 1 : (mine + BLOCK_TILES - 1) / BLOCK_TILES, mr = tile_size().mr;
-    p->block = p->share ? tiles : ((mine + blocks - 1) / blocks + mr - 1) / mr * mr;
+    p->block = tiles_at_once(p, threads);
     return true;
 }
 
@@ -74,11 +104,19 @@ bool winograd_pays(const struct winograd *p) {
 /* --- weights --- */
 
 size_t winograd_packed(const struct winograd *p) {
-    return panels(p) * POINTS * p->in * tile_size().nr;
+    return panels(p) * points(p) * depth(p) * tile_size(p).nr * sizeof(float);
 }
 
-/* to (6) = G * w (3), Lavin and Gray, section 4.3. */
-static void spread_three(const float w0, const float w1, const float w2, float to[6]) {
+/* to (side + 2) = G * w (3), Lavin and Gray, sections 4.1 and 4.3. */
+static void spread_three(size_t side, const float w0, const float w1, const float w2,
+                         float to[SIDE_MAX + 2]) {
+    if (side == WINOGRAD2_OUT) {
+        to[0] = w0;
+        to[1] = (w0 + w1 + w2) / 2;
+        to[2] = (w0 - w1 + w2) / 2;
+        to[3] = w2;
+        return;
+    }
     to[0] = w0 / 4;
     to[1] = -(w0 + w1 + w2) / 6;
     to[2] = -(w0 - w1 + w2) / 6;
@@ -87,37 +125,53 @@ static void spread_three(const float w0, const float w1, const float w2, float t
     to[5] = w2;
 }
 
-/* 36 numbers, `step` apart, of one 3 x 3 window. */
-static void pack_window(const float *w, float *to, size_t step) {
-    float half[3][6];
-    for (int row = 0; row < 3; row++)
-        spread_three(w[row * 3], w[row * 3 + 1], w[row * 3 + 2], half[row]);
-    for (size_t col = 0; col < 6; col++) {
-        float whole[6];
-        spread_three(half[0][col], half[1][col], half[2][col], whole);
-        for (size_t row = 0; row < 6; row++)
-            to[(row * 6 + col) * step] = whole[row];
+/* The numbers of one 3 x 3 window, point after point. */
+static void spread_window(size_t side, const float *w, float to[POINTS_MAX]) {
+    const size_t n = side + 2;
+    float half[3][SIDE_MAX + 2];
+    for (size_t row = 0; row < 3; row++)
+        spread_three(side, w[row * 3], w[row * 3 + 1], w[row * 3 + 2], half[row]);
+    for (size_t col = 0; col < n; col++) {
+        float whole[SIDE_MAX + 2];
+        spread_three(side, half[0][col], half[1][col], half[2][col], whole);
+        for (size_t row = 0; row < n; row++)
+            to[row * n + col] = whole[row];
     }
 }
 
-void winograd_pack(const struct winograd *p, const float *weights, float *packed) {
-    const size_t nr = tile_size().nr, step = p->in * nr;
+/* `step` floats lie between points; of a pair of bf16, input channel `in` is one. */
+static void pack_window(const struct winograd *p, const float *w, size_t in, float *to,
+                        size_t step) {
+    float numbers[POINTS_MAX];
+    spread_window(p->side, w, numbers);
+    for (size_t point = 0; point < points(p); point++, to += step) {
+        if (p->bf16)
+            kernel_set()->narrow_bf16(1, &numbers[point], (uint16_t *)(void *)to + in % 2);
+        else
+            *to = numbers[point];
+    }
+}
+
+void winograd_pack(const struct winograd *p, const float *weights, void *packed) {
+    const size_t nr = tile_size(p).nr, step = depth(p) * nr, each = points(p) * step;
+    float *to = packed;
     if (p->out % nr)
-        memset(packed + (panels(p) - 1) * POINTS * step, 0, POINTS * step * sizeof *packed);
-    for (size_t panel = 0; panel < panels(p); panel++, packed += POINTS * step)
+        memset(to + (panels(p) - 1) * each, 0, each * sizeof *to);
+    for (size_t panel = 0; panel < panels(p); panel++, to += each)
         for (size_t in = 0; in < p->in; in++)
             for (size_t col = 0; col < nr && panel * nr + col < p->out; col++)
-                pack_window(weights + ((panel * nr + col) * p->in + in) * 9, packed + in * nr + col,
-                            step);
+                pack_window(p, weights + ((panel * nr + col) * p->in + in) * 9, in,
+                            to + (p->bf16 ? in / 2 : in) * nr + col, step);
 }
 
 /* --- run --- */
 
-static size_t v_step(const struct winograd *p) { return p->block * p->in + STAGGER; }
-static size_t m_step(const struct winograd *p) { return p->block * tile_size().nr + STAGGER; }
+/* Floats, or pairs, between points. */
+static size_t v_step(const struct winograd *p) { return p->block * depth(p) + STAGGER; }
+static size_t m_step(const struct winograd *p) { return p->block * tile_size(p).nr + STAGGER; }
 static size_t line_up(size_t floats) { return mem_round_up(floats * sizeof(float), MEM_LINE); }
-static size_t v_bytes(const struct winograd *p) { return line_up(POINTS * v_step(p)); }
-static size_t m_bytes(const struct winograd *p) { return line_up(POINTS * m_step(p)); }
+static size_t v_bytes(const struct winograd *p) { return line_up(points(p) * v_step(p)); }
+static size_t m_bytes(const struct winograd *p) { return line_up(points(p) * m_step(p)); }
 
 size_t winograd_scratch(const struct winograd *p, int threads) {
     return line_up(p->in) + (p->share ? 1 : (size_t)threads) * v_bytes(p) +
@@ -127,8 +181,8 @@ size_t winograd_scratch(const struct winograd *p, int threads) {
 struct place { /* of one thread */
     const struct winograd *p;
     const struct winograd_run *r;
-    const float *zeros;
-    float *v, *m;
+    const void *zeros;
+    float *v, *m; /* of bf16, v holds pairs */
 };
 
 static struct place place_of(const struct winograd *p, const struct winograd_run *r, int index,
@@ -146,74 +200,108 @@ struct spot { /* a tile's first output */
 };
 static struct spot spot_of(const struct winograd *p, size_t tile) {
     size_t each = p->tiles / p->batch, in = tile % each;
-    return (struct spot){tile / each, (int64_t)(in / p->across * SIDE),
-                         (int64_t)(in % p->across * SIDE)};
+    return (struct spot){tile / each, (int64_t)(in / p->across * p->side),
+                         (int64_t)(in % p->across * p->side)};
+}
+
+/* The pixels under a patch, `bytes` each; those outside the picture are zeros. */
+static void gather(const struct place *t, size_t tile, const void *pixels[POINTS_MAX]) {
+    const struct winograd *p = t->p;
+    const struct spot s = spot_of(p, tile);
+    const size_t bytes = p->in * number_bytes(p);
+    const char *x = (const char *)t->r->x + s.picture * window_inputs(&p->w) * bytes;
+    for (size_t k = 0; k < points(p); k++) {
+        int64_t row = s.row - p->w.before[0] + (int64_t)(k / span(p)),
+                col = s.col - p->w.before[1] + (int64_t)(k % span(p));
+        bool inside = row >= 0 && col >= 0 && row < p->w.in[0] && col < p->w.in[1];
+        pixels[k] = inside ? x + (size_t)(row * p->w.in[1] + col) * bytes : t->zeros;
+    }
 }
 
 /* Tiles [from, to) of the block that begins with tile `first`. */
 static void patches(const struct place *t, size_t first, size_t from, size_t to) {
     const struct winograd *p = t->p;
-    const float *pixels[POINTS];
+    const struct kernel_set *k = kernel_set();
+    const void *pixels[POINTS_MAX];
     for (size_t i = from; i < to; i++) {
-        struct spot s = spot_of(p, first + i);
-        const float *x = t->r->x + s.picture * window_inputs(&p->w) * p->in;
-        for (int k = 0; k < POINTS; k++) {
-            int64_t row = s.row - p->w.before[0] + k / WINOGRAD_IN,
-                    col = s.col - p->w.before[1] + k % WINOGRAD_IN;
-            bool inside = row >= 0 && col >= 0 && row < p->w.in[0] && col < p->w.in[1];
-            pixels[k] = inside ? x + (size_t)(row * p->w.in[1] + col) * p->in : t->zeros;
-        }
-        kernel_set()->winograd_in(&(struct winograd_in){
-            .n = p->in, .x = pixels, .v = t->v + i * p->in, .v_step = v_step(p)});
+        float *v = t->v + i * depth(p);
+        gather(t, first + i, pixels);
+        if (p->bf16)
+            k->winograd_in_bf16(&(struct winograd_in_bf16){.n = p->in,
+                                                           .x = (const uint16_t *const *)pixels,
+                                                           .v = (uint16_t *)(void *)v,
+                                                           .v_step = 2 * v_step(p)});
+        else
+            k->winograd_in(&(struct winograd_in){
+                .n = p->in, .x = (const float *const *)pixels, .v = v, .v_step = v_step(p)});
     }
 }
 
 static void products(const struct place *t, size_t panel, size_t tiles) {
     const struct winograd *p = t->p;
-    const struct gemm_tile tile = tile_size();
-    const float *a[ROWS_MAX], *b = t->r->packed + panel * POINTS * p->in * tile.nr;
-    const size_t left = p->out - panel * tile.nr, step = p->in * tile.nr,
+    const struct gemm_tile tile = tile_size(p);
+    const size_t left = p->out - panel * tile.nr, step = depth(p) * tile.nr,
                  passes = (tiles + tile.mr - 1) / tile.mr;
+    const float *a[ROWS_MAX], *b = (const float *)t->r->packed + panel * points(p) * step;
     const bool last_panel = panel + 1 == panels(p);
-    for (size_t point = 0; point < POINTS; point++, b += step)
+    gemm_f32_fn *gemm = p->bf16 ? kernel_set()->gemm_bf16 : kernel_set()->gemm_f32;
+    for (size_t point = 0; point < points(p); point++, b += step)
         for (size_t pass = 0; pass < passes; pass++) {
             const size_t row = tiles * pass / passes, some = tiles * (pass + 1) / passes - row;
             for (size_t i = 0; i < some; i++)
-                a[i] = t->v + point * v_step(p) + (row + i) * p->in;
-            kernel_set()->gemm_f32(
-                &(struct gemm_f32){.m = some,
-                                   .n = left < tile.nr ? left : tile.nr,
-                                   .k = p->in,
-                                   .taps = 1,
-                                   .a = a,
-                                   .b = b,
-                                   .ahead = pass < 2 && !(last_panel && point + 1 == POINTS)
-                                                ? b + step + pass * step / 2
-                                                : NULL,
-                                   .c = t->m + point * m_step(p) + row * tile.nr,
-                                   .ldc = tile.nr});
+                a[i] = t->v + point * v_step(p) + (row + i) * depth(p);
+            gemm(&(struct gemm_f32){.m = some,
+                                    .n = left < tile.nr ? left : tile.nr,
+                                    .k = depth(p),
+                                    .taps = 1,
+                                    .a = a,
+                                    .b = b,
+                                    .ahead = pass < 2 && !(last_panel && point + 1 == points(p))
+                                                 ? b + step + pass * step / 2
+                                                 : NULL,
+                                    .c = t->m + point * m_step(p) + row * tile.nr,
+                                    .ldc = tile.nr});
         }
+}
+
+/* One tile of one panel, from M to its pixels of y; NULL: outside the picture. */
+static void tile_out(const struct place *t, size_t panel, const float *m, void *const *pixels) {
+    const struct winograd *p = t->p;
+    const struct winograd_run *r = t->r;
+    const size_t nr = tile_size(p).nr, from = panel * nr, left = p->out - from,
+                 n = left < nr ? left : nr;
+    const float *bias = r->bias ? r->bias + from : NULL;
+    if (p->bf16)
+        kernel_set()->winograd_out_bf16(&(struct winograd_out_bf16){.n = n,
+                                                                    .m = m,
+                                                                    .m_step = m_step(p),
+                                                                    .bias = bias,
+                                                                    .relu = r->relu,
+                                                                    .wide = r->wide,
+                                                                    .y = pixels});
+    else
+        kernel_set()->winograd_out(&(struct winograd_out){.n = n,
+                                                          .m = m,
+                                                          .m_step = m_step(p),
+                                                          .bias = bias,
+                                                          .relu = r->relu,
+                                                          .y = (float *const *)pixels});
 }
 
 static void pixels_out(const struct place *t, size_t panel, size_t first, size_t tiles) {
     const struct winograd *p = t->p;
-    const size_t nr = tile_size().nr, from = panel * nr, left = p->out - from;
-    float *pixels[SIDE * SIDE];
+    const size_t nr = tile_size(p).nr, bytes = t->r->wide ? sizeof(float) : number_bytes(p);
+    void *pixels[SIDE_MAX * SIDE_MAX];
     for (size_t i = 0; i < tiles; i++) {
         struct spot s = spot_of(p, first + i);
-        float *y = t->r->y + s.picture * window_pixels(&p->w) * p->out + from;
-        for (int k = 0; k < SIDE * SIDE; k++) {
-            int64_t row = s.row + k / SIDE, col = s.col + k % SIDE;
+        size_t at = s.picture * window_pixels(&p->w) * p->out + panel * nr;
+        for (size_t k = 0; k < p->side * p->side; k++) {
+            int64_t row = s.row + (int64_t)(k / p->side), col = s.col + (int64_t)(k % p->side);
             bool inside = row < p->w.out[0] && col < p->w.out[1];
-            pixels[k] = inside ? y + (size_t)(row * p->w.out[1] + col) * p->out : NULL;
+            size_t pixel = inside ? (size_t)(row * p->w.out[1] + col) : 0;
+            pixels[k] = inside ? (char *)t->r->y + (at + pixel * p->out) * bytes : NULL;
         }
-        kernel_set()->winograd_out(
-            &(struct winograd_out){.n = left < nr ? left : nr,
-                                   .m = t->m + i * nr,
-                                   .m_step = m_step(p),
-                                   .bias = t->r->bias ? t->r->bias + from : NULL,
-                                   .relu = t->r->relu,
-                                   .y = pixels});
+        tile_out(t, panel, t->m + i * nr, pixels);
     }
 }
 
@@ -224,8 +312,9 @@ static void tell_done(const struct place *t, size_t from, size_t to, size_t firs
     const bool whole = from == 0 && to == p->out;
     for (size_t i = 0; i < tiles; i++) {
         struct spot s = spot_of(p, first + i);
-        for (int64_t row = s.row; row < s.row + SIDE && row < p->w.out[0]; row++) {
-            size_t across = (size_t)(p->w.out[1] - s.col < SIDE ? p->w.out[1] - s.col : SIDE),
+        const int64_t side = (int64_t)p->side, rest = p->w.out[1] - s.col;
+        for (int64_t row = s.row; row < s.row + side && row < p->w.out[0]; row++) {
+            size_t across = (size_t)(rest < side ? rest : side),
                    pixel = s.picture * window_pixels(&p->w) + (size_t)(row * p->w.out[1] + s.col);
             for (size_t j = 0; j < (whole ? 1 : across); j++)
                 t->r->done(t->r->ctx, (pixel + j) * p->out + from,
@@ -236,7 +325,7 @@ static void tell_done(const struct place *t, size_t from, size_t to, size_t firs
 
 /* Panels [from, to) of a block whose patches are there. */
 static void block_out(const struct place *t, size_t from, size_t to, size_t first, size_t tiles) {
-    const size_t nr = tile_size().nr;
+    const size_t nr = tile_size(t->p).nr;
     for (size_t panel = from; panel < to; panel++) {
         products(t, panel, tiles);
         pixels_out(t, panel, first, tiles);

@@ -1,36 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* f32 convolution by Winograd's F(4x4, 3x3), channels last: dense 3 x 3 windows with stride 1. A
- * quarter of the multiplications, for some 1e-6 of the largest sum in accuracy (docs/measurements)
- * and four times the packed weights. */
+/* Convolutions by Winograd's transforms, channels last: dense 3 x 3 windows with stride 1.
+ *   f32:  F(4x4, 3x3), a quarter of the multiplications, for some 1e-6 of the largest sum in
+ * accuracy (docs/measurements) and four times the packed weights.
+ *   bf16: F(2x2, 3x3), four ninths of the multiplications; patches and transformed weights are
+ * rounded to bf16, sums are f32. */
 #pragma once
 
 #include "kernel/kernel.h"
-#include "op/window.h"
+#include "op/implicit.h"
 
 struct winograd {
     struct window w;
     size_t batch, in, out;
-    size_t across, tiles; /* tiles of 4 x 4 outputs: in a row of a picture; in all pictures */
+    bool bf16;
+    size_t side;          /* of a tile of outputs: 4, bf16 2 */
+    size_t across, tiles; /* tiles: in a row of a picture; in all pictures */
     size_t block;         /* tiles whose patches are held at a time */
     bool share; /* few tiles: the team holds one block together and divides output channels */
 };
 
 /* false: this window is not one of those. */
-bool winograd_plan(struct winograd *p, const struct window *w, size_t batch, size_t groups,
-                   size_t in, size_t out, int threads);
+bool winograd_plan(struct winograd *p, const struct implicit *of, bool bf16, int threads);
 /* Is it faster than the usual way? */
 bool winograd_pays(const struct winograd *p);
 
-size_t winograd_packed(const struct winograd *p);                  /* floats */
+size_t winograd_packed(const struct winograd *p);                  /* bytes */
 void winograd_pack(const struct winograd *p, const float *weights, /* (out, in, 3, 3) */
-                   float *packed);
+                   void *packed);
 size_t winograd_scratch(const struct winograd *p, int threads); /* bytes */
 
 /* Called on stretches of y (in elements) as they are finished; may be NULL. */
 typedef void winograd_done_fn(void *ctx, size_t begin, size_t count);
 struct winograd_run {
-    const float *x, *packed, *bias; /* bias (out) or NULL */
-    float *y;
+    const void *x; /* f32 or bf16 */
+    const void *packed;
+    const float *bias; /* (out) or NULL */
+    void *y;
+    bool wide; /* bf16: y is f32 */
     void *scratch;
     int threads;
     bool relu;

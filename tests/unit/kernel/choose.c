@@ -369,6 +369,63 @@ static void check_winograd_out(const struct limit *l, winograd_out_fn *scalar,
         }
 }
 
+static void check_winograd_in_bf16(const struct limit *l, winograd_in_bf16_fn *scalar,
+                                   winograd_in_bf16_fn *fn) {
+    static uint16_t x[40 * 140], want[WINOGRAD2_POINTS * 130];
+    const uint16_t *pixels[WINOGRAD2_POINTS];
+    for (size_t i = 0; i < 40 * 140; i++) {
+        float v = uniform(-1, 1);
+        narrow_bf16_scalar(1, &v, &x[i]);
+    }
+    for (size_t s = 0; s < N_SIZES; s++) {
+        for (size_t p = 0; p < WINOGRAD2_POINTS; p++)
+            pixels[p] = x + next() % (39 * 140);
+        struct winograd_in_bf16 c = {.n = sizes[s], .x = pixels, .v = want, .v_step = sizes[s]};
+        scalar(&c);
+        uint16_t *got = c.v = guard(&room, WINOGRAD2_POINTS * c.n * sizeof *got, 2);
+        fn(&c);
+        assert_memory_equal(want, got, WINOGRAD2_POINTS * c.n * sizeof *got);
+        check_guard(l, &room);
+    }
+}
+
+/* Results of either type: of bf16 a rounding may fall to the other side. */
+static void check_winograd_out_bf16(const struct limit *l, winograd_out_bf16_fn *scalar,
+                                    winograd_out_bf16_fn *fn) {
+    enum { PIXELS = WINOGRAD2_OUT * WINOGRAD2_OUT };
+    static float m[WINOGRAD2_POINTS * 130 + 1], bias[140], want[PIXELS * 130];
+    void *pixels[PIXELS];
+    for (size_t i = 0; i < sizeof m / sizeof m[0]; i++)
+        m[i] = uniform(-1, 1), bias[i % 140] = uniform(-1, 1);
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (unsigned form = 0; form < 8; form++) {
+            const size_t n = sizes[s], size = form & 4 ? sizeof(float) : sizeof(uint16_t);
+            struct winograd_out_bf16 c = {.n = n,
+                                          .m = m + 1,
+                                          .m_step = n,
+                                          .bias = form & 1 ? bias + 1 : NULL,
+                                          .relu = form & 2,
+                                          .wide = form & 4,
+                                          .y = pixels};
+            for (size_t p = 0; p < PIXELS; p++) /* some are outside the picture */
+                pixels[p] = form && p == 3 ? NULL : (char *)want + p * n * size;
+            scalar(&c);
+            char *got = guard(&room, PIXELS * n * size, size);
+            for (size_t p = 0; p < PIXELS; p++)
+                pixels[p] = pixels[p] ? got + p * n * size : NULL;
+            fn(&c);
+            for (size_t i = 0; i < PIXELS * n; i++) {
+                if (!pixels[i / n])
+                    continue;
+                if (c.wide)
+                    check_float(l, want[i], ((float *)got)[i], (float)i);
+                else
+                    assert_in_range(((uint16_t *)got)[i] + 1 - ((uint16_t *)want)[i], 0, 2);
+            }
+            check_guard(l, &room);
+        }
+}
+
 static void check_gemm_tile(const struct limit *l, gemm_tile_fn *scalar, gemm_tile_fn *fn) {
     (void)scalar;
     struct gemm_tile t = {0};
@@ -498,6 +555,44 @@ static void check_gemm_pairs(const struct limit *l, gemm_pairs_fn *scalar, gemm_
                                      .add = mode == 1,
                                      .bias = mode == 2 ? specials : NULL};
                 check_pairs_one(l, fn, &g, t.nr);
+            }
+}
+
+static void check_gemm_bf16(const struct limit *l, gemm_bf16_fn *scalar, gemm_bf16_fn *fn) {
+    static uint16_t x[20 * 140 * 2], b[3 * 20 * GEMM_BF16_NR * 2];
+    static float bias[GEMM_BF16_NR], want[GEMM_BF16_MR * 40];
+    const float *a[3 * GEMM_BF16_MR];
+    for (size_t i = 0; i < sizeof x / sizeof x[0]; i++) {
+        float v = uniform(-1, 1);
+        narrow_bf16_scalar(1, &v, &x[i]);
+        b[i % (sizeof b / sizeof b[0])] = x[i];
+    }
+    for (size_t i = 0; i < GEMM_BF16_NR; i++)
+        bias[i] = uniform(-1, 1);
+    for (size_t m = 1; m <= GEMM_BF16_MR; m++)
+        for (size_t n = 1; n <= GEMM_BF16_NR; n++)
+            for (size_t k = 1; k < 20; k += 6) {
+                struct gemm_f32 g = {.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .taps = 1 + next() % 3,
+                                     .a = a,
+                                     .b = (const float *)b,
+                                     .ldc = n + next() % 3,
+                                     .add = next() % 3 == 1,
+                                     .bias = next() % 3 == 2 ? bias : NULL};
+                for (size_t i = 0; i < g.taps * m; i++)
+                    a[i] = (const float *)x + next() % (19 * 140);
+                float *got = guard(&room, ((m - 1) * g.ldc + n) * sizeof *got, 4);
+                for (size_t i = 0; i < (m - 1) * g.ldc + n; i++)
+                    got[i] = want[i] = uniform(-1, 1);
+                g.c = want;
+                scalar(&g);
+                g.c = got;
+                fn(&g);
+                for (size_t i = 0; i < (m - 1) * g.ldc + n; i++)
+                    check_float(l, want[i], got[i], (float)i);
+                check_guard(l, &room);
             }
 }
 
