@@ -37,6 +37,7 @@ struct bench {
     size_t runs;
     enum precision_choice choice;
     enum precision precision;
+    enum dtype kv_dtype;
     double rate;  /* queries per second (server) */
     uint64_t *ns; /* (runs) latencies */
     uint64_t *at; /* (runs) scheduled arrivals, server only */
@@ -347,6 +348,7 @@ static enum code check(struct bench_options *o, struct bench *b, struct err *e) 
                     THREADS_MAX, RUNS_MAX);
     if (o->rate && (!str_to_f64(str_of(o->rate), &b->rate) || !(b->rate > 0)))
         return fail(e, USAGE, "--rate: '%s' is not a number of queries per second", o->rate);
+    TRY(options_kv_type(o->kv_type, &b->kv_dtype, e));
     b->threads = o->threads ? (int)o->threads : cpu_cores();
     b->batch = o->batch;
     b->runs = (size_t)o->runs;
@@ -382,7 +384,8 @@ static enum code run(struct cli *c, struct err *e) {
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
     TRY(loaded_open_model(c->store, info.model, info.version, &b.loaded, e));
     bool language = model_is_language(b.loaded.model);
-    const struct bench_plan plan = {.o = b.o, .threads = b.threads, .rate = b.rate, .runs = b.runs};
+    const struct bench_plan plan = {
+        .o = b.o, .threads = b.threads, .rate = b.rate, .runs = b.runs, .kv_dtype = b.kv_dtype};
     enum code code = OK;
     if (language)
         code = bench_language(c, &b.loaded, &plan, e);
@@ -405,6 +408,8 @@ static const struct option options[] = {
      "runs counted, after a warm-up (30; a language model: 3, or 64 requests)", NULL},
     {"rate", 0, OPTION_TEXT, offsetof(struct bench_options, rate), "QPS",
      "server: arrivals per second (70 % of capacity)", NULL},
+    {"kv-type", 0, OPTION_TEXT, offsetof(struct bench_options, kv_type), "TYPE", OPTIONS_KV_TYPE,
+     NULL},
     {"precision", 0, OPTION_TEXT, offsetof(struct bench_options, precision), "P",
      "f32 (default), bf16, or auto: bf16 where --compare found it good enough", NULL},
     {"compare", 0, OPTION_FLAG, offsetof(struct bench_options, compare), NULL,

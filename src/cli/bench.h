@@ -8,7 +8,7 @@
 struct loaded;
 
 struct bench_options {
-    const char *scenario, *precision, *rate, *against, *draft;
+    const char *scenario, *precision, *rate, *against, *draft, *kv_type;
     int64_t threads, batch, runs;
     struct option_list shapes;
     bool profile, compare;
@@ -19,6 +19,7 @@ struct bench_plan { /* the options, checked and with their defaults */
     int threads;
     double rate; /* queries per second (server); 0: to be chosen */
     size_t runs; /* 0: to be chosen */
+    enum dtype kv_dtype;
 };
 
 /* Random arrivals (Poisson) at `rate` a second, in ns from the beginning; the same every time. */

@@ -103,7 +103,8 @@ static void print_speeds(struct cli *c, const struct speeds *s, const struct ben
 
 static enum code single(struct cli *c, const struct loaded *l, const struct bench_plan *p,
                         struct err *e) {
-    struct forward_options o = {.threads = p->threads, .max_sequences = 64, .context = 1024};
+    struct forward_options o = {
+        .threads = p->threads, .max_sequences = 64, .context = 1024, .kv_dtype = p->kv_dtype};
     size_t rounds = p->runs ? p->runs : ROUNDS;
     struct llm_facts facts;
     struct forward *f;
@@ -323,6 +324,7 @@ static enum code run_many(struct cli *c, const struct loaded *m, const struct lo
     struct load l = {.n = p->runs ? p->runs : REQUESTS};
     const struct language_options o = {.threads = p->threads,
                                        .context = 1024,
+                                       .kv_dtype = p->kv_dtype,
                                        .queue = l.n,
                                        .model = LIT("bench"),
                                        .version = LIT("1")};

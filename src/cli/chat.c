@@ -16,7 +16,7 @@
 enum { HISTORY_BYTES = 16 << 20, MAX_TOKENS = 512 };
 
 struct options {
-    const char *system, *temperature;
+    const char *system, *temperature, *kv_type;
     int64_t threads, max_tokens, seed, context;
 };
 
@@ -251,12 +251,15 @@ static enum code run(struct cli *c, struct err *e) {
     const struct options *o = c->options;
     struct store_info info;
     struct loaded l;
+    enum dtype kv_dtype;
+    TRY(options_kv_type(o->kv_type, &kv_dtype, e));
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
     int threads = o->threads > 0 ? (int)o->threads : cpu_cores();
     cores_setup(threads);
     const struct language_options lo = {.threads = threads,
                                         .sequences = 1,
                                         .context = o->context > 0 ? (size_t)o->context : 0,
+                                        .kv_dtype = kv_dtype,
                                         .model = info.model,
                                         .version = LIT("0")};
     TRY(loaded_open_any(c->store, info.model, info.version, NULL, &lo, (struct str){0}, &l, e));
@@ -276,6 +279,7 @@ static const struct option options[] = {
     {"seed", 0, OPTION_INT, AT(seed), "N", "the same answers again", NULL},
     {"context", 0, OPTION_INT, AT(context), "N", "tokens of the whole conversation (the model's)",
      NULL},
+    {"kv-type", 0, OPTION_TEXT, AT(kv_type), "TYPE", OPTIONS_KV_TYPE, NULL},
     {"threads", 't', OPTION_INT, AT(threads), "N", "cores to use (all)", "SLIPWAY_THREADS"},
     {0},
 };

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "store/store.h"
+#include "tensor/dtype.h"
 
 #include <stdio.h>
 
@@ -71,6 +72,10 @@ MUST_USE enum code options_parse(const struct command *k, int argc, char **argv,
 void options_help(const struct command *k, FILE *to);
 MUST_USE enum code options_size(const char *text, uint64_t *out,
                                 struct err *e); /* "64k" "10M" "2G" */
+/* --kv-type of language models. NULL: DT_NONE, the engine's own choice. */
+#define OPTIONS_KV_TYPE                                                                            \
+    "of cached keys and values: f16 (default), bf16, q8_0 (half the memory), f32"
+MUST_USE enum code options_kv_type(const char *text, enum dtype *out, struct err *e);
 
 /* --- printing (print.c) --- */
 struct table { /* columns aligned by the widest cell; right: numbers */

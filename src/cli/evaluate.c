@@ -17,7 +17,7 @@
 enum { CONTEXT = 512, TEXT_BYTES = 256 << 20 };
 
 struct options {
-    const char *perplexity, *against;
+    const char *perplexity, *against, *kv_type;
     int64_t context, chunks, threads;
 };
 
@@ -191,11 +191,12 @@ static enum code run(struct cli *c, struct err *e) {
     const struct options *o = c->options;
     size_t window = o->context > 0 ? (size_t)o->context : CONTEXT;
     int threads = o->threads > 0 ? (int)o->threads : cpu_cores();
-    const struct forward_options fo = {
+    struct forward_options fo = {
         .threads = threads, .max_rows = window, .max_sequences = 1, .context = window};
     struct subject a, b = {0};
     if (!o->perplexity)
         return fail(e, USAGE, "say what to measure: --perplexity FILE");
+    TRY(options_kv_type(o->kv_type, &fo.kv_dtype, e));
     cores_setup(threads);
     enum code code = subject_open(c, c->args[0], &fo, &a, e);
     if (code == OK && o->against)
@@ -215,6 +216,7 @@ static const struct option options[] = {
      "another version: KL divergence from it", NULL},
     {"context", 0, OPTION_INT, AT(context), "N", "tokens of a window (512)", NULL},
     {"chunks", 0, OPTION_INT, AT(chunks), "N", "most windows (all)", NULL},
+    {"kv-type", 0, OPTION_TEXT, AT(kv_type), "TYPE", OPTIONS_KV_TYPE, NULL},
     {"threads", 't', OPTION_INT, AT(threads), "N", "cores to use (all)", "SLIPWAY_THREADS"},
     {0},
 };

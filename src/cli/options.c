@@ -37,6 +37,19 @@ enum code options_size(const char *text, uint64_t *out, struct err *e) {
     return OK;
 }
 
+enum code options_kv_type(const char *text, enum dtype *out, struct err *e) {
+    static const enum dtype known[] = {DT_F16, DT_BF16, DT_Q8_0, DT_F32};
+    enum dtype t = DT_NONE;
+    bool ok = !text;
+    if (text && dtype_from_name(str_of(text), &t))
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            ok |= t == known[i];
+    if (!ok)
+        return fail(e, USAGE, "--kv-type: '%s' is not one of f16, bf16, q8_0, f32", text);
+    *out = t;
+    return OK;
+}
+
 static enum code set_list(struct option_list *list, const struct option *o, const char *value,
                           struct err *e) {
     if (list->n == OPTION_LIST_MAX)

@@ -14,7 +14,7 @@
 struct options {
     const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
         *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
-        *batching, *fetch_hosts, *precision, *draft;
+        *batching, *fetch_hosts, *precision, *draft, *kv_type;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels, context, sequences, speculate;
     uint64_t body, header, run_memory, memory, kv_memory, fetch;
@@ -257,6 +257,8 @@ static enum code run(struct cli *c, struct err *e) {
     enum precision_choice precision = CHOOSE_DEFAULT;
     if (o->precision && precision_parse(str_of(o->precision), &precision, e) != OK)
         return fail(e, USAGE, "--precision: '%s' is not one of f32, bf16, auto", o->precision);
+    enum dtype kv_dtype;
+    TRY(options_kv_type(o->kv_type, &kv_dtype, e));
     struct host_options options = {
         .precision = precision,
         .store = c->store,
@@ -271,6 +273,7 @@ static enum code run(struct cli *c, struct err *e) {
         .poll_ms = (uint64_t)o->poll_ms,
         .language = {.context = (size_t)o->context,
                      .kv_bytes = o->kv_memory,
+                     .kv_dtype = kv_dtype,
                      .sequences = (int)o->sequences,
                      .queue = (size_t)o->queue,
                      .speculate = (int)o->speculate},
@@ -303,6 +306,7 @@ static const struct option options[] = {
      "tokens of one request to a language model (the model's, 32768 at most)", NULL},
     {"kv-memory", 0, OPTION_SIZE, AT(kv_memory), "SIZE", "of a language model's KV cache (1G)",
      NULL},
+    {"kv-type", 0, OPTION_TEXT, AT(kv_type), "TYPE", OPTIONS_KV_TYPE, NULL},
     {"sequences", 0, OPTION_INT, AT(sequences), "N", "answers decoded at one time (64)", NULL},
     {"speculate", 0, OPTION_INT, AT(speculate), "N",
      "tokens guessed from the prompt at a time (0: none); the text stays the same", NULL},

@@ -37,7 +37,7 @@ static enum code open_cache(struct forward *f, const struct forward_options *o, 
                          .dim = p->head_dim,
                          .context = f->context,
                          .sequences = f->max_sequences};
-    TRY(page_kind_of(p->encoder && o->kv_dtype == DT_NONE ? DT_F32 : o->kv_dtype, &s.kind, e));
+    TRY(page_kind_of(p->encoder ? DT_F32 : o->kv_dtype, &s.kind, e));
     size_t page = p->layers * p->kv_heads * 2 * page_half_bytes(s.kind, p->head_dim);
     size_t pages = (size_t)f->max_sequences * ((f->context + PAGE - 1) / PAGE);
     s.bytes = o->kv_bytes ? o->kv_bytes : at_most(pages * page, DEFAULT_CAP);

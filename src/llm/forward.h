@@ -22,7 +22,7 @@ struct forward_options {   /* zero: the default */
     size_t max_rows;       /* of a step; default 512 */
     int max_sequences;     /* default 1 */
     size_t kv_bytes;       /* default: what max_sequences whole contexts take, at most 1 GiB */
-    enum dtype kv_dtype;   /* DT_F16 (default), DT_BF16, DT_Q8_0, DT_F32 */
+    enum dtype kv_dtype;   /* DT_F16 (default), DT_BF16, DT_Q8_0, DT_F32; encoders: always DT_F32 */
     size_t context;        /* default, and at most: the model's */
     struct keeper *keeper; /* of packed weights, outlives the forward; default: none */
 };

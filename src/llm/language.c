@@ -19,6 +19,7 @@ static struct forward_options forward_options_of(const struct language *l,
         .max_rows = or_default(o->rows, ROWS),
         .max_sequences = o->sequences > 0 ? o->sequences : SEQUENCES,
         .kv_bytes = o->kv_bytes,
+        .kv_dtype = o->kv_dtype,
         .context = context < most ? context : most,
         .keeper = o->keeper,
     };

@@ -13,6 +13,7 @@ struct language_options { /* zero: the default */
     int threads;          /* of one step; 0: 1 */
     size_t context;       /* positions of one request; 0: the model's, 32,768 at most */
     size_t kv_bytes;      /* 0: 1 GiB, or what `sequences` whole contexts need if that is less */
+    enum dtype kv_dtype;  /* DT_F16 (default), DT_BF16, DT_Q8_0, DT_F32 */
     int sequences;        /* decoded at one time; 0: 64 */
     size_t rows;          /* tokens of one step; 0: 512 */
     size_t queue;         /* answers waiting; 0: 256 */

@@ -79,3 +79,11 @@ def test_equals_numpy(box):
 def test_a_version_is_no_distance_from_itself(box):
     got = evaluate(box, "m@2", "--against", "m@2", "--perplexity", str(box["text"]))
     assert got["kl_mean"] == 0 and got["same_first"] == 1 and got["perplexity"] == got["other_perplexity"]
+
+
+def test_every_kv_type(box):
+    found = {kind: evaluate(box, "m@1", "--perplexity", str(box["text"]), "--kv-type", kind)["perplexity"] for kind in ("f32", "f16", "bf16", "q8_0")}
+    assert len(set(found.values())) == 4  # each has its own rounding, none of which matters
+    for kind, perplexity in found.items():  # of 189 tokens
+        assert perplexity == pytest.approx(found["f32"], rel=0.03), kind
+    assert found["f16"] == evaluate(box, "m@1", "--perplexity", str(box["text"]))["perplexity"]

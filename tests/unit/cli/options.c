@@ -96,12 +96,24 @@ static void help_and_end_of_options(void **state) {
     assert_string_equal(c.args[0], "-");
 }
 
+static void kv_types(void **state) {
+    enum dtype t = DT_F64;
+    (void)state;
+    assert_int_equal(options_kv_type("q4_0", &t, &e), ERR_USAGE);
+    assert_int_equal(options_kv_type("i32", &t, &e), ERR_USAGE);
+    assert_int_equal(options_kv_type("", &t, &e), ERR_USAGE);
+    assert_int_equal(t, DT_F64);
+    assert_int_equal(options_kv_type("q8_0", &t, &e), OK);
+    assert_int_equal(t, DT_Q8_0);
+    assert_int_equal(options_kv_type(NULL, &t, &e), OK);
+    assert_int_equal(t, DT_NONE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_kinds),
-        cmocka_unit_test(environment_is_the_default),
-        cmocka_unit_test(wrong_usage),
-        cmocka_unit_test(help_and_end_of_options),
+        cmocka_unit_test(all_kinds),   cmocka_unit_test(environment_is_the_default),
+        cmocka_unit_test(wrong_usage), cmocka_unit_test(help_and_end_of_options),
+        cmocka_unit_test(kv_types),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_deinit(&c.arena);
