@@ -43,6 +43,15 @@ struct norm_f32 {
     bool rms;
 };
 typedef void norm_f32_fn(const struct norm_f32 *c);
+/* y = exp(x * scale + bias - the largest of them), and the sum of it: softmax of a row whose
+ * division is left to whoever reads y. A row of minus infinities gives zeros and the sum 0. */
+struct weigh_f32 {
+    size_t n;              /* >= 1 */
+    const float *x, *bias; /* bias: (n) or NULL */
+    float scale;
+    float *y;
+};
+typedef float weigh_f32_fn(const struct weigh_f32 *c);
 /* Sum of (x - shift)^2: second pass of a variance. */
 typedef float spread_f32_fn(size_t n, const float *x, float shift);
 

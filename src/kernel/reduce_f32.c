@@ -53,6 +53,18 @@ void softmax_f32_scalar(size_t n, const float *x, float *y) {
         y[i] = (float)((double)y[i] / sum);
 }
 
+float weigh_f32_scalar(const struct weigh_f32 *c) {
+    double sum = 0;
+    for (size_t i = 0; i < c->n; i++)
+        c->y[i] = fmaf(c->x[i], c->scale, c->bias ? c->bias[i] : 0);
+    float top = top_f32_scalar(c->n, c->y);
+    if (isinf(top) && top < 0)
+        top = 0;
+    for (size_t i = 0; i < c->n; i++)
+        sum += (double)(c->y[i] = expf(c->y[i] - top));
+    return (float)sum;
+}
+
 void log_softmax_f32_scalar(size_t n, const float *x, float *y) {
     float top = top_f32_scalar(n, x);
     double sum = 0;

@@ -9,8 +9,9 @@
  * 2. A row's bias is minus infinity outside a range of keys (causal, sliding window, padding; all
  * count from `offset`, the keys before this block of queries) and the mask inside. A row with no
  * key left gives zeros.
- * 3. Scores of some rows at a time: q * k^T and p * v are matrix products over k and v packed once
- * per head. Heads go to different threads. f16 and bf16 are widened; f64 goes by the definition.
+ * 3. Scores of some rows at a time, as many as stay in the first-level cache: q * k^T and p * v are
+ * matrix products over k and v packed once per head, and p is divided by its sum behind them. Heads
+ * go to different threads. f16 and bf16 are widened; f64 goes by the definition.
  * 4. Scores are never narrower than f32, whatever softmax_precision says. */
 #include "op/operand.h"
 #include "op/product.h"
@@ -23,7 +24,7 @@
 enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_K, IN_PAST_V, IN_LENGTHS };
 enum { OUT_Y, OUT_PRESENT_K, OUT_PRESENT_V, OUT_SCORES };
 enum { RAW, CAPPED, BIASED, PROBABILITIES }; /* qk_matmul_output_mode */
-enum { SCORES = 64 << 10, ROWS_LEAST = 8, ROWS_FEW = 3 };
+enum { SCORES = 6 << 10, ROWS_STEP = 12, ROWS_FEW = 3 };
 
 struct sizes {
     int64_t b, h, g, s, p, t, d, e;
@@ -147,7 +148,7 @@ struct plan {
     size_t present[2];   /* bytes: past and new keys, values, when nobody wants them */
     size_t wide[WIDE_N]; /* bytes: 16-bit operands as f32 */
     size_t team, each;   /* bytes: the threads' parts, and of one */
-    size_t k_panels, v_panels, scores, bias, product; /* bytes within a thread's part */
+    size_t k_panels, v_panels, scores, sums, bias, product; /* bytes within a thread's part */
 };
 
 static bool reserve(size_t *total, size_t count, size_t bytes, size_t *place) {
@@ -178,6 +179,7 @@ static bool plan_thread(struct plan *p, const struct sizes *z, enum dtype q, int
         !reserve(&total, packed_v, sizeof(float), &p->v_panels) ||
         !mul_size(wide ? 1 : p->rows, (size_t)z->t, &whole) ||
         !reserve(&total, whole, wide ? sizeof(double) : sizeof(float), &p->scores) ||
+        !reserve(&total, p->rows, sizeof(float), &p->sums) ||
         !reserve(&total, (size_t)z->t, sizeof(float), &p->bias) ||
         !reserve(&total, few ? product_scratch(&values) : 0, 1, &p->product))
         return false;
@@ -195,8 +197,8 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
         shapes[i] = i < c->node->n_in && c->in[i].dtype != DT_NONE ? c->in[i].shape
                                                                    : (struct shape){.rank = -1};
     TRY(sizes_of(OPERAND_AT(c), shapes, &z, e));
-    *p = (struct plan){.rows = z.t ? SCORES / (size_t)z.t : SCORES};
-    p->rows = p->rows < ROWS_LEAST ? ROWS_LEAST : p->rows;
+    *p = (struct plan){.rows = SCORES / (size_t)(z.t ? z.t : 1) / ROWS_STEP * ROWS_STEP};
+    p->rows = p->rows < ROWS_STEP ? ROWS_STEP : p->rows;
     p->rows = p->rows < (size_t)z.s ? p->rows : (size_t)z.s;
     const bool past = shapes[IN_PAST_K].rank >= 0, half = wide_half(c->in[IN_Q].dtype),
                half_v = wide_half(c->in[IN_V].dtype);
@@ -288,26 +290,28 @@ static void put_scores(const struct job *j, int mode, size_t at, const float *s)
         wide_store(j->scores->dtype, j->scores->data, at, (size_t)j->z.t, s);
 }
 
-/* bias (T): what is added to the keys that the row sees. false: it sees none. */
-static bool bias_of(const struct job *j, const struct view *v, float *bias) {
-    bool any = false;
-    for (int64_t key = v->first; key < v->last; key++) {
-        bias[key] = (float)mask_of(j, v, key);
-        any = any || !(isinf(bias[key]) && bias[key] < 0);
-    }
-    return any;
+/* What the mask adds to each key of a row: in place, or put into `room`, where the row before may
+ * have left the same. */
+struct bias {
+    float *room;
+    size_t held; /* position in the mask of what lies there; SIZE_MAX: nothing */
+};
+
+static const float *bias_of(const struct job *j, const struct view *v, struct bias *b) {
+    const struct tensor *mask = j->mask;
+    if (mask->dtype == DT_F32 && j->mask_stride[3] == 1)
+        return (const float *)mask->data + v->mask;
+    for (int64_t key = 0; key < j->mask_keys && b->held != v->mask; key++)
+        b->room[key] = (float)mask_of(j, v, key);
+    b->held = v->mask;
+    return b->room;
 }
 
-/* Scores of one row, q * k^T, become probabilities. */
-static void finish_row(const struct job *j, size_t batch, size_t head, size_t row, float *s,
-                       float *bias) {
+/* Scores of one row, q * k^T, on their way to what the softmax sees, where somebody wants to see
+ * them or a cap bends them. */
+static void scores_shown(const struct job *j, size_t at, float *s) {
     const struct kernel_set *k = kernel_set();
-    const size_t t = (size_t)j->z.t,
-                 at = ((batch * (size_t)j->z.h + head) * (size_t)j->z.s + row) * t;
-    if (t == 0)
-        return;
-    const struct view v = view_of(j, batch, head, row);
-    const size_t first = (size_t)v.first, n = (size_t)(v.last - v.first);
+    const size_t t = (size_t)j->z.t;
     k->linear_f32(t, s, s, (float)j->scale, 0);
     put_scores(j, RAW, at, s);
     if (j->cap > 0) {
@@ -316,20 +320,47 @@ static void finish_row(const struct job *j, size_t batch, size_t head, size_t ro
         k->linear_f32(t, s, s, (float)j->cap, 0);
     }
     put_scores(j, CAPPED, at, s);
-    const bool any = j->mask ? bias_of(j, &v, bias) : n > 0;
-    if (j->mask && n)
-        k->add_f32(&(struct binary_f32){
-            .rows = 1, .n = n, .a = s + first, .b = bias + first, .y = s + first});
-    for (size_t key = 0; key < t && j->mode == BIASED; key++)
-        s[key] = key < first || key >= first + n ? -INFINITY : s[key];
+}
+
+static void biased_shown(const struct job *j, const struct view *v, size_t at, const float *bias,
+                         float *s) {
+    for (int64_t key = 0; key < j->z.t; key++)
+        s[key] = key < v->first || key >= v->last ? -INFINITY : bias ? s[key] + bias[key] : s[key];
     put_scores(j, BIASED, at, s);
-    if (any)
-        k->softmax_f32(n, s + first, s + first);
-    else
-        memset(s + first, 0, n * sizeof *s);
+}
+
+/* Scores of one row become what v is multiplied with; answers what the products are to be
+ * multiplied with then. */
+static float finish_row(const struct job *j, size_t batch, size_t head, size_t row, float *s,
+                        struct bias *b) {
+    const struct kernel_set *k = kernel_set();
+    const size_t t = (size_t)j->z.t,
+                 at = ((batch * (size_t)j->z.h + head) * (size_t)j->z.s + row) * t;
+    const struct view v = view_of(j, batch, head, row);
+    const size_t first = (size_t)v.first, n = (size_t)(v.last - v.first);
+    const bool shown = j->scores || j->cap > 0;
+    const float *bias = j->mask && n ? bias_of(j, &v, b) : NULL;
+    if (shown)
+        scores_shown(j, at, s);
+    if (j->scores && j->mode == BIASED) {
+        biased_shown(j, &v, at, bias, s);
+        bias = NULL;
+    }
+    const float sum = n == 0
+                          ? 0
+                          : k->weigh_f32(&(struct weigh_f32){.n = n,
+                                                             .x = s + first,
+                                                             .bias = bias ? bias + first : NULL,
+                                                             .scale = shown ? 1 : (float)j->scale,
+                                                             .y = s + first}),
+                whole = sum > 0 || isnan(sum) ? 1 / sum : 0;
     memset(s, 0, first * sizeof *s);
     memset(s + first + n, 0, (t - first - n) * sizeof *s);
+    if (!j->scores || j->mode != PROBABILITIES)
+        return whole;
+    k->linear_f32(t, s, s, whole, 0);
     put_scores(j, PROBABILITIES, at, s);
+    return 1;
 }
 
 /* One head of one batch entry. packed: the (batch, group) whose k and v lie packed in `part`. */
@@ -344,7 +375,8 @@ static void head_f32(const struct job *j, size_t unit, char *part, size_t *packe
     float *y = (float *)j->y + batch * j->y_batch + head * j->y_head;
     float *k_panels = (float *)(void *)(part + p->k_panels),
           *v_panels = (float *)(void *)(part + p->v_panels),
-          *scores = (float *)(void *)(part + p->scores), *bias = (float *)(void *)(part + p->bias);
+          *scores = (float *)(void *)(part + p->scores), *sums = (float *)(void *)(part + p->sums);
+    struct bias bias = {(float *)(void *)(part + p->bias), SIZE_MAX};
     struct product to_scores = scores_product(z, 0), to_values = values_product(z, 0);
     to_scores.a_row = j->q.row;
     to_scores.b_row = j->k.row;
@@ -364,8 +396,11 @@ static void head_f32(const struct job *j, size_t unit, char *part, size_t *packe
         to_scores.m = to_values.m = rows;
         product_run(&to_scores, q + row * j->q.row, k, scores, NULL, threads);
         for (size_t r = 0; r < rows; r++)
-            finish_row(j, batch, head, row + r, scores + r * (size_t)z->t, bias);
+            sums[r] = finish_row(j, batch, head, row + r, scores + r * (size_t)z->t, &bias);
         product_run(&to_values, scores, v, y + row * j->y_row, part + p->product, threads);
+        for (size_t r = 0; r < rows; r++)
+            kernel_set()->linear_f32((size_t)z->e, y + (row + r) * j->y_row,
+                                     y + (row + r) * j->y_row, sums[r], 0);
     }
 }
 

@@ -197,7 +197,7 @@ static double multiplications(const struct matmul *m) {
 static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
     const struct tensor *b = c->in[1].data;
     struct product *p = &s->m.p;
-    if (multiplications(&s->m) >= 2e7 && s->m.batch == 1 && s->m.alpha == 1)
+    if (multiplications(&s->m) >= 1e7 && s->m.batch == 1 && s->m.alpha == 1)
         try_task(c, s);
     size_t bytes = s->task ? dnnl_task_packed(s->task) : product_pack_floats(p) * sizeof(float);
     uint64_t packing = s->task           ? dnnl_task_packing(s->task)

@@ -108,6 +108,38 @@ void ISA(softmax_f32)(size_t n, const float *x, float *y) {
     shift_scale(n, y, 0, 1.0f / sum, 0, y);
 }
 
+/* y = x * scale + bias; the largest, as top_f32 finds it. */
+SIMD float scale_top(const struct weigh_f32 *c, const bool biased) {
+    const vf scale = vf_set(c->scale);
+    vf top[2] = {vf_set(-__builtin_inff()), vf_set(-__builtin_inff())};
+    size_t i = 0;
+    for (; i + 2 * VL <= c->n; i += 2 * VL)
+#pragma GCC unroll 2
+        for (size_t k = 0; k < 2; k++) {
+            const size_t at = i + k * VL;
+            vf v = vf_fma(vf_load(c->x + at), scale, biased ? vf_load(c->bias + at) : vf_zero());
+            vf_store(c->y + at, v);
+            top[k] = math_max(top[k], v);
+        }
+    for (; i < c->n; i += VL) {
+        const size_t some = c->n - i < VL ? c->n - i : VL;
+        vf v = vf_fma(vf_load_n(c->x + i, some), scale,
+                      biased ? vf_load_n(c->bias + i, some) : vf_zero());
+        vf_store_n(c->y + i, v, some);
+        if (some == VL)
+            top[0] = math_max(top[0], v);
+        else
+            top[1] = math_max(top[1], vf_set(ISA(top_f32)(some, c->y + i)));
+    }
+    top[0] = math_max(top[0], top[1]);
+    return any_nan(top[0]) ? __builtin_nanf("") : vf_highest(top[0]);
+}
+
+float ISA(weigh_f32)(const struct weigh_f32 *c) {
+    float top = c->bias ? scale_top(c, true) : scale_top(c, false);
+    return exp_sum(c->n, c->y, isinf(top) && top < 0 ? 0 : top, c->y);
+}
+
 void ISA(log_softmax_f32)(size_t n, const float *x, float *y) {
     float top = ISA(top_f32)(n, x);
     float sum = exp_sum(n, x, top, NULL);

@@ -160,6 +160,29 @@ static void check_row_f32(const struct limit *l, row_f32_fn *scalar, row_f32_fn 
         }
 }
 
+/* Rows with and without a bias, with hidden numbers, hidden whole, and with what is not a number.
+ */
+static void check_weigh_f32(const struct limit *l, weigh_f32_fn *scalar, weigh_f32_fn *fn) {
+    float x[N_MAX], bias[N_MAX], want[N_MAX];
+    for (int with = 0; with < 5; with++)
+        for (size_t n = 1; n < 300; n++) {
+            for (size_t i = 0; i < n; i++) {
+                x[i + 1] = uniform(-8, 8);
+                bias[i + 3] = with == 3 || (with == 2 && i % 3) ? -INFINITY : uniform(-2, 2);
+            }
+            if (with == 4)
+                x[1 + n / 2] = NAN;
+            struct weigh_f32 c = {.n = n, .x = x + 1, .bias = with ? bias + 3 : NULL, .y = want};
+            c.scale = 0.3f;
+            float sum = scalar(&c);
+            float *got = c.y = guard(&room, n * sizeof *got, 4);
+            check_float(l, sum, fn(&c), (float)n);
+            for (size_t i = 0; i < n; i++)
+                check_float(l, want[i], got[i], x[i + 1]);
+            check_guard(l, &room);
+        }
+}
+
 static void check_norm_f32(const struct limit *l, norm_f32_fn *scalar, norm_f32_fn *fn) {
     float x[N_MAX], gamma[N_MAX], beta[N_MAX], want[N_MAX];
     for (size_t i = 0; i < N_MAX; i++)
