@@ -253,6 +253,32 @@ static value_id as(struct narrowing *x, value_id v, enum dtype to) {
     return to == DT_BF16 && x->g->values[v].constant ? narrow_constant(x, v) : cast_to(x, v, to);
 }
 
+/* mat_mul_bf16 has a bias where the first operand of a mat_mul's posts stands. A row that the first
+ * post adds becomes that bias; other operands make room for one. */
+static void settle_bias(struct narrowing *x, struct node *n) {
+    if (n->n_in <= 2)
+        return;
+    const struct shape *y = weave_shape(&x->w, n->out[0]);
+    if (n->post[0].kind == POST_ADD && n->post[0].input == 2 && constant_at(x, n, 2) &&
+        bias_is_row(x, n, y->dims[y->rank - 1])) {
+        n->n_post--;
+        memmove(n->post, n->post + 1, (size_t)n->n_post * sizeof *n->post);
+        return;
+    }
+    value_id *in = ARENA_ARRAY(x->w.arena, (size_t)n->n_in + 1, value_id);
+    if (!in) {
+        x->w.full = true;
+        return;
+    }
+    memcpy(in, n->in, 2 * sizeof *in);
+    in[2] = VALUE_NONE;
+    memcpy(in + 3, n->in + 2, (size_t)(n->n_in - 2) * sizeof *in);
+    n->in = in;
+    n->n_in++;
+    for (int k = 0; k < n->n_post; k++)
+        n->post[k].input += n->post[k].input >= 2;
+}
+
 /* The node becomes its bf16 form, and gives f32 when nobody wants bf16. */
 static void become(struct narrowing *x, struct node *n, const struct op *form) {
     struct attr *attrs = ARENA_ARRAY(x->w.arena, (size_t)n->n_attrs + 1, struct attr);
@@ -264,6 +290,8 @@ static void become(struct narrowing *x, struct node *n, const struct op *form) {
         memcpy(attrs, n->attrs, (size_t)n->n_attrs * sizeof *attrs);
     attrs[n->n_attrs] = (struct attr){.name = LIT("wide"), .kind = ATTR_INT, .n = 1};
     attrs[n->n_attrs].i = !narrow_value(x, n->out[0]);
+    if (str_is(n->op_name, "mat_mul"))
+        settle_bias(x, n);
     n->op = form;
     n->op_name = str_of(n->op->name);
     n->attrs = attrs;

@@ -66,10 +66,14 @@ def test_batch_is_singles(name):
 
 
 def test_text_is_read_the_same():
-    """A recogniser whose probabilities are too sharp for LIMIT: the text is what counts."""
+    """A recogniser whose probabilities are too sharp for LIMIT: the text counts, and how far their logarithms are off: 0.32 (rms,
+    they spread by 3.1), 0.27 in OpenVINO's bf16, and 1.16 when one product had its bias twice."""
     x = np.stack([written(text, 320) for text in ("Hello 2026", "slipway 42", "first light")])
     ours, theirs = answer("ocr_rec", [x]), Peer(path("ocr_rec")).run([x])
     assert decoded(ours[0]) == decoded(theirs[0])
+    off = np.log(np.maximum(ours[0], 1e-30)) - np.log(np.maximum(theirs[0], 1e-30))
+    off -= off.mean(-1, keepdims=True)
+    assert np.sqrt((off**2).mean()) < 0.4
 
 
 def test_f32_is_the_default():

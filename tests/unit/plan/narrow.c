@@ -121,10 +121,26 @@ static void products(void **unused) {
     expect(&t, &in, "cast mat_mul_bf16+tanh mat_mul_bf16 mat_mul ");
 }
 
+/* What stands behind a product without a bias of its own: a row becomes the bias, a factor and a
+ * residual stay what they are. */
+static void behind_products(void **unused) {
+    (void)unused;
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1, 4, 64)),
+             w = toy_weights(&t, SHAPE(64, 64), 1), row = toy_weights(&t, SHAPE(64), 2);
+    value_id a = toy_node(&t, "add", IDS(toy_node(&t, "mat_mul", IDS(x, w)), row));
+    value_id b = toy_node(&t, "mul", IDS(row, toy_node(&t, "mat_mul", IDS(a, w))));
+    value_id c = toy_node(&t, "add", IDS(toy_node(&t, "mat_mul", IDS(b, w)), a));
+    toy_output(&t, toy_node(&t, "add", IDS(toy_node(&t, "mat_mul", IDS(c, w)), row)));
+    struct tensor in = toy_tensor(&t, SHAPE(8, 4, 64), 5);
+    expect(&t, &in, "cast mat_mul_bf16 mat_mul_bf16+mul mat_mul_bf16+add mat_mul_bf16 ");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain),    cmocka_unit_test(residual), cmocka_unit_test(delicate),
-        cmocka_unit_test(branches), cmocka_unit_test(products),
+        cmocka_unit_test(branches), cmocka_unit_test(products), cmocka_unit_test(behind_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
