@@ -11,11 +11,14 @@ uint64_t clock_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t clock_wall_us(void) {
+static uint64_t wall_us(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
+
+uint64_t clock_wall_us(void) { return wall_us(CLOCK_REALTIME); }
+uint64_t clock_wall_coarse_us(void) { return wall_us(CLOCK_REALTIME_COARSE); }
 
 size_t clock_print(uint64_t wall_us, char text[CLOCK_TEXT]) {
     time_t seconds = (time_t)(wall_us / 1000000u);

@@ -284,7 +284,7 @@ static void observe(struct live *l, int64_t rows, uint64_t compute_ns, uint64_t 
     atomic_fetch_add_explicit(&l->runs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->rows, (uint64_t)rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&l->compute_ns, compute_ns, memory_order_relaxed);
-    atomic_store_explicit(&l->last_us, clock_wall_us(), memory_order_relaxed);
+    atomic_store_explicit(&l->last_us, clock_wall_coarse_us(), memory_order_relaxed);
     atomic_store_explicit(&l->touched_ns, began, memory_order_relaxed);
 }
 
@@ -325,14 +325,15 @@ static enum code run_language(struct host *h, struct live *l, struct ask *a, uin
     return code;
 }
 
-static enum code run_graph(struct host *h, struct live *l, struct ask *a, int threads,
+/* brief: over before a deadline that it was admitted for. */
+static enum code run_graph(struct host *h, struct live *l, struct ask *a, int threads, bool brief,
                            uint64_t began) {
     struct session_run run;
     struct session_ask ask = {
         .inputs = a->bound,
         .want = a->wanted,
         .threads = threads,
-        .deadline_ns = a->deadline_ns,
+        .deadline_ns = brief ? 0 : a->deadline_ns,
         .cancel = (const bool *)&a->cancel,
         .seed = a->queued_ns,
     };
@@ -353,17 +354,19 @@ static void note_wait(struct live *l, struct ask *a, uint64_t now) {
     atomic_fetch_add_explicit(&l->queue_ns, a->queue_ns, memory_order_relaxed);
 }
 
-enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads, uint64_t now) {
+enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads, bool brief,
+                        uint64_t now) {
     note_wait(l, a, now);
     a->batch_rows = (size_t)a->rows;
-    return l->loaded.language ? run_language(h, l, a, now) : run_graph(h, l, a, threads, now);
+    return l->loaded.language ? run_language(h, l, a, now)
+                              : run_graph(h, l, a, threads, brief, now);
 }
 
 static void run_one_by_one(struct host *h, struct live *l, struct batch *b, int threads) {
     for (struct ask *a = b->first, *next; a; a = next) {
         next = a->next;
         a->next = NULL;
-        ask_finish(l, a, batch_run_one(h, l, a, threads, clock_ns()));
+        ask_finish(l, a, batch_run_one(h, l, a, threads, false, clock_ns()));
     }
 }
 

@@ -26,7 +26,7 @@ bool brief_takes(struct host *h, struct live *l, const struct ask *a) {
 
 void brief_run(struct host *h, struct live *l, struct ask *a) {
     mark_running(l->mark, 1);
-    enum code code = batch_run_one(h, l, a, 1, a->queued_ns);
+    enum code code = batch_run_one(h, l, a, 1, true, a->queued_ns);
     mark_running(l->mark, -1);
     ask_settle(l, a, code);
     pthread_mutex_lock(&h->queue_lock);

@@ -184,13 +184,12 @@ static double expected_wait(const struct host *h, const struct live *l, int prio
 
 /* Refuses what cannot be answered in time. Under queue_lock. */
 static enum code admit(const struct host *h, const struct live *l, struct ask *a, int64_t rows,
-                       struct err *e) {
+                       uint64_t now, struct err *e) {
     double wait = expected_wait(h, l, a->priority);
     if (h->draining)
         return fail(e, UNAVAILABLE, "the server is shutting down");
     if (a->deadline_ns == 0)
         return OK;
-    uint64_t now = clock_ns();
     if (a->deadline_ns <= now)
         return fail(e, TIMEOUT, "the deadline passed before the request was queued");
     double left = (double)(a->deadline_ns - now);
@@ -225,7 +224,7 @@ struct placed {
 /* Under queue_lock. */
 static enum code place(struct host *h, struct live *l, struct ask *a, struct placed *to,
                        struct err *e) {
-    TRY(admit(h, l, a, a->rows, e));
+    TRY(admit(h, l, a, a->rows, a->queued_ns, e));
     to->brief = brief_takes(h, l, a);
     if (to->brief)
         return OK;
@@ -242,7 +241,7 @@ static enum code place(struct host *h, struct live *l, struct ask *a, struct pla
 enum code host_admit(struct host *h, struct ask *a, struct err *e) {
     struct live *l = a->live;
     pthread_mutex_lock(&h->queue_lock);
-    enum code code = admit(h, l, a, 1, e);
+    enum code code = admit(h, l, a, 1, clock_ns(), e);
     if (code == OK && l->waiting >= queue_limit(h, l) && !queue_sheds(l, a))
         code = queue_full(h, l, a, e);
     pthread_mutex_unlock(&h->queue_lock);

@@ -238,9 +238,10 @@ struct batch_memory { /* per worker; grows, is kept */
 };
 void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
                struct batch_memory *memory);
-/* One ask by itself, on the calling thread: whatever follows but ask_settle. */
+/* One ask by itself, on the calling thread: whatever follows but ask_settle. brief: nobody looks
+ * whether its deadline passes meanwhile. */
 MUST_USE enum code batch_run_one(struct host *h, struct live *l, struct ask *a, int threads,
-                                 uint64_t now);
+                                 bool brief, uint64_t now);
 /* `first` is about to wait alone: sets ripe_ns and company by what joining saves. Under queue_lock.
  */
 void batch_open_window(struct host *h, struct live *l, const struct ask *first);

@@ -102,7 +102,7 @@ static void abandon_exchanges(struct conn *c) {
 /* How the connection goes on after this answer; sets x->close. */
 static enum reply_connection connection_after(struct exchange *x, bool close) {
     struct conn *c = x->conn;
-    reply_date_update(&c->listener->date, clock_wall_us());
+    reply_date_update(&c->listener->date, clock_wall_coarse_us());
     bool last = x == c->last && (c->ending || c->listener->draining);
     x->close = close || last || !x->pub.request.keep_alive;
     return x->close ? REPLY_CLOSE : x->parser.http_1_0 ? REPLY_KEEP_1_0 : REPLY_KEEP;

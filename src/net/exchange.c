@@ -147,6 +147,16 @@ static bool put_head(struct exchange *x, const struct http_response *r,
     return true;
 }
 
+/* A few bytes behind the head are copied: one span is sent for less than two. */
+static bool put_behind(struct exchange *x, struct span part) {
+    struct span *head = &x->out[x->n_out - 1];
+    if (head->p != (const uint8_t *)x->head || part.n > sizeof x->head - head->n)
+        return false;
+    memcpy(x->head + head->n, part.p, part.n);
+    head->n += part.n;
+    return true;
+}
+
 static bool wants_body(const struct exchange *x, int status) {
     return reply_has_body(status) && !str_is(x->pub.request.method, "HEAD");
 }
@@ -157,7 +167,7 @@ bool exchange_put_answer(struct exchange *x, const struct http_response *r,
     if (!put_head(x, r, connection, date))
         return false;
     for (int i = 0; wants_body(x, r->status) && i < r->n_parts; i++)
-        if (r->parts[i].n)
+        if (r->parts[i].n && !put_behind(x, r->parts[i]))
             x->out[x->n_out++] = r->parts[i];
     x->phase = EXCHANGE_ANSWERED;
     return true;

@@ -435,7 +435,7 @@ static bool submit_head(struct exchange *x, const struct http_response *r, bool 
     char status[4], length[24];
     nghttp2_nv nv[NV_MOST];
     size_t n = 0;
-    reply_date_update(&l->date, clock_wall_us());
+    reply_date_update(&l->date, clock_wall_coarse_us());
     snprintf(status, sizeof status, "%d", r->status);
     nv[n++] = field(a, LIT(":status"), str_of(status));
     nv[n++] = field(a, LIT("date"), (struct str){l->date.text + 6, DATE_BYTES});

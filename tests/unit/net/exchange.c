@@ -100,10 +100,36 @@ static void test_long_head_goes_to_the_arena(void **state) {
     exchange_pool_deinit(&pool);
 }
 
+/* What follows the head closely is one span with it; what does not fit keeps its place. */
+static void test_short_bodies_ride_with_the_head(void **state) {
+    (void)state;
+    struct exchange_pool pool;
+    static uint8_t large[EXCHANGE_HEAD];
+    const struct span few = {(const uint8_t *)"abc", 3}, many = {large, sizeof large};
+    struct http_response r = {.status = 200, .parts = {few, few}, .n_parts = 2};
+    const struct reply_date date = {0};
+    exchange_pool_init(&pool, 1024, 4000);
+    struct exchange *x = exchange_begin(&pool);
+    assert_true(exchange_put_answer(x, &r, REPLY_KEEP, &date));
+    assert_int_equal(x->n_out, 1);
+    assert_memory_equal(x->out[0].p + x->out[0].n - 10, "\r\n\r\nabcabc", 10);
+    exchange_end(&pool, x);
+    x = exchange_begin(&pool);
+    r.parts[0] = many;
+    assert_true(exchange_put_answer(x, &r, REPLY_KEEP, &date));
+    assert_int_equal(x->n_out, 3);
+    assert_ptr_equal(x->out[1].p, large);
+    assert_ptr_equal(x->out[2].p, few.p);
+    exchange_end(&pool, x);
+    exchange_pool_deinit(&pool);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reuse), cmocka_unit_test(test_large_memory_is_not_kept),
-        cmocka_unit_test(test_pool_is_bounded), cmocka_unit_test(test_body_grows_and_is_aligned),
-        cmocka_unit_test(test_long_head_goes_to_the_arena)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reuse),
+                                       cmocka_unit_test(test_large_memory_is_not_kept),
+                                       cmocka_unit_test(test_pool_is_bounded),
+                                       cmocka_unit_test(test_body_grows_and_is_aligned),
+                                       cmocka_unit_test(test_long_head_goes_to_the_arena),
+                                       cmocka_unit_test(test_short_bodies_ride_with_the_head)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
