@@ -122,11 +122,15 @@ static bool entry_add_split(struct route_model *m, const struct known *k) {
 /* --- what should be loaded --- */
 
 /* Of several for one model the first says what MODEL alone means. */
-const struct wish *wish_for(const struct host *h, struct str model) {
-    for (size_t i = 0; i < h->options.n_models; i++)
-        if (str_eq(h->wishes[i].ref.model, model))
-            return &h->wishes[i];
+const struct wish *wish_in(const struct wish *wishes, size_t n, struct str model) {
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(wishes[i].ref.model, model))
+            return &wishes[i];
     return NULL;
+}
+
+const struct wish *wish_for(const struct host *h, struct str model) {
+    return wish_in(h->wishes, h->options.n_models, model);
 }
 
 /* The alias that MODEL alone follows: the command line's, else prod. NULL: it has none. */

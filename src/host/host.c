@@ -15,23 +15,27 @@ enum { QUEUE = 256, BATCH = 32, POLL_MS = 500 };
 
 /* --- open and close --- */
 
-static enum code copy_wishes(struct host *h, const struct host_options *o, struct err *e) {
-    h->wishes = mem_zalloc(o->n_models, sizeof *h->wishes);
-    if (!h->wishes)
+static enum code copy_wish(struct store *s, struct str text, struct wish *w, struct err *e) {
+    struct store_info info;
+    struct arena a;
+    if (text.n >= sizeof w->text)
+        return fail(e, USAGE, "model name '%.*s' is too long", STR(text));
+    memcpy(w->text, text.p, text.n);
+    TRY(store_ref_parse((struct str){w->text, text.n}, &w->ref, e));
+    arena_init(&a, 1 << 20);
+    enum code code = store_resolve(s, &w->ref, &a, &info, e);
+    arena_deinit(&a);
+    return code;
+}
+
+/* *out: owned by the caller, also when it fails. */
+static enum code copy_wishes(struct store *s, const struct str *models, size_t n, struct wish **out,
+                             struct err *e) {
+    *out = mem_zalloc(n + 1, sizeof **out);
+    if (!*out)
         return fail(e, NOMEM, "out of memory");
-    for (size_t i = 0; i < o->n_models; i++) {
-        struct wish *w = &h->wishes[i];
-        if (o->models[i].n >= sizeof w->text)
-            return fail(e, USAGE, "model name '%.*s' is too long", STR(o->models[i]));
-        memcpy(w->text, o->models[i].p, o->models[i].n);
-        TRY(store_ref_parse((struct str){w->text, o->models[i].n}, &w->ref, e));
-        struct arena a;
-        struct store_info info;
-        arena_init(&a, 1 << 20);
-        enum code code = store_resolve(o->store, &w->ref, &a, &info, e);
-        arena_deinit(&a);
-        TRY(code);
-    }
+    for (size_t i = 0; i < n; i++)
+        TRY(copy_wish(s, models[i], &(*out)[i], e));
     return OK;
 }
 
@@ -80,7 +84,8 @@ enum code host_open(const struct host_options *o, struct host **out, struct err 
     if (!h)
         return fail(e, NOMEM, "out of memory");
     set_defaults(h, o);
-    enum code code = copy_wishes(h, o, e);
+    h->all = o->n_models == 0;
+    enum code code = copy_wishes(o->store, o->models, o->n_models, &h->wishes, e);
     if (code == OK)
         open_marks(h);
     if (code == OK)
@@ -116,6 +121,7 @@ static void stop_loader(struct host *h) {
         enum code code = fail(&e, UNAVAILABLE, "the server is shutting down");
         if (c->done)
             c->done(c->ctx, code, &e);
+        mem_free(c->wishes);
         mem_free(c);
     }
 }
@@ -472,4 +478,27 @@ void host_load(struct host *h, struct str model, uint64_t version, host_done_fn 
 
 void host_unload(struct host *h, struct str model, host_done_fn *done, void *ctx) {
     command(h, COMMAND_UNLOAD, model, 0, done, ctx);
+}
+
+void host_wish(struct host *h, const struct str *models, size_t n, bool afresh, host_done_fn *done,
+               void *ctx) {
+    struct err e;
+    struct wish *wishes = NULL;
+    struct command *c = mem_zalloc(1, sizeof *c);
+    enum code code = c ? copy_wishes(h->options.store, models, n, &wishes, &e)
+                       : fail(&e, NOMEM, "out of memory");
+    if (code != OK) {
+        mem_free(wishes);
+        mem_free(c);
+        if (done)
+            done(ctx, code, &e);
+        return;
+    }
+    *c = (struct command){.kind = COMMAND_WISH,
+                          .wishes = wishes,
+                          .n_wishes = n,
+                          .afresh = afresh,
+                          .done = done,
+                          .ctx = ctx};
+    loader_command(h, c);
 }

@@ -194,3 +194,9 @@ void host_load(struct host *h, struct str model, uint64_t version, host_done_fn 
                void *ctx); /* 0: what the default would be */
 void host_unload(struct host *h, struct str model, host_done_fn *done,
                  void *ctx); /* drains, then frees */
+/* What is served from now on, in the place of what host_open was told: MODEL[@...] each; 0: none.
+ * Named versions are loaded first, then the models no longer named are unloaded. One that was named
+ * before and unloaded by host_unload stays so, unless afresh. Strings are copied. done: when it is
+ * so; UNAVAILABLE when one of them failed to load. */
+void host_wish(struct host *h, const struct str *models, size_t n, bool afresh, host_done_fn *done,
+               void *ctx);

@@ -105,22 +105,26 @@ struct route_model { /* immutable once published, but for publishing a new one i
 
 struct command { /* for the loader thread */
     struct command *next;
-    enum { COMMAND_LOAD, COMMAND_UNLOAD, COMMAND_DEMAND, COMMAND_WITHDRAW } kind;
+    enum { COMMAND_LOAD, COMMAND_UNLOAD, COMMAND_DEMAND, COMMAND_WITHDRAW, COMMAND_WISH } kind;
     char model[STORE_NAME_MAX + 1];
     uint64_t version;
-    char reason[160]; /* COMMAND_WITHDRAW */
+    char reason[160];    /* COMMAND_WITHDRAW */
+    struct wish *wishes; /* COMMAND_WISH: (n_wishes) owned */
+    size_t n_wishes;
+    bool afresh; /* COMMAND_WISH */
     host_done_fn *done;
     void *ctx;
 };
 
-struct wish { /* a model named on the command line */
+struct wish { /* a model named on the command line, or by host_wish */
     struct store_ref ref;
     char text[2 * STORE_NAME_MAX + 2];
 };
 
 struct host {
     struct host_options options;
-    struct wish *wishes; /* (options.n_models) */
+    struct wish *wishes; /* (options.n_models); the loader's, once it runs */
+    bool all;            /* every model of the store, not only those */
     struct marks *marks; /* NULL: the store is read only */
     int threads;
 
@@ -276,6 +280,7 @@ struct known { /* of one model; in an arena, as long as one look at the store */
 };
 
 struct str known_model(const struct known *k);
+const struct wish *wish_in(const struct wish *wishes, size_t n, struct str model);
 const struct wish *wish_for(const struct host *h, struct str model);
 struct live *entry_live(const struct route_model *m, uint64_t version);
 bool entry_wants(const struct host *h, const struct known *k, const struct live *l);

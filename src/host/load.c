@@ -163,7 +163,8 @@ static enum code follow_store(struct host *h, struct err *e) {
     while (code == OK && l.n) {
         skip_orphans(&l);
         struct known k = take_known(&l);
-        if (h->options.n_models == 0 || wish_for(h, known_model(&k)))
+        if (h->all || wish_for(h, known_model(&k)) ||
+            route_find(h, known_model(&k))) /* no longer wished for: known, not loaded */
             follow_model(h, &k);
     }
     if (code == OK)
@@ -218,6 +219,25 @@ static enum code command_unload(struct host *h, const struct command *c, struct 
     return OK;
 }
 
+static void command_wish(struct host *h, struct command *c) {
+    struct wish *old = h->wishes;
+    size_t n_old = h->options.n_models;
+    bool all = h->all;
+    h->wishes = c->wishes;
+    h->options.n_models = c->n_wishes;
+    h->all = false;
+    for (size_t i = 0; i < h->n_models; i++) {
+        struct route_model *m = h->models[i];
+        struct str name = str_of(m->name);
+        bool wanted = wish_for(h, name), had = all || wish_in(old, n_old, name);
+        if (wanted != had || (wanted && c->afresh))
+            route_set_by_hand(h, m, !wanted);
+        for (size_t k = 0; !wanted && k < h->models[i]->n_lives; k++)
+            h->models[i]->lives[k]->asked = false;
+    }
+    c->wishes = old;
+}
+
 /* An ask waits for it. */
 static enum code command_demand(struct host *h, const struct command *c, struct err *e) {
     struct route_model *m = route_find(h, str_of(c->model));
@@ -249,12 +269,25 @@ static enum code outcome(struct host *h, const struct command *c, struct err *e)
     return code;
 }
 
-static enum code obey_kind(struct host *h, const struct command *c, struct err *e) {
+static enum code wish_outcome(struct host *h, struct err *e) {
+    for (size_t i = 0; i < h->options.n_models; i++) {
+        const struct store_ref *ref = &h->wishes[i].ref;
+        const struct route_model *m = route_find(h, ref->model);
+        const struct live *l = m && ref->version ? entry_live(m, ref->version) : NULL;
+        if (l && atomic_load(&l->state) == LIVE_FAILED)
+            return fail(e, UNAVAILABLE, "failed to load '%.*s' version %llu: %s", STR(ref->model),
+                        (unsigned long long)ref->version, live_error(l));
+    }
+    return OK;
+}
+
+static enum code obey_kind(struct host *h, struct command *c, struct err *e) {
     switch (c->kind) {
     case COMMAND_LOAD: return command_load(h, c, e);
     case COMMAND_UNLOAD: return command_unload(h, c, e);
     case COMMAND_DEMAND: return command_demand(h, c, e);
     case COMMAND_WITHDRAW: return circuit_obey(h, c, e);
+    case COMMAND_WISH: command_wish(h, c); return OK;
     }
     return OK;
 }
@@ -275,8 +308,11 @@ static void obey(struct host *h, struct command *c) {
         code = follow_store(h, &e);
     if (code == OK && c->kind == COMMAND_LOAD)
         code = outcome(h, c, &e);
+    if (code == OK && c->kind == COMMAND_WISH)
+        code = wish_outcome(h, &e);
     if (c->done)
         c->done(c->ctx, code, code == OK ? NULL : &e);
+    mem_free(c->wishes);
     mem_free(c);
     tell(h);
 }
