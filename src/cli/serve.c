@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "base/file.h"
-#include "job/roster.h"
+#include "job/follow.h"
 #include "base/cores.h"
 #include "serve/server.h"
 
@@ -14,9 +14,11 @@
 struct options {
     const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
         *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
-        *batching, *fetch_hosts, *precision, *draft, *kv_type;
+        *batching, *fetch_hosts, *precision, *draft, *kv_type, *model_name, *model_base,
+        *allow_path;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
-        connections, requests, pixels, context, sequences, speculate;
+        connections, requests, pixels, context, sequences, speculate, config_wait, folders_wait,
+        retries;
     uint64_t body, header, run_memory, memory, kv_memory, fetch;
     bool access_log, explicit_only, control, admin_tls;
 };
@@ -44,6 +46,8 @@ static enum code check(const struct options *o, struct err *e) {
     TRY(at_least("context", o->context, e));
     TRY(at_least("sequences", o->sequences, e));
     TRY(at_least("speculate", o->speculate, e));
+    TRY(at_least("model-config-file-poll-wait-seconds", o->config_wait, e));
+    TRY(at_least("max-num-load-retries", o->retries, e));
     return OK;
 }
 
@@ -165,20 +169,71 @@ static void fill(struct server_options *s, const struct options *o, struct cli *
     s->on_ready_ctx = c;
 }
 
+/* What another server's configuration says, beside the models named. */
+struct plan {
+    struct roster roster;
+    struct str *models; /* (n) all; the first n_args are the command line's */
+    size_t n;
+};
+
+/* --allow-path DIR,DIR */
+static enum code take_roots(const char *text, struct arena *a, struct str **out, size_t *n,
+                            struct err *e) {
+    struct str rest = str_of(text ? text : "");
+    *out = ARENA_ARRAY(a, rest.n / 2 + 1, struct str);
+    if (!*out)
+        return fail(e, NOMEM, "out of memory");
+    for (*n = 0; rest.n;) {
+        size_t end = rest.n;
+        str_find(rest, ',', &end);
+        struct str root = str_sub(rest, 0, end);
+        rest = str_sub(rest, end + 1, rest.n);
+        if (root.n)
+            (*out)[(*n)++] = root;
+    }
+    return OK;
+}
+
+static enum code follow(struct cli *c, struct host *h, const struct options *o,
+                        const struct plan *p, struct follow **out, struct err *e) {
+    struct str *roots;
+    size_t n_roots;
+    TRY(take_roots(o->allow_path, &c->arena, &roots, &n_roots, e));
+    const struct follow_options f = {
+        .roots = roots,
+        .n_roots = n_roots,
+        .store = c->store,
+        .host = h,
+        .config = o->model_config,
+        .repository = o->model_repository,
+        .now = p->roster.n ? &p->roster : NULL,
+        .also = p->models,
+        .n_also = (size_t)c->n_args,
+        .config_ms = (uint64_t)o->config_wait * 1000,
+        .folders_ms = o->folders_wait > 0 ? (uint64_t)o->folders_wait * 1000 : 0,
+        .retries = (int)o->retries,
+    };
+    return follow_open(&f, out, e);
+}
+
 /* Takes h. */
-static enum code serve(struct cli *c, struct host *h, const struct options *o, struct err *e) {
+static enum code serve(struct cli *c, struct host *h, const struct options *o, const struct plan *p,
+                       struct err *e) {
     struct server_options s;
-    struct server *server;
+    struct server *server = NULL;
+    struct follow *f = NULL;
     fill(&s, o, c);
     enum code code = take_over(&s, o->as, &c->arena, e);
     if (code == OK)
+        code = follow(c, h, o, p, &f, e);
+    s.follow = f;
+    if (code == OK)
         code = server_open(h, c->store, &s, &server, e);
-    if (code != OK) {
-        host_close(h);
-        return code;
+    if (code == OK) {
+        code = server_run(server, e);
+        host_drain(h);
     }
-    code = server_run(server, e);
-    host_drain(h);
+    follow_close(f);
     host_close(h);
     server_close(server);
     return code;
@@ -192,30 +247,43 @@ static enum code read_text(struct cli *c, const char *path, struct str *out, str
     return OK;
 }
 
-/* The models that another server's configuration lists, beside those named. */
-static enum code take_roster(struct cli *c, const struct options *o, struct str **models, size_t *n,
+static enum code read_roster(struct cli *c, const struct options *o, struct roster *r,
                              struct err *e) {
-    struct roster r = {0};
-    struct str text, *refs;
-    size_t n_refs;
+    struct str text;
     if (o->model_config) {
         TRY(read_text(c, o->model_config, &text, e));
-        enum code code = roster_read(text, &c->arena, &r, e);
-        if (code != OK)
-            return err_prefix(e, "%s", o->model_config);
-    } else if (o->model_repository) {
-        TRY(roster_repository(o->model_repository, &c->arena, &r, e));
-    } else {
-        return OK;
+        enum code code = roster_read(text, &c->arena, r, e);
+        return code == OK ? OK : err_prefix(e, "%s", o->model_config);
     }
-    TRY(roster_apply(c->store, &r, &c->arena, &refs, &n_refs, e));
-    struct str *all = ARENA_ARRAY(&c->arena, *n + n_refs + 1, struct str);
-    if (!all)
+    if (o->model_repository)
+        return roster_repository(o->model_repository, &c->arena, r, e);
+    if (!o->model_base)
+        return OK;
+    r->models = ARENA_NEW(&c->arena, struct roster_model);
+    if (!r->models)
         return fail(e, NOMEM, "out of memory");
-    memcpy(all, *models, *n * sizeof *all);
-    memcpy(all + *n, refs, n_refs * sizeof *all);
-    *models = all;
-    *n += n_refs;
+    r->models[0] = roster_model_default();
+    r->models[0].name = str_of(o->model_name ? o->model_name : "default");
+    r->models[0].base_path = str_of(o->model_base);
+    return roster_add_model(r, e);
+}
+
+/* The models that another server's configuration lists, beside those named. */
+static enum code take_roster(struct cli *c, const struct options *o, struct plan *p,
+                             struct err *e) {
+    struct str *refs = NULL;
+    size_t n_refs = 0;
+    TRY(read_roster(c, o, &p->roster, e));
+    if (p->roster.n)
+        TRY(roster_apply(c->store, &p->roster, &c->arena, &refs, &n_refs, e));
+    p->n = (size_t)c->n_args + n_refs;
+    p->models = ARENA_ARRAY(&c->arena, p->n + 1, struct str);
+    if (!p->models)
+        return fail(e, NOMEM, "out of memory");
+    for (int i = 0; i < c->n_args; i++)
+        p->models[i] = str_of(c->args[i]);
+    if (n_refs)
+        memcpy(p->models + c->n_args, refs, n_refs * sizeof *refs);
     return OK;
 }
 
@@ -241,19 +309,18 @@ static enum code take_batching(struct cli *c, struct options *o, struct err *e) 
 
 static enum code run(struct cli *c, struct err *e) {
     struct options *o = c->options;
+    if (o->folders_wait == 0)
+        o->folders_wait = 1;
+    if (o->retries == 0)
+        o->retries = 5;
     enum log_level level;
     struct host *h;
     TRY(check(o, e));
     TRY(log_level(o->log, &level, e));
     log_setup(level, isatty(STDERR_FILENO) ? LOG_HUMAN : LOG_JSON, STDERR_FILENO);
-    struct str *models = ARENA_ARRAY(&c->arena, (size_t)c->n_args + 1, struct str);
-    if (!models)
-        return fail(e, NOMEM, "out of memory");
-    size_t n_models = (size_t)c->n_args;
-    for (int i = 0; i < c->n_args; i++)
-        models[i] = str_of(c->args[i]);
+    struct plan p = {.n = 0};
     TRY(take_batching(c, o, e));
-    TRY(take_roster(c, o, &models, &n_models, e));
+    TRY(take_roster(c, o, &p, e));
     enum precision_choice precision = CHOOSE_DEFAULT;
     if (o->precision && precision_parse(str_of(o->precision), &precision, e) != OK)
         return fail(e, USAGE, "--precision: '%s' is not one of f32, bf16, auto", o->precision);
@@ -267,8 +334,8 @@ static enum code run(struct cli *c, struct err *e) {
         .batch = (size_t)o->batch,
         .run_bytes = o->run_memory,
         .memory_bytes = o->memory,
-        .models = models,
-        .n_models = n_models,
+        .models = p.models,
+        .n_models = p.n,
         .explicit_only = o->explicit_only,
         .poll_ms = (uint64_t)o->poll_ms,
         .language = {.context = (size_t)o->context,
@@ -281,7 +348,7 @@ static enum code run(struct cli *c, struct err *e) {
     };
     cores_setup(options.threads);
     TRY(host_open(&options, &h, e));
-    return serve(c, h, o, e);
+    return serve(c, h, o, &p, e);
 }
 
 #define AT(field) offsetof(struct options, field)
@@ -348,6 +415,17 @@ static const struct option options[] = {
     {"max-fetch", 0, OPTION_SIZE, AT(fetch), "SIZE", "of one model from there (2G)", NULL},
     {"model-config-file", 0, OPTION_TEXT, AT(model_config), "FILE",
      "models as TensorFlow Serving lists them", NULL},
+    {"model-config-file-poll-wait-seconds", 0, OPTION_INT, AT(config_wait), "N",
+     "how often that file is read again (0: at the start only)", NULL},
+    {"model-name", 0, OPTION_TEXT, AT(model_name), "NAME", "of --model-base-path (default)", NULL},
+    {"model-base-path", 0, OPTION_TEXT, AT(model_base), "DIR",
+     "one model, its versions in numbered folders", NULL},
+    {"allow-path", 0, OPTION_TEXT, AT(allow_path), "DIRS",
+     "folders whose versions clients may have served, with ',' between", NULL},
+    {"file-system-poll-wait-seconds", 0, OPTION_INT, AT(folders_wait), "N",
+     "how often such folders are looked at for new versions (1; -1: at the start only)", NULL},
+    {"max-num-load-retries", 0, OPTION_INT, AT(retries), "N",
+     "tries of a new version that cannot be imported (5)", NULL},
     {"model-repository", 0, OPTION_TEXT, AT(model_repository), "DIR",
      "models as Triton lays them out", NULL},
     {"batching-parameters-file", 0, OPTION_TEXT, AT(batching), "FILE",

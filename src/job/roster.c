@@ -1,324 +1,167 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rosters: see roster.h. Reading first, then applying. */
+/* Rosters: see roster.h. Putting one together, noticing what changed below its folders, applying.
+ */
 #include "job/roster.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "host/policy.h"
 #include "job/import.h"
 
 #include <dirent.h>
-#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
-/* --- version policies --- */
+/* --- putting one together --- */
 
-static enum code take_specific(struct textproto *t, struct roster_model *m, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    m->policy = ROSTER_SPECIFIC;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return m->n_versions ? OK : textproto_fail(t, e, "\"specific\" names no version");
-        if (!str_is(f.name, "versions"))
-            return textproto_fail(t, e, "\"specific\" has no field '%.*s'", STR(f.name));
-        if (m->n_versions == ROSTER_VERSIONS)
-            return textproto_fail(t, e, "more than %d versions", ROSTER_VERSIONS);
-        TRY(textproto_i64(t, &f, &m->versions[m->n_versions], e));
-        m->n_versions++;
-    }
+struct roster_model roster_model_default(void) {
+    return (struct roster_model){.policy = ROSTER_LATEST, .latest = 1, .batch = -1};
 }
 
-static enum code take_latest(struct textproto *t, struct roster_model *m, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    m->policy = ROSTER_LATEST;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return OK;
-        if (!str_is(f.name, "num_versions"))
-            return textproto_fail(t, e, "\"latest\" has no field '%.*s'", STR(f.name));
-        TRY(textproto_i64(t, &f, &m->latest, e));
-        if (m->latest < 1)
-            return textproto_fail(t, e, "num_versions must be 1 or more");
-    }
+enum code roster_add_version(struct roster_model *m, int64_t version, struct err *e) {
+    if (m->n_versions == ROSTER_VERSIONS)
+        return fail(e, INVALID, "more than %d versions", ROSTER_VERSIONS);
+    m->versions[m->n_versions++] = version;
+    return OK;
 }
 
-/* ServableVersionPolicy, and Triton's ModelVersionPolicy: the same fields. */
-static enum code take_policy(struct textproto *t, struct roster_model *m, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return OK;
-        if (f.message && str_is(f.name, "latest")) {
-            TRY(take_latest(t, m, e));
-        } else if (f.message && str_is(f.name, "specific")) {
-            TRY(take_specific(t, m, e));
-        } else if (f.message && str_is(f.name, "all")) {
-            m->policy = ROSTER_ALL;
-            TRY(textproto_skip(t, &f, e));
-        } else {
-            return textproto_fail(t, e, "a version policy is latest, specific or all, not '%.*s'",
-                                  STR(f.name));
-        }
-    }
-}
-
-/* --- model_config_list --- */
-
-static enum code take_label(struct textproto *t, struct roster_model *m, struct err *e) {
-    struct roster_label label = {.version = 0};
-    struct textproto_field f;
-    bool more;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            break;
-        if (str_is(f.name, "key"))
-            label.name = f.value;
-        else if (str_is(f.name, "value"))
-            TRY(textproto_i64(t, &f, &label.version, e));
-        else
-            return textproto_fail(t, e, "a label has key and value, not '%.*s'", STR(f.name));
-    }
+enum code roster_add_label(struct roster_model *m, struct roster_label label, struct err *e) {
     if (label.name.n == 0 || m->n_labels == ROSTER_LABELS)
-        return textproto_fail(t, e, "a label needs a key, and a model has at most %d",
-                              ROSTER_LABELS);
+        return fail(e, INVALID, "a label needs a key, and a model has at most %d", ROSTER_LABELS);
     m->labels[m->n_labels++] = label;
     return OK;
 }
 
-static enum code take_model(struct textproto *t, struct roster_model *m, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    *m = (struct roster_model){.latest = 1, .batch = -1};
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            break;
-        if (str_is(f.name, "name"))
-            m->name = f.value;
-        else if (str_is(f.name, "base_path"))
-            m->base_path = f.value;
-        else if (f.message && str_is(f.name, "model_version_policy"))
-            TRY(take_policy(t, m, e));
-        else if (f.message && str_is(f.name, "version_labels"))
-            TRY(take_label(t, m, e));
-        else if (str_is(f.name, "model_platform") || str_is(f.name, "model_type") ||
-                 str_is(f.name, "logging_config"))
-            TRY(textproto_skip(t, &f, e)); /* the format is found by its bytes */
-        else
-            return textproto_fail(t, e, "a model config has no field '%.*s'", STR(f.name));
-    }
-    return m->name.n ? OK : textproto_fail(t, e, "a model config without a name");
-}
-
-static enum code take_list(struct textproto *t, struct roster *r, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return OK;
-        if (!f.message || !str_is(f.name, "config"))
-            return textproto_fail(t, e, "model_config_list holds config, not '%.*s'", STR(f.name));
-        if (r->n == ROSTER_MODELS)
-            return textproto_fail(t, e, "more than %d models", ROSTER_MODELS);
-        TRY(take_model(t, &r->models[r->n], e));
-        for (size_t i = 0; i < r->n; i++)
-            if (str_eq(r->models[i].name, r->models[r->n].name))
-                return textproto_fail(t, e, "model '%.*s' is listed twice", STR(r->models[i].name));
-        r->n++;
-    }
-}
-
-/* How many configs there are at most, so that their room fits them. */
-static size_t count_models(struct str text) {
-    size_t n = 0;
-    for (size_t i = 0; i < text.n; i++)
-        n += text.p[i] == '{' || text.p[i] == '<';
-    return n < ROSTER_MODELS ? n : ROSTER_MODELS;
-}
-
-enum code roster_read(struct str text, struct arena *a, struct roster *out, struct err *e) {
-    struct roster r = {.n = 0};
-    struct textproto t;
-    struct textproto_field f;
-    bool more, found = false;
-    size_t room = count_models(text) + 1;
-    r.models = ARENA_ARRAY(a, room, struct roster_model);
-    if (!r.models)
-        return arena_fail(a, room * sizeof *r.models, "model config", e);
-    textproto_init(&t, text, a);
-    for (;;) {
-        TRY(textproto_next(&t, &f, &more, e));
-        if (!more)
-            break;
-        if (!f.message || !str_is(f.name, "model_config_list"))
-            return textproto_fail(&t, e, "expected model_config_list, found '%.*s'", STR(f.name));
-        found = true;
-        TRY(take_list(&t, &r, e));
-    }
-    if (!found)
-        return textproto_fail(&t, e, "there is no model_config_list");
-    *out = r;
+enum code roster_add_model(struct roster *r, struct err *e) {
+    const struct roster_model *m = &r->models[r->n];
+    struct str name = str_sub(m->name, 0, STORE_NAME_MAX);
+    if (m->name.n == 0)
+        return fail(e, INVALID, "Illegal setting: a model config without a name");
+    if (m->policy == ROSTER_SPECIFIC && m->n_versions == 0)
+        return fail(e, INVALID, "model '%.*s': \"specific\" names no version", STR(name));
+    for (size_t i = 0; i < r->n; i++)
+        if (str_eq(r->models[i].name, m->name))
+            return fail(e, INVALID, "Illegal to list model %.*s multiple times in config list",
+                        STR(name));
+    r->n++;
     return OK;
 }
 
-/* --- config.pbtxt --- */
+/* --- keeping one --- */
 
-static enum code take_group(struct textproto *t, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return OK;
-        if (str_is(f.name, "kind") && str_is(f.value, "KIND_GPU"))
-            return textproto_fail(t, e, "an instance group on a GPU: there is none here");
-        TRY(textproto_skip(t, &f, e));
-    }
-}
-
-/* ModelInput, ModelOutput: the signature is the model file's, so a reshape would be lost. */
-static enum code take_tensor(struct textproto *t, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return OK;
-        if (str_is(f.name, "reshape"))
-            return textproto_fail(t, e,
-                                  "\"reshape\" is not supported: clients send the shape that "
-                                  "the model file says");
-        TRY(textproto_skip(t, &f, e));
-    }
-}
-
-enum code roster_read_triton(struct str text, struct arena *a, struct roster_model *out,
-                             struct err *e) {
-    struct roster_model m = {.latest = 1, .batch = -1};
-    struct textproto t;
-    struct textproto_field f;
-    bool more;
-    textproto_init(&t, text, a);
-    for (;;) {
-        TRY(textproto_next(&t, &f, &more, e));
-        if (!more)
-            break;
-        if (str_is(f.name, "name")) {
-            m.name = f.value;
-        } else if (str_is(f.name, "max_batch_size")) {
-            TRY(textproto_i64(&t, &f, &m.batch, e));
-            if (m.batch < 0)
-                return textproto_fail(&t, e, "max_batch_size may not be negative");
-        } else if (f.message && str_is(f.name, "version_policy")) {
-            TRY(take_policy(&t, &m, e));
-        } else if (f.message && str_is(f.name, "instance_group")) {
-            TRY(take_group(&t, e));
-        } else if (f.message && (str_is(f.name, "input") || str_is(f.name, "output"))) {
-            TRY(take_tensor(&t, e));
-        } else if (str_is(f.name, "ensemble_scheduling") || str_is(f.name, "sequence_batching")) {
-            return textproto_fail(&t, e, "'%.*s' is not supported", STR(f.name));
-        } else {
-            TRY(textproto_skip(&t, &f, e));
-        }
-    }
-    *out = m;
+static enum code copy_text(struct arena *a, struct str *text, struct err *e) {
+    struct str copy = arena_str(a, *text);
+    if (copy.n != text->n)
+        return arena_fail(a, text->n, "model config", e);
+    *text = copy;
     return OK;
 }
 
-enum code roster_repository(const char *folder, struct arena *a, struct roster *out,
-                            struct err *e) {
-    struct roster r = {.models = ARENA_ARRAY(a, ROSTER_MODELS, struct roster_model)};
-    DIR *d = opendir(folder);
-    enum code code = OK;
-    if (!r.models || !d) {
+enum code roster_copy(const struct roster *r, struct arena *a, struct roster *out, struct err *e) {
+    struct roster c = *r;
+    c.models = ARENA_ARRAY(a, r->n + 1, struct roster_model);
+    if (!c.models)
+        return arena_fail(a, r->n * sizeof *c.models, "model config", e);
+    for (size_t i = 0; i < r->n; i++) {
+        struct roster_model *m = &c.models[i];
+        *m = r->models[i];
+        TRY(copy_text(a, &m->name, e));
+        TRY(copy_text(a, &m->base_path, e));
+        for (size_t k = 0; k < m->n_labels; k++)
+            TRY(copy_text(a, &m->labels[k].name, e));
+    }
+    *out = c;
+    return OK;
+}
+
+/* --- whose folders --- */
+
+static bool is_within(const char *path, const char *root) {
+    size_t n = strlen(root);
+    while (n > 1 && root[n - 1] == '/')
+        n--;
+    return strncmp(path, root, n) == 0 && (path[n] == '/' || path[n] == 0 || n == 1);
+}
+
+static bool is_allowed(const char *real, const struct str *roots, size_t n, struct arena *a) {
+    char resolved[PATH_MAX];
+    for (size_t i = 0; i < n; i++) {
+        char *root = arena_strdup(a, roots[i]);
+        if (root && realpath(root, resolved) && is_within(real, resolved))
+            return true;
+    }
+    return false;
+}
+
+enum code roster_confine(struct roster *r, const struct str *roots, size_t n, struct arena *a,
+                         struct err *e) {
+    char real[PATH_MAX];
+    for (size_t i = 0; i < r->n; i++) {
+        struct roster_model *m = &r->models[i];
+        if (m->base_path.n == 0)
+            continue;
+        char *path = arena_strdup(a, m->base_path);
+        if (!path || !realpath(path, real) || !is_allowed(real, roots, n, a))
+            return fail(e, DENIED,
+                        "model '%.*s': base_path '%.*s' is no folder below one that the server's "
+                        "configuration or --allow-path names",
+                        STR(str_sub(m->name, 0, STORE_NAME_MAX)),
+                        STR(str_sub(m->base_path, 0, 200)));
+        m->base_path = arena_str(a, str_of(real));
+        if (m->base_path.n == 0)
+            return arena_fail(a, strlen(real), "base_path", e);
+    }
+    return OK;
+}
+
+/* --- noticing --- */
+
+/* Name, size and time of what lies at path; of a folder's entries, too, when deep. In any order. */
+static uint64_t trace(const char *path, bool deep) {
+    char below[PATH_MAX];
+    struct stat s;
+    if (stat(path, &s) != 0)
+        return 0;
+    uint64_t facts[] = {hash_bytes(path, strlen(path)), (uint64_t)s.st_size,
+                        (uint64_t)s.st_mtim.tv_sec, (uint64_t)s.st_mtim.tv_nsec,
+                        (uint64_t)s.st_ino};
+    uint64_t all = hash_bytes(facts, sizeof facts);
+    DIR *d = deep ? opendir(path) : NULL;
+    for (struct dirent *at; d && (at = readdir(d));)
+        if (at->d_name[0] != '.' &&
+            snprintf(below, sizeof below, "%s/%s", path, at->d_name) < (int)sizeof below)
+            all += trace(below, false);
+    if (d)
+        closedir(d);
+    return all;
+}
+
+uint64_t roster_fingerprint(const struct roster *r) {
+    char path[PATH_MAX], below[PATH_MAX];
+    uint64_t all = 0;
+    int64_t number;
+    for (size_t i = 0; i < r->n; i++) {
+        struct str base = r->models[i].base_path;
+        if (base.n == 0 || base.n >= sizeof path)
+            continue;
+        snprintf(path, sizeof path, "%.*s", STR(base));
+        DIR *d = opendir(path);
+        for (struct dirent *at; d && (at = readdir(d));)
+            if (str_to_i64(str_of(at->d_name), &number) &&
+                snprintf(below, sizeof below, "%s/%s", path, at->d_name) < (int)sizeof below)
+                all += trace(below, true);
         if (d)
             closedir(d);
-        return d ? arena_fail(a, ROSTER_MODELS * sizeof *r.models, "repository", e)
-                 : fail_errno(e, errno, "model repository '%s'", folder);
     }
-    for (struct dirent *at; code == OK && (at = readdir(d)) && r.n < ROSTER_MODELS;) {
-        struct span text;
-        struct roster_model m = {.latest = 1, .batch = -1};
-        char *path = at->d_name[0] == '.' ? NULL : arena_printf(a, "%s/%s", folder, at->d_name);
-        char *config = path ? arena_printf(a, "%s/config.pbtxt", path) : NULL;
-        if (!config)
-            continue;
-        if (file_exists(config)) {
-            code = file_read(config, 1 << 20, a, &text, e);
-            if (code == OK)
-                code = roster_read_triton((struct str){(const char *)text.p, text.n}, a, &m, e);
-            if (code != OK)
-                (void)err_prefix(e, "%s", config);
-        }
-        if (m.name.n == 0)
-            m.name = arena_str(a, str_of(at->d_name));
-        m.base_path = str_of(path);
-        r.models[r.n++] = m;
-    }
-    closedir(d);
-    *out = r;
-    return code;
+    return all;
 }
 
-/* --- batching parameters --- */
-
-/* {value: 128} */
-static enum code take_wrapped(struct textproto *t, const struct textproto_field *f, uint64_t *out,
-                              struct err *e) {
-    struct textproto_field inside;
-    int64_t v = 0;
-    bool more;
-    if (!f->message)
-        return textproto_fail(t, e, "'%.*s' is a wrapped number: %.*s { value: 8 }", STR(f->name),
-                              STR(f->name));
-    for (;;) {
-        TRY(textproto_next(t, &inside, &more, e));
-        if (!more)
-            break;
-        TRY(textproto_i64(t, &inside, &v, e));
-    }
-    if (v < 1)
-        return textproto_fail(t, e, "'%.*s' must be 1 or more", STR(f->name));
-    *out = (uint64_t)v;
-    return OK;
-}
-
-enum code roster_read_batching(struct str text, struct arena *a, struct roster_batching *out,
-                               struct err *e) {
-    static const char *const others[] = {
-        "batch_timeout_micros",         "num_batch_threads",        "thread_pool_name",
-        "enable_large_batch_splitting", "max_execution_batch_size", "allowed_batch_sizes",
-        "pad_variable_length_inputs"};
-    struct roster_batching b = {0};
-    struct textproto t;
-    struct textproto_field f;
-    bool more;
-    textproto_init(&t, text, a);
-    for (;;) {
-        TRY(textproto_next(&t, &f, &more, e));
-        if (!more)
-            break;
-        size_t i = 0;
-        while (i < sizeof others / sizeof *others && !str_is(f.name, others[i]))
-            i++;
-        if (str_is(f.name, "max_batch_size"))
-            TRY(take_wrapped(&t, &f, &b.batch, e));
-        else if (str_is(f.name, "max_enqueued_batches"))
-            TRY(take_wrapped(&t, &f, &b.queue, e));
-        else if (i < sizeof others / sizeof *others) /* what pays is measured here, not told */
-            TRY(textproto_skip(&t, &f, e));
-        else
-            return textproto_fail(&t, e, "batching parameters have no field '%.*s'", STR(f.name));
-    }
-    *out = b;
-    return OK;
+bool roster_has_folders(const struct roster *r) {
+    for (size_t i = 0; i < r->n; i++)
+        if (r->models[i].base_path.n)
+            return true;
+    return false;
 }
 
 /* --- applying --- */
@@ -431,17 +274,39 @@ static enum code set_labels(struct store *s, const struct roster_model *m,
     return OK;
 }
 
-static enum code apply_model(struct store *s, const struct roster_model *m, struct arena *a,
-                             struct str *refs, size_t *n_refs, struct err *e) {
+/* In rising order: so are the store's numbers. One that is left out makes another the newest. */
+static enum code import_wanted(struct store *s, struct roster *r, const struct roster_model *m,
+                               struct numbered *all, size_t *n, struct arena *a, struct err *e) {
+    for (size_t i = 0; i < *n;) {
+        if (!wanted(m, &all[i], i, *n) || all[i].store) {
+            i++;
+            continue;
+        }
+        enum code code = import_folder(s, m, &all[i], a, e);
+        if (code == OK)
+            continue;
+        if (!r->keep_going)
+            return code;
+        log_event(LOG_ERROR, "version left out", 3,
+                  (struct log_field[]){LOG_S("model", m->name), LOG_I("number", all[i].file),
+                                       LOG_S("error", str_of(e->text))});
+        r->left_out++;
+        memmove(&all[i], &all[i + 1], (--*n - i) * sizeof *all);
+        i = 0;
+    }
+    return OK;
+}
+
+static enum code apply_model(struct store *s, struct roster *r, const struct roster_model *m,
+                             struct arena *a, struct str *refs, size_t *n_refs, struct err *e) {
     struct numbered *all = NULL;
     size_t n, before = *n_refs;
     TRY(list_folders(m, a, &all, &n, e));
     bool folders = n > 0;
     if (!folders)
         TRY(list_stored(s, m, a, &all, &n, e));
-    for (size_t i = 0; i < n; i++) /* in rising order: so are the store's numbers */
-        if (folders && wanted(m, &all[i], i, n))
-            TRY(import_folder(s, m, &all[i], a, e));
+    if (folders)
+        TRY(import_wanted(s, r, m, all, &n, a, e));
     for (size_t i = n; i-- > 0;) { /* the newest first: it is what the name alone means */
         if (!wanted(m, &all[i], i, n))
             continue;
@@ -457,13 +322,13 @@ static enum code apply_model(struct store *s, const struct roster_model *m, stru
     return m->batch < 0 ? OK : policy_keep_batch(s, m->name, (uint64_t)m->batch, a, e);
 }
 
-enum code roster_apply(struct store *s, const struct roster *r, struct arena *a, struct str **refs,
+enum code roster_apply(struct store *s, struct roster *r, struct arena *a, struct str **refs,
                        size_t *n, struct err *e) {
-    *n = 0;
+    *n = r->left_out = 0;
     *refs = ARENA_ARRAY(a, r->n * ROSTER_VERSIONS + 1, struct str);
     if (!*refs)
         return arena_fail(a, r->n * sizeof **refs, "models", e);
     for (size_t i = 0; i < r->n; i++)
-        TRY(apply_model(s, &r->models[i], a, *refs, n, e));
+        TRY(apply_model(s, r, &r->models[i], a, *refs, n, e));
     return OK;
 }

@@ -38,6 +38,8 @@ struct roster_model {
 struct roster {
     struct roster_model *models; /* (n) in the arena */
     size_t n;
+    bool keep_going; /* a version that cannot be imported is logged and left out */
+    size_t left_out; /* filled by roster_apply */
 };
 
 /* A model_config_list; INVALID with line and column. */
@@ -45,12 +47,33 @@ MUST_USE enum code roster_read(struct str text, struct arena *a, struct roster *
 /* config.pbtxt; the name is the folder's when the file has none. */
 MUST_USE enum code roster_read_triton(struct str text, struct arena *a, struct roster_model *out,
                                       struct err *e);
+/* TensorFlow Serving's ModelServerConfig as protobuf has it, strings borrowed from the bytes. */
+MUST_USE enum code roster_read_message(struct span bytes, struct arena *a, struct roster *out,
+                                       struct err *e);
+/* A copy that needs nothing but `a`. */
+MUST_USE enum code roster_copy(const struct roster *r, struct arena *a, struct roster *out,
+                               struct err *e);
+/* For whoever reads one: a model as it is when nothing is said of it; what its lists take;
+ * r->models[r->n], complete, is counted unless it is no model or listed before. */
+struct roster_model roster_model_default(void);
+MUST_USE enum code roster_add_version(struct roster_model *m, int64_t version, struct err *e);
+MUST_USE enum code roster_add_label(struct roster_model *m, struct roster_label label,
+                                    struct err *e);
+MUST_USE enum code roster_add_model(struct roster *r, struct err *e);
+
+/* Base paths become real ones; DENIED when one is not a folder within the (n) roots. The same
+ * words for what is absent and what is elsewhere: a client learns nothing of other folders. */
+MUST_USE enum code roster_confine(struct roster *r, const struct str *roots, size_t n,
+                                  struct arena *a, struct err *e);
+/* What lies in the base paths' numbered folders, names, sizes and times, as one number. */
+uint64_t roster_fingerprint(const struct roster *r);
+bool roster_has_folders(const struct roster *r);
 /* Every folder of a model repository. */
 MUST_USE enum code roster_repository(const char *folder, struct arena *a, struct roster *out,
                                      struct err *e);
 
 /* Imports, sets aliases and policies; *refs are what `serve` is to serve: "m@3". */
-MUST_USE enum code roster_apply(struct store *s, const struct roster *r, struct arena *a,
+MUST_USE enum code roster_apply(struct store *s, struct roster *r, struct arena *a,
                                 struct str **refs, size_t *n, struct err *e);
 
 struct roster_batching {

@@ -16,6 +16,7 @@
 #include "store/store.h"
 
 struct server; /* opaque */
+struct follow;
 
 enum { SERVER_ALSO = 16 };
 
@@ -39,9 +40,10 @@ struct server_options {
     const char *tls_client_ca;      /* clients must have a certificate of it; NULL: need none */
     const char *also[SERVER_ALSO];  /* (n_also) further addresses: ports of other servers */
     size_t n_also;
-    const char *cors;     /* origins that browsers may ask from, with ',' between; "*": all */
-    const char *key_file; /* API keys, one a line; NULL: no key is asked for */
-    bool allow_control;   /* loading and unloading over HTTP */
+    const char *cors;      /* origins that browsers may ask from, with ',' between; "*": all */
+    const char *key_file;  /* API keys, one a line; NULL: no key is asked for */
+    struct follow *follow; /* borrowed: takes configurations that clients send */
+    bool allow_control;    /* loading and unloading over HTTP */
     const char *predict_path, *health_path; /* of Vertex AI's choosing: answered as /invocations and
                                                /ping are; NULL: none */
     const char *model_store; /* folder of files that may be registered by name; NULL: none */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two files that tensorflow-protobuf lacks: error codes and the server's configuration. Import before its stubs."""
+"""The files that tensorflow-protobuf lacks: error codes and the server's configuration. Import before its stubs."""
 
 import sys
 import types
@@ -45,18 +45,49 @@ def codes():
     return file
 
 
-def config():
+def message(file, name, *fields):
+    made = file.message_type.add(name=name)
+    for one in fields:
+        field(made, *one)
+    return made
+
+
+def policy():
+    """The part of file_system_storage_path_source.proto that a model's configuration holds."""
     file = descriptor_pb2.FileDescriptorProto(
-        name="tensorflow_serving/config/model_server_config.proto", package="tensorflow.serving", syntax="proto3"
+        name="tensorflow_serving/sources/storage_path/file_system_storage_path_source.proto", package="tensorflow.serving", syntax="proto3"
     )
-    one = file.message_type.add(name="ModelConfig")
-    field(one, "name", 1, F.TYPE_STRING)
-    field(one, "base_path", 2, F.TYPE_STRING)
-    field(one, "model_platform", 4, F.TYPE_STRING)
-    several = file.message_type.add(name="ModelConfigList")
-    field(several, "config", 1, F.TYPE_MESSAGE, True, ".tensorflow.serving.ModelConfig")
-    server = file.message_type.add(name="ModelServerConfig")
-    field(server, "model_config_list", 1, F.TYPE_MESSAGE, False, ".tensorflow.serving.ModelConfigList")
+    source = message(file, "FileSystemStoragePathSourceConfig")
+    choice = source.nested_type.add(name="ServableVersionPolicy")
+    choice.oneof_decl.add(name="policy_choice")
+    inside = ".tensorflow.serving.FileSystemStoragePathSourceConfig.ServableVersionPolicy."
+    for number, name in enumerate(("Latest", "All", "Specific"), 100):
+        kind = choice.nested_type.add(name=name)
+        choice.field.add(name=name.lower(), number=number, type=F.TYPE_MESSAGE, type_name=inside + name, label=F.LABEL_OPTIONAL, oneof_index=0)
+        if name == "Latest":
+            field(kind, "num_versions", 1, F.TYPE_UINT32)
+        if name == "Specific":
+            field(kind, "versions", 1, F.TYPE_INT64, True)
+    return file
+
+
+def config():
+    path = "tensorflow_serving/sources/storage_path/file_system_storage_path_source.proto"
+    file = descriptor_pb2.FileDescriptorProto(
+        name="tensorflow_serving/config/model_server_config.proto", package="tensorflow.serving", syntax="proto3", dependency=[path]
+    )
+    kind = ".tensorflow.serving.ModelConfig"
+    one = message(
+        file, "ModelConfig", ("name", 1, F.TYPE_STRING), ("base_path", 2, F.TYPE_STRING), ("model_platform", 4, F.TYPE_STRING),
+        ("model_version_policy", 7, F.TYPE_MESSAGE, False, ".tensorflow.serving.FileSystemStoragePathSourceConfig.ServableVersionPolicy"),
+        ("version_labels", 8, F.TYPE_MESSAGE, True, kind + ".VersionLabelsEntry"),
+    )  # fmt: skip
+    entry = one.nested_type.add(name="VersionLabelsEntry")
+    entry.options.map_entry = True
+    field(entry, "key", 1, F.TYPE_STRING)
+    field(entry, "value", 2, F.TYPE_INT64)
+    message(file, "ModelConfigList", ("config", 1, F.TYPE_MESSAGE, True, kind))
+    message(file, "ModelServerConfig", ("model_config_list", 1, F.TYPE_MESSAGE, False, ".tensorflow.serving.ModelConfigList"))
     return file
 
 
@@ -65,4 +96,5 @@ if "tensorflow.tsl" not in sys.modules:
     import tensorflow_serving  # noqa: F401
 
     register("tensorflow.tsl.protobuf.error_codes_pb2", codes())
+    register("tensorflow_serving.sources.storage_path.file_system_storage_path_source_pb2", policy())
     register("tensorflow_serving.config.model_server_config_pb2", config())

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration files of TensorFlow Serving and Triton, served as they are."""
 
+import os
 import shutil
 import subprocess
 
 import pytest
 
-from conftest import BINARY, Server, Store
+from conftest import BINARY, Server, Store, until
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_list_without_folders_means_the_store(layout, models):
         ("model_config_list {", "line 1 column 20: a message does not end"),
         ("model_config_list { config { base_path: 'a' } }", "a model config without a name"),
         ("model_config_list { config { name: 'a' nme: 1 } }", "a model config has no field 'nme'"),
-        ("model_config_list { config { name: 'a' } config { name: 'a' } }", "model 'a' is listed twice"),
+        ("model_config_list { config { name: 'a' } config { name: 'a' } }", "line 1 column 62: Illegal to list model a multiple times"),
         ("model_config_list { config { name: 'a\n' } }", "a string does not end"),
         ("model_config_list { config { name: 'a' model_version_policy { latest { num_versions: 0 } } } }", "1 or more"),
         ("model_config_list { config { name: 'a' model_version_policy { newest {} } } }", "latest, specific or all, not 'newest'"),
@@ -152,3 +153,57 @@ def test_triton_repository(layout, models):
         config.write_text('name: "iris"\n' + more)
         done = store.run("serve", "--listen", "127.0.0.1:0", "--model-repository", str(layout / "base"), check=False)
         assert done.returncode != 0 and why in done.stderr and "config.pbtxt" in done.stderr, done.stderr
+
+
+# --- while it runs ---
+
+
+def log_of(server):
+    """What it logged so far, while it runs."""
+    os.set_blocking(server.process.stderr.fileno(), False)
+    server.logged = getattr(server, "logged", "") + (server.process.stderr.buffer.read() or b"").decode()
+    return server.logged
+
+
+def move_in(layout, name, model, models):
+    """As TensorFlow Serving's users do: copied beside, then renamed."""
+    folder = layout / "base" / name
+    (folder / "tmp-x").mkdir()
+    shutil.copy(models[model], folder / "tmp-x" / "model.onnx")
+    return folder / "tmp-x"
+
+
+def test_new_folders_are_served(layout, models):
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    server = Server(Store(layout / "store"), "--model-name=iris", "--model-base-path", str(layout / "base" / "iris"))
+    assert ask(server) == [10] * 4
+    copied = move_in(layout, "iris", "affine", models)
+    copied.rename(layout / "base" / "iris" / "8")
+    assert until(lambda: ask(server) == [1.5, 2, 3, 5])
+    assert until(lambda: len(states(server, "iris")) == 1)  # latest { 1 }: the one before is let go
+    (layout / "base" / "iris" / "9").mkdir()
+    (layout / "base" / "iris" / "9" / "model.onnx").write_bytes(b"half of it")
+    assert until(lambda: "version left out" in log_of(server))
+    assert ask(server) == [1.5, 2, 3, 5]  # what cannot be imported changes nothing
+    shutil.copy(models["affine2"], layout / "base" / "iris" / "9" / "model.onnx")
+    assert until(lambda: ask(server) == [10] * 4)
+    assert '"number":9' in log_of(server)
+    server.stop()
+
+
+def test_the_file_is_read_again(layout, models):
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    file = layout / "models.config"
+    one = f'config {{ name: "iris" base_path: "{layout}/base/iris" %s }}'
+    file.write_text("model_config_list { %s }" % (one % ""))
+    server = Server(Store(layout / "store"), "--model-config-file", str(file), "--model-config-file-poll-wait-seconds", "1")
+    assert ask(server) == [10] * 4 and server.get("/v1/models/pair").status_code == 404
+    file.write_text("model_config_list { %s config { name: 'pair' base_path: '%s/base/pair' } }" % (one % "model_version_policy { all {} }", layout))
+    assert until(lambda: server.get("/v1/models/pair").status_code == 200 and states(server, "iris") == {"1", "2"})
+    file.write_text("model_config_list { config { nonsense")
+    assert until(lambda: "configuration not followed" in log_of(server))
+    assert ask(server) == [10] * 4 and states(server, "pair") == {"1"}
+    file.write_text("model_config_list { %s }" % (one % "model_version_policy { specific { versions: 1 } } version_labels { key: 'stable' value: 1 }"))
+    assert until(lambda: ask(server, "iris/labels/stable") == [1.5, 2, 3, 5])
+    assert until(lambda: not states(server, "pair"))
+    server.stop()

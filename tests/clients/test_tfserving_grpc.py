@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFlow Serving's own stubs (package tensorflow-protobuf: TensorFlow's messages without TensorFlow) on grpcio."""
 
+import shutil
+
 import grpc
 import numpy as np
 import pytest
@@ -273,6 +275,9 @@ def test_reload_config(classic):
     status = get_model_status_pb2.GetModelStatusRequest()
     r = model_management_pb2.ReloadConfigRequest()
     r.config.model_config_list.config.add(name="price", base_path="/anywhere")
+    code, why = refused(stub.HandleReloadConfigRequest, r)
+    assert code == "PERMISSION_DENIED" and "--allow-path" in why  # a client may not have any folder of the server's machine read
+    r.config.model_config_list.config[0].base_path = ""  # the store's versions
     assert stub.HandleReloadConfigRequest(r).status.error_code == 0
     status.model_spec.name = "scores"
     assert stub.GetModelStatus(status).model_version_status[0].state != get_model_status_pb2.ModelVersionStatus.AVAILABLE
@@ -283,3 +288,51 @@ def test_reload_config(classic):
     assert refused(stub.HandleReloadConfigRequest, r)[0] == "INVALID_ARGUMENT"
     r.config.model_config_list.config[2].name = "nope"
     assert refused(stub.HandleReloadConfigRequest, r)[0] == "NOT_FOUND"
+
+
+def test_reload_config_from_folders(tmp_path, models):
+    """Base paths, policies and labels, as a client sends them; everything else goes."""
+    for version, model in (("1", "affine"), ("2", "affine2")):
+        (tmp_path / "iris" / version).mkdir(parents=True)
+        shutil.copy(models[model], tmp_path / "iris" / version / "model.onnx")
+    store = Store(tmp_path / "store")
+    store.add(models["pair"], "pair")
+    server = Server(store, "--allow-control", "--allow-path", f"/nowhere,{tmp_path}/iris/")
+    with grpc.insecure_channel(server.address) as channel:
+        stub, predict = model_service_pb2_grpc.ModelServiceStub(channel), prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        r = model_management_pb2.ReloadConfigRequest()
+        c = r.config.model_config_list.config.add(name="iris", base_path=str(tmp_path / "iris"))
+        c.model_version_policy.specific.versions.extend([1, 2])
+        c.version_labels["stable"], c.version_labels["canary"] = 1, 2
+        assert stub.HandleReloadConfigRequest(r, timeout=30).status.error_code == 0
+        p = predict_pb2.PredictRequest()
+        p.model_spec.name, p.model_spec.version_label = "iris", "stable"
+        p.inputs["x"].CopyFrom(proto("f32", np.ones((1, 4), np.float32)))
+        assert array("f32", predict.Predict(p).outputs["y"]).tolist() == [[1.5, 2, 3, 5]]
+        p.model_spec.version_label = "canary"
+        assert array("f32", predict.Predict(p).outputs["y"]).tolist() == [[10] * 4]
+        q = predict_pb2.PredictRequest()
+        q.model_spec.name = "pair"
+        q.inputs["a"].CopyFrom(proto("f32", np.ones((1, 2), np.float32)))
+        q.inputs["b"].CopyFrom(proto("f32", np.ones((1, 2), np.float32)))
+        assert refused(predict.Predict, q)[0] in ("UNAVAILABLE", "NOT_FOUND")
+        (tmp_path / "iris" / "3").mkdir()
+        shutil.copy(models["affine"], tmp_path / "iris" / "3" / "model.onnx")
+        c.model_version_policy.latest.num_versions = 1
+        c.version_labels.clear()
+        c.version_labels["canary"] = 3
+        assert stub.HandleReloadConfigRequest(r, timeout=30).status.error_code == 0
+        assert array("f32", predict.Predict(p).outputs["y"]).tolist() == [[1.5, 2, 3, 5]]
+        c.version_labels["lost"] = 77
+        assert refused(stub.HandleReloadConfigRequest, r)[0] == "INVALID_ARGUMENT"
+        c.version_labels.clear()
+        for elsewhere in ("/", str(tmp_path), str(tmp_path / "iris" / ".." / "store"), str(tmp_path / "iris2"), "/nowhere/x"):
+            c.base_path = elsewhere
+            assert refused(stub.HandleReloadConfigRequest, r)[0] == "PERMISSION_DENIED", elsewhere
+        c.name = ""
+        assert refused(stub.HandleReloadConfigRequest, r)[0] == "INVALID_ARGUMENT"
+        del r.config.model_config_list.config[:]
+        assert stub.HandleReloadConfigRequest(r, timeout=30).status.error_code == 0  # nothing is served any more
+        p.model_spec.ClearField("version_label")
+        assert refused(predict.Predict, p)[0] in ("UNAVAILABLE", "NOT_FOUND")
+    server.stop()

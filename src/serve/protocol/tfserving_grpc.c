@@ -5,12 +5,14 @@
  * 1. Outputs come in the lists of their types (float_val, ...), which every client reads.
  * 2. Classify, Regress and MultiInference take Examples: a feature is the input of its name.
  * Classes are named by the version's labels, else by their index.
- * 3. HandleReloadConfigRequest loads the models it names and unloads all others; their files come
- * from the store, base_path is not looked at. */
+ * 3. HandleReloadConfigRequest is what a configuration file says (job/roster.h): new versions under
+ * the base paths are imported, labels set, models not named unloaded. */
 #include "serve/protocol/protocol.h"
 
 #include "base/pb.h"
+#include "job/follow.h"
 #include "serve/answer.h"
+#include "serve/in.h"
 #include "serve/protocol/tfproto.h"
 #include "serve/protocol/tfresult.h"
 #include "serve/records.h"
@@ -548,135 +550,56 @@ static enum code status(struct request *r, struct err *e) {
 
 /* --- HandleReloadConfigRequest --- */
 
-struct reload {
-    struct request *r;
-    struct str *load, *unload; /* (n_), one after the other */
-    size_t n_load, n_unload, at;
-    struct buf *answer;
-};
-
-static enum code take_config(const struct pb_field *f, struct reload *c, size_t most,
-                             struct err *e) {
-    struct str name = {0};
-    struct pb_field g;
-    struct pb p;
-    bool more;
-    TRY(pb_sub(f, &p, e));
-    for (;;) {
-        TRY(pb_next(&p, &g, &more, e));
-        if (!more)
-            break;
-        if (g.number == 1)
-            TRY(pb_str(&g, &name, e));
-        if (g.number == 8)
-            return fail(e, UNSUPPORTED,
-                        "version_labels are not set by a reload: use `slipway alias`");
+/* On the loading thread. */
+static void reloaded(void *ctx, enum code code, const struct err *e) {
+    struct request *r = ctx;
+    if (code != OK) {
+        r->err = *e;
+        r->err.code = code;
     }
-    if (name.n == 0)
-        return fail(e, INVALID, "Illegal setting: a model config without name");
-    for (size_t i = 0; i < c->n_load; i++)
-        if (str_eq(c->load[i], name))
-            return fail(e, INVALID, "Illegal to list model %.*s multiple times in config list",
-                        STR(str_sub(name, 0, SPEC_TEXT)));
-    if (c->n_load == most)
-        return fail(e, INVALID, "more models in the config than the store has");
-    c->load[c->n_load++] = name;
-    return OK;
+    request_resume(r);
 }
 
-/* ReloadConfigRequest {1 ModelServerConfig {1 ModelConfigList {1 config ...}}} */
-static enum code take_configs(struct request *r, struct reload *c, size_t most, struct err *e) {
-    struct pb_field f, g, h;
-    struct pb p, server, list;
-    bool more, found = false;
+/* On a side thread: the config's new versions are imported. */
+static void reload_aside(struct side_job *job) {
+    struct request *r = (struct request *)(void *)((char *)job - offsetof(struct request, side));
+    const struct roster *roster = r->notes;
+    if (follow_set(r->options->follow, roster, reloaded, r, &r->err) != OK)
+        request_resume(r);
+}
+
+/* ReloadConfigRequest {1 ModelServerConfig} */
+static enum code take_server_config(struct request *r, struct roster *out, struct err *e) {
+    struct span config = {0};
+    struct pb_field f;
+    struct pb p;
+    bool more;
     pb_init(&p, r->body);
     for (;;) {
         TRY(pb_next(&p, &f, &more, e));
         if (!more)
-            break;
-        if (f.number != 1)
-            continue;
-        TRY(pb_sub(&f, &server, e));
-        for (;;) {
-            TRY(pb_next(&server, &g, &more, e));
-            if (!more)
-                break;
-            if (g.number != 1)
-                return fail(e, UNSUPPORTED, "only a model_config_list can be reloaded");
-            found = true;
-            TRY(pb_sub(&g, &list, e));
-            for (;;) {
-                TRY(pb_next(&list, &h, &more, e));
-                if (!more)
-                    break;
-                if (h.number == 1)
-                    TRY(take_config(&h, c, most, e));
-            }
-        }
+            return roster_read_message(config, r->arena, out, e);
+        if (f.number == 1)
+            TRY(pb_bytes(&f, &config, e));
     }
-    return found ? OK : fail(e, INVALID, "ServerConfig is missing a model_config_list");
-}
-
-static void next_change(struct reload *c);
-
-/* On the loading thread. */
-static void changed(void *ctx, enum code code, const struct err *e) {
-    struct reload *c = ctx;
-    bool loading = c->at < c->n_load;
-    if (code != OK && (loading || code != ERR_NOT_FOUND)) {
-        c->r->err = *e;
-        c->r->err.code = code;
-        request_resume(c->r);
-        return;
-    }
-    c->at++;
-    next_change(c);
-}
-
-static void next_change(struct reload *c) {
-    struct request *r = c->r;
-    if (c->at < c->n_load)
-        host_load(r->host, c->load[c->at], 0, changed, c);
-    else if (c->at - c->n_load < c->n_unload)
-        host_unload(r->host, c->unload[c->at - c->n_load], changed, c);
-    else
-        request_resume(r);
-}
-
-static enum code plan_reload(struct request *r, struct reload *c, struct err *e) {
-    struct live_info *all;
-    size_t n;
-    TRY(host_list(r->host, r->arena, &all, &n, e));
-    c->load = ARENA_ARRAY(r->arena, 2 * n + 2, struct str);
-    if (!c->load)
-        return arena_fail(r->arena, n * sizeof *c->load, "config", e);
-    c->unload = c->load + n + 1;
-    TRY(take_configs(r, c, n + 1, e));
-    for (size_t i = 0; i < n; i++) {
-        bool named = false, loaded = all[i].live != NULL;
-        for (size_t k = 0; k < c->n_load; k++)
-            named = named || str_eq(c->load[k], all[i].model);
-        for (size_t k = 0; k < c->n_unload; k++)
-            named = named || str_eq(c->unload[k], all[i].model);
-        if (!named && loaded)
-            c->unload[c->n_unload++] = all[i].model;
-    }
-    return OK;
 }
 
 static enum code reload(struct request *r, struct err *e) {
-    struct reload *c = ARENA_NEW(r->arena, struct reload);
-    if (!c)
-        return arena_fail(r->arena, sizeof *c, "config", e);
-    c->r = r;
-    TRY(plan_reload(r, c, e));
+    struct roster *roster = ARENA_NEW(r->arena, struct roster);
     struct buf *b = answer_buf(r, 16, e);
     if (!b)
         return e->code;
+    if (!roster)
+        return arena_fail(r->arena, sizeof *roster, "config", e);
+    TRY(take_server_config(r, roster, e));
+    for (size_t i = 0; i < roster->n; i++)
+        TRY(request_may(r, roster->models[i].name, e));
     pb_put_end(b, pb_put_begin(b, 1)); /* StatusProto: OK */
     TRY(answer_part(r, b, e));
+    r->notes = roster;
     request_wait(r);
-    next_change(c);
+    r->side.fn = reload_aside;
+    side_post(r->server->side, &r->side);
     return OK;
 }
 
