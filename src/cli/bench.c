@@ -12,6 +12,7 @@
 #include "cli/compare.h"
 #include "cli/facts.h"
 #include "cli/feed.h"
+#include "cli/profile.h"
 #include "base/cpu.h"
 #include "host/loaded.h"
 #include "base/cores.h"
@@ -42,7 +43,8 @@ struct bench {
     uint64_t *ns; /* (runs) latencies */
     uint64_t *at; /* (runs) scheduled arrivals, server only */
     uint64_t began, wall_ns;
-    _Atomic size_t next;
+    _Atomic size_t next, memory_bytes; /* memory: most that one run held */
+    struct session_needs needs;
     _Atomic int code;
     struct err err; /* of the first run that failed */
 };
@@ -53,6 +55,8 @@ static enum code once(struct bench *b, int threads, uint64_t *ns, struct err *e)
     uint64_t began = clock_ns();
     TRY(session_begin(b->loaded.session, &ask, &run, e));
     *ns = clock_ns() - began;
+    if (run.memory_bytes > atomic_load_explicit(&b->memory_bytes, memory_order_relaxed))
+        atomic_store_explicit(&b->memory_bytes, run.memory_bytes, memory_order_relaxed);
     session_end(b->loaded.session, &run);
     return OK;
 }
@@ -209,6 +213,7 @@ static enum code as_json(const struct bench *b, struct err *e) {
         json_put_member_f64(&w, "rate", b->rate);
     json_put_member_f64(&w, "load_ms", ms(b->loaded.load_ns));
     json_put_member_i64(&w, "resident_bytes", (int64_t)bench_resident_bytes());
+    profile_put_needs(&w, &b->needs, atomic_load(&b->memory_bytes));
     json_put_object_end(&w);
     enum code code = print_json(&out, e);
     buf_deinit(&out);
@@ -230,76 +235,18 @@ static void as_text(const struct bench *b) {
            print_duration(a, b->ns[b->runs - 1]),
            (double)b->runs * (double)b->batch / ((double)b->wall_ns * 1e-9),
            print_duration(a, b->loaded.load_ns), print_size(a, bench_resident_bytes()));
-}
-
-/* --- profile --- */
-
-static enum code profile_table(struct bench *b, const struct session_step *steps, size_t n,
-                               struct err *e) {
-    enum { COLUMNS = 6 };
-    struct arena *a = &b->cli->arena;
-    const char **cells = ARENA_ARRAY(a, n * COLUMNS + 1, const char *);
-    uint64_t total = 0;
-    if (!cells)
-        return fail(e, NOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        total += steps[i].min_ns;
-    for (size_t i = 0; i < n; i++) {
-        const char **row = cells + i * COLUMNS;
-        double per = total ? 100.0 * (double)steps[i].min_ns / (double)total : 0;
-        row[0] = arena_strdup(a, str_sub(steps[i].node, 0, 40));
-        row[1] = arena_strdup(a, steps[i].kernel.n ? steps[i].kernel : steps[i].op);
-        row[2] = arena_strdup(a, steps[i].shapes);
-        row[3] = print_duration(a, steps[i].min_ns);
-        row[4] = arena_printf(a, "%.1f %%", per);
-        row[5] = steps[i].flops > 0 && steps[i].min_ns
-                     ? arena_printf(a, "%.1f", steps[i].flops / (double)steps[i].min_ns)
-                     : "";
-        for (int k = 0; k < COLUMNS; k++)
-            row[k] = row[k] ? row[k] : "?";
-    }
-    print_table(b->cli,
-                &(struct table){.heads = {"NODE", "KERNEL", "SHAPES", "MIN", "SHARE", "GFLOP/s"},
-                                .right = {[3] = true, [4] = true, [5] = true},
-                                .columns = COLUMNS,
-                                .cells = cells,
-                                .rows = n});
-    printf("sum of the nodes' best times: %s\n", print_duration(a, total));
-    return OK;
-}
-
-static enum code profile_json(const struct session_step *steps, size_t n, struct err *e) {
-    struct buf out;
-    struct json_out w;
-    buf_init(&out, (size_t)64 << 20);
-    json_out_init(&w, &out, 0);
-    json_put_array(&w);
-    for (size_t i = 0; i < n; i++) {
-        json_put_object(&w);
-        json_put_member_str(&w, "node", steps[i].node);
-        json_put_member_str(&w, "op", steps[i].op);
-        json_put_member_str(&w, "kernel", steps[i].kernel);
-        json_put_member_str(&w, "shapes", steps[i].shapes);
-        json_put_member_str(&w, "layout", steps[i].layout);
-        json_put_member_f64(&w, "flops", steps[i].flops);
-        json_put_member_i64(&w, "calls", (int64_t)steps[i].calls);
-        json_put_member_f64(&w, "min_ms", ms(steps[i].min_ns));
-        json_put_member_f64(&w, "total_ms", ms(steps[i].total_ns));
-        json_put_object_end(&w);
-    }
-    json_put_array_end(&w);
-    enum code code = print_json(&out, e);
-    buf_deinit(&out);
-    return code;
+    profile_print_needs(a, &b->needs, atomic_load(&b->memory_bytes));
 }
 
 static enum code profile(struct bench *b, struct err *e) {
-    struct session_step *steps;
-    size_t n;
-    TRY(single(b, e));
-    struct session_ask ask = {.inputs = b->inputs, .threads = b->threads};
-    TRY(session_explain(b->loaded.session, &ask, &b->cli->arena, &steps, &n, e));
-    return b->cli->json ? profile_json(steps, n, e) : profile_table(b, steps, n, e);
+    return profile_run(b->cli,
+                       &(struct profile_ask){.model = b->cli->args[0],
+                                             .trace = b->o->trace,
+                                             .session = b->loaded.session,
+                                             .inputs = b->inputs,
+                                             .threads = b->threads,
+                                             .runs = b->runs},
+                       e);
 }
 
 static enum code scenario(struct bench *b, struct err *e) {
@@ -322,6 +269,9 @@ static enum code measure(struct bench *b, struct err *e) {
     if (b->o->profile)
         return profile(b, e);
     TRY(scenario(b, e));
+    struct session_ask ask = {.inputs = b->inputs,
+                              .threads = strcmp(b->o->scenario, "single") ? 1 : b->threads};
+    TRY(session_predict(b->loaded.session, &ask, &b->needs, e));
     bench_sort(b->ns, b->runs);
     if (b->cli->json)
         return as_json(b, e);
@@ -342,6 +292,8 @@ static enum code check(struct bench_options *o, struct bench *b, struct err *e) 
                     o->precision);
     if (o->against && !o->compare)
         return fail(e, USAGE, "--against goes with --compare");
+    if (o->trace && !o->profile)
+        return fail(e, USAGE, "--trace goes with --profile");
     if (o->threads < 0 || o->threads > THREADS_MAX || o->batch < 0 || o->runs < 0 ||
         o->runs > RUNS_MAX)
         return fail(e, USAGE, "--threads must be 1..%d, --batch at least 1, --runs 1..%d",
@@ -418,8 +370,10 @@ static const struct option options[] = {
      "compare with that version, both in one precision", NULL},
     {"draft", 0, OPTION_TEXT, offsetof(struct bench_options, draft), "MODEL[@VERSION]",
      "server, offline: a smaller language model that guesses for this one", NULL},
-    {"profile", 0, OPTION_FLAG, offsetof(struct bench_options, profile), NULL, "time of every node",
-     NULL},
+    {"profile", 0, OPTION_FLAG, offsetof(struct bench_options, profile), NULL,
+     "of every node: kernel, time, speed, share of the machine's peak, memory traffic", NULL},
+    {"trace", 0, OPTION_TEXT, offsetof(struct bench_options, trace), "FILE",
+     "with --profile: the timeline, for ui.perfetto.dev or chrome://tracing", NULL},
     {0},
 };
 
@@ -435,7 +389,7 @@ const struct command command_bench = {
         "tokens.\n\n"
         "  slipway bench ocr --shape x=1,3,48,320\n"
         "  slipway bench ocr --scenario server --rate 50 --runs 1000\n"
-        "  slipway bench ocr --profile\n"
+        "  slipway bench ocr --profile --trace ocr.json\n"
         "  slipway bench ocr --compare                    # how far is bf16 from f32, and how "
         "fast\n"
         "  slipway bench ocr@4 --compare --against ocr@3",

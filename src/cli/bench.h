@@ -8,7 +8,7 @@
 struct loaded;
 
 struct bench_options {
-    const char *scenario, *precision, *rate, *against, *draft, *kv_type;
+    const char *scenario, *precision, *rate, *against, *draft, *kv_type, *trace;
     int64_t threads, batch, runs;
     struct option_list shapes;
     bool profile, compare;

@@ -6,6 +6,7 @@
 #include "cli/facts.h"
 #include "cli/feed.h"
 #include "cli/language.h"
+#include "cli/profile.h"
 #include "host/loaded.h"
 #include "base/cores.h"
 
@@ -31,6 +32,7 @@ struct shown {
     int n_ops;
     const struct session_step *steps;
     size_t n_steps;
+    struct session_needs needs;
 };
 
 static void count_ops(struct shown *s, const struct graph *g) {
@@ -55,16 +57,12 @@ static int by_count(const void *a, const void *b) {
 }
 
 static void put_steps(const struct shown *s, struct json_out *w) {
+    profile_put_needs(w, &s->needs, 0);
     json_put_key(w, "plan");
     json_put_array(w);
     for (size_t i = 0; i < s->n_steps; i++) {
         json_put_object(w);
-        json_put_member_str(w, "node", s->steps[i].node);
-        json_put_member_str(w, "op", s->steps[i].op);
-        json_put_member_str(w, "kernel", s->steps[i].kernel);
-        json_put_member_str(w, "shapes", s->steps[i].shapes);
-        json_put_member_str(w, "layout", s->steps[i].layout);
-        json_put_member_f64(w, "flops", s->steps[i].flops);
+        profile_put_step(w, &s->steps[i]);
         json_put_object_end(w);
     }
     json_put_array_end(w);
@@ -143,25 +141,30 @@ static void print_ops(const struct shown *s) {
 }
 
 static enum code print_plan(const struct shown *s, struct err *e) {
-    enum { COLUMNS = 4 };
+    enum { COLUMNS = 6 };
     struct arena *a = &s->cli->arena;
     const char **cells = ARENA_ARRAY(a, s->n_steps * COLUMNS + 1, const char *);
     if (!cells)
         return fail(e, NOMEM, "out of memory");
     for (size_t i = 0; i < s->n_steps; i++) {
         const char **row = cells + i * COLUMNS;
-        row[0] = arena_strdup(a, str_sub(s->steps[i].node, 0, 48));
+        row[0] = profile_node(a, &s->steps[i]);
         row[1] = arena_strdup(a, s->steps[i].kernel.n ? s->steps[i].kernel : s->steps[i].op);
         row[2] = arena_strdup(a, s->steps[i].shapes);
         row[3] = arena_strdup(a, s->steps[i].layout);
+        row[4] = profile_flops(a, &s->steps[i]);
+        row[5] = profile_bytes(a, &s->steps[i]);
         for (int k = 0; k < COLUMNS; k++)
             row[k] = row[k] ? row[k] : "?";
     }
     putchar('\n');
-    print_table(s->cli, &(struct table){.heads = {"NODE", "KERNEL", "SHAPES", "LAYOUT"},
-                                        .columns = COLUMNS,
-                                        .cells = cells,
-                                        .rows = s->n_steps});
+    print_table(s->cli,
+                &(struct table){.heads = {"NODE", "KERNEL", "SHAPES", "LAYOUT", "FLOP", "BYTES"},
+                                .right = {[4] = true, [5] = true},
+                                .columns = COLUMNS,
+                                .cells = cells,
+                                .rows = s->n_steps});
+    profile_print_needs(a, &s->needs, 0);
     return OK;
 }
 
@@ -195,6 +198,7 @@ static enum code explain(struct shown *s, const struct options *o, struct err *e
     TRY(feed_random(s->loaded.session, &o->shapes, o->batch ? o->batch : 1, 0, a, inputs, e));
     struct session_ask ask = {.inputs = inputs,
                               .threads = o->threads > 0 ? (int)o->threads : cpu_cores()};
+    TRY(session_predict(s->loaded.session, &ask, &s->needs, e));
     TRY(session_explain(s->loaded.session, &ask, a, &steps, &s->n_steps, e));
     s->steps = steps;
     return OK;

@@ -196,6 +196,10 @@ typedef void gemm_bf16_fn(const struct gemm_f32 *c);
  * relu are not looked at. */
 typedef void gemm_pairs_fn(const struct gemm_f32 *c);
 
+/* Multiply-adds of registers, `rounds` times as many as keep one core busy; answers how many
+ * operations that was, 2 for each. For measuring what a core can do at most. */
+typedef double strain_fn(size_t rounds);
+
 struct kernel_set {
 #define SLOT(type, name, ulp, small) type##_fn *name;
 #define KERNEL(name, isa, flags, score)

@@ -236,4 +236,16 @@ KERNEL(wide_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
 SLOT(attend, attend, 256, 1.0f)
 EVERY(attend)
 
+/* strain.c: the most a core can do */
+SLOT(strain, strain_f32, 0, 0)
+EVERY(strain_f32)
+SLOT(strain, strain_bf16, 0, 0)
+SLOT(strain, strain_i8, 0, 0)
+EVERY(strain_i8)
+#if defined(__x86_64__)
+KERNEL(strain_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
+KERNEL(strain_i8, avxvnni, CPU_AVX2 | CPU_AVX_VNNI, 25)
+KERNEL(strain_i8, vnni, CPU_AVX512 | CPU_VNNI, 40)
+#endif
+
 #undef EVERY

@@ -24,9 +24,17 @@ static void free_chunks(struct area *a) {
     }
 }
 
+/* Nothing of it is held any more. */
+static void forget(struct area *a) {
+    if (a->meter)
+        a->meter->now -= a->used_bytes;
+    a->used_bytes = 0;
+    a->meter = NULL;
+}
+
 void area_deinit(struct area *a) {
     free_chunks(a);
-    a->used_bytes = 0;
+    forget(a);
 }
 
 static struct area_chunk *grow(struct area *a, size_t bytes) {
@@ -46,10 +54,11 @@ static struct area_chunk *grow(struct area *a, size_t bytes) {
     return c;
 }
 
-void area_reset(struct area *a, size_t cap_bytes) {
+void area_reset(struct area *a, size_t cap_bytes, struct area_meter *meter) {
     size_t used = a->used_bytes;
-    a->used_bytes = 0;
+    forget(a);
     a->cap_bytes = cap_bytes;
+    a->meter = meter;
     if (!a->chunk)
         return;
     if (a->chunk->older || a->chunk->size > KEPT_BYTES) {
@@ -73,6 +82,8 @@ void *area_push(struct area *a, size_t bytes) {
     void *p = c->data + c->used;
     c->used += need;
     a->used_bytes += need;
+    if (a->meter)
+        area_meter_add(a->meter, need);
     return p;
 }
 

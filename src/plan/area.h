@@ -5,15 +5,25 @@
 
 #include <stddef.h>
 
+struct area_meter { /* what areas and slabs of one run hold, and the most they held at once */
+    size_t now, peak;
+};
+static inline void area_meter_add(struct area_meter *m, size_t bytes) {
+    m->now += bytes;
+    m->peak = m->now > m->peak ? m->now : m->peak;
+}
+
 struct area_chunk;
 struct area {
     struct area_chunk *chunk; /* newest first; owned */
     size_t used_bytes;        /* since area_reset */
     size_t cap_bytes;
+    struct area_meter *meter; /* MAY; borrowed */
 };
 void area_init(struct area *a);
 void area_deinit(struct area *a);
-void area_reset(struct area *a, size_t cap_bytes);
+/* Empty again, and from now on counted by the meter (MAY be NULL). */
+void area_reset(struct area *a, size_t cap_bytes, struct area_meter *meter);
 void *area_push(
     struct area *a,
     size_t bytes); /* 64-byte aligned, contents undefined; NULL over the cap or out of memory */

@@ -64,3 +64,18 @@ size_t memory_place(struct memory_span *spans, int *order, int n) {
     }
     return total;
 }
+
+size_t memory_live(const struct memory_span *spans, int n, size_t *room, int steps) {
+    size_t now = 0, most = 0;
+    for (int k = 0; k <= steps; k++)
+        room[k] = 0;
+    for (int i = 0; i < n; i++) { /* differences; what wraps around comes back in the sum */
+        room[spans[i].first] += spans[i].bytes;
+        room[spans[i].last + 1] -= spans[i].bytes;
+    }
+    for (int k = 0; k <= steps; k++) {
+        now += room[k];
+        most = now > most ? now : most;
+    }
+    return most;
+}

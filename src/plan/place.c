@@ -193,8 +193,9 @@ static enum code place_offsets(struct placing *x, struct err *e) {
     int room = g->n_values + p->n_steps + p->n_outputs + 1, n = 0;
     struct memory_span *spans = ARENA_ARRAY(&x->scratch, (size_t)room, struct memory_span);
     int *order = ARENA_ARRAY(&x->scratch, (size_t)room, int);
+    size_t *alive = ARENA_ARRAY(&x->scratch, (size_t)p->n_steps + 2, size_t);
     p->copies = ARENA_ARRAY(&p->arena, (size_t)count_outputs_of_inputs(p) + 1, struct plan_copy);
-    if (!spans || !order || !p->copies)
+    if (!spans || !order || !alive || !p->copies)
         return arena_fail(&x->scratch, (size_t)room * sizeof *spans, "buffers of a plan", e);
     for (int v = 0; v < g->n_values; v++)
         if (p->places[v].kind == PLACE_SLAB && p->places[v].root == v)
@@ -212,6 +213,7 @@ static enum code place_offsets(struct placing *x, struct err *e) {
                     "a run with these shapes needs %zu bytes, the limit is %zu: send less at once "
                     "or raise it",
                     p->slab_bytes, p->shop->o.memory_bytes);
+    p->live_bytes = memory_live(spans, n, alive, p->n_steps + 1);
     n = 0;
     for (int v = 0; v < g->n_values; v++)
         if (p->places[v].kind == PLACE_SLAB && p->places[v].root == v)

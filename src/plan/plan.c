@@ -22,6 +22,8 @@ static const double ONE_CORE_GFLOPS = 40,
 
 /* --- what it is for --- */
 
+static _Atomic uint64_t plans_made;
+
 struct plan *plan_new(struct shop *shop, const struct plan_ask *ask, int n_inputs, int n_outputs) {
     struct plan *p = mem_zalloc(1, sizeof *p);
     if (!p)
@@ -29,6 +31,7 @@ struct plan *plan_new(struct shop *shop, const struct plan_ask *ask, int n_input
     arena_init(&p->arena, PLAN_CAP);
     pthread_mutex_init(&p->lock, NULL);
     p->shop = shop;
+    p->serial = atomic_fetch_add(&plans_made, 1) + 1;
     p->threads = ask->threads;
     p->n_inputs = n_inputs;
     p->n_outputs = n_outputs;

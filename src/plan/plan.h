@@ -68,6 +68,7 @@ struct plan_copy { /* an output that is a view of an input: copied, for it must 
 
 struct plan {
     struct plan *next; /* shelf */
+    uint64_t serial;   /* of all plans of the process */
     int users;         /* shelf: runs that hold it, guarded by the shelf's lock */
     bool ready;        /* shelf: built */
 
@@ -87,8 +88,8 @@ struct plan {
     int n_in_slab, n_in_inputs;
     struct plan_copy *copies;
     int n_copies;
-    size_t slab_bytes;
-    struct nested *nested; /* list: bodies of this graph's nodes */
+    size_t slab_bytes, live_bytes; /* live: most alive at one step, padding included */
+    struct nested *nested;         /* list: bodies of this graph's nodes */
 
     pthread_mutex_t lock;
     struct runner *idle;

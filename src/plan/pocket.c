@@ -32,7 +32,7 @@ static size_t room_for(const struct pocket *p, const struct area *a) {
 }
 
 void pocket_enter(struct pocket *p) {
-    area_reset(&p->work, room_for(p, &p->work));
+    area_reset(&p->work, room_for(p, &p->work), p->terms->meter);
     p->terms->area = &p->work;
 }
 
@@ -59,7 +59,7 @@ static enum code keep_texts(const struct pocket *p, struct area *to, struct tens
 
 enum code pocket_keep(struct pocket *p, struct tensor *values, int n, struct err *e) {
     struct area *to = &p->kept[p->turn];
-    area_reset(to, room_for(p, to));
+    area_reset(to, room_for(p, to), p->terms->meter);
     for (int i = 0; i < n; i++) {
         const size_t bytes = tensor_bytes(&values[i]);
         if (!bytes)

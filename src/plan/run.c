@@ -94,9 +94,11 @@ static enum code run_body(struct run *x, struct nested *n, struct tensor *output
     TRY(shelf_take(&n->shelf, &ask, &p, e));
     enum code code = runner_take(p, &inner, e);
     if (code == OK) {
+        area_meter_add(x->terms->meter, p->slab_bytes);
         code = run_plan(inner, x->r->captured, x->terms, e);
         if (code == OK)
             code = keep_outputs(x, inner, outputs, e);
+        x->terms->meter->now -= p->slab_bytes;
         runner_give(inner);
     }
     shelf_give(&n->shelf, p);
@@ -185,6 +187,7 @@ static enum code late_prepare(struct run *x, const struct step *s, struct late *
     l->state = c.state;
     l->scratch_bytes = c.scratch_bytes;
     l->kernel = c.kernel;
+    l->flops = c.flops;
     l->n = n->n_in + n->n_out;
     for (int i = 0; i < l->n; i++) {
         const struct op_value *v = i < n->n_in ? &in[i] : &out[i - n->n_in];
@@ -234,6 +237,13 @@ static enum code run_late(struct run *x, const struct step *s, struct op_call *c
 
 /* --- the walk over the steps --- */
 
+static void note_event(struct session_trace *t, const struct session_event *event) {
+    if (t->n == t->room)
+        t->lost++;
+    else
+        t->events[t->n++] = *event;
+}
+
 static void note_time(struct step *s, uint64_t ns) {
     atomic_fetch_add_explicit(&s->calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->total_ns, ns, memory_order_relaxed);
@@ -272,8 +282,12 @@ static enum code run_steps(struct run *x, struct err *e) {
             omp_set_num_threads(team = s->threads);
         uint64_t began = profile ? clock_ns() : 0;
         TRY(run_step(x, s, e));
-        if (profile)
-            note_time(s, clock_ns() - began);
+        if (!profile)
+            continue;
+        uint64_t ns = clock_ns() - began;
+        note_time(s, ns);
+        if (x->terms->trace)
+            note_event(x->terms->trace, &(struct session_event){p->serial, k, began, ns});
     }
     return OK;
 }

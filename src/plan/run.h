@@ -9,6 +9,8 @@ struct run_terms {        /* of one outermost run, shared by the bodies it runs 
     uint64_t deadline_ns; /* 0: none */
     uint64_t seed;
     struct area *area;
+    struct area_meter *meter;
+    struct session_trace *trace; /* may be NULL */
 };
 
 /* Runs r's plan. inputs: (n_inputs), borrowed for the call. r->outputs is filled; valid until the

@@ -12,6 +12,7 @@ struct late { /* a late step's state of the last run, used again when the shapes
     void *state;
     size_t scratch_bytes;
     const char *kernel;
+    double flops;
     int n;                 /* operands remembered; -1: nothing prepared */
     struct plan_key *seen; /* (n_in + n_out) */
 };

@@ -227,23 +227,34 @@ static enum code align_inputs(const struct session *s, const struct tensor **inp
 /* --- running --- */
 
 static enum code run_on(struct session *s, struct runner *r, const struct session_ask *ask,
-                        struct err *e) {
+                        struct area_meter *meter, struct err *e) {
     const struct tensor *inputs = ask->inputs;
-    area_reset(&r->area, s->shop.o.memory_bytes - r->plan->slab_bytes);
+    area_reset(&r->area, s->shop.o.memory_bytes - r->plan->slab_bytes, meter);
     TRY(align_inputs(s, &inputs, &r->area, e));
-    struct run_terms terms = {ask->cancel, ask->deadline_ns, ask->seed, &r->area};
+    struct run_terms terms = {.cancel = ask->cancel,
+                              .deadline_ns = ask->deadline_ns,
+                              .seed = ask->seed,
+                              .area = &r->area,
+                              .meter = meter,
+                              .trace = ask->trace};
     TRY(run_check(&terms, e));
     return run_plan(r, inputs, &terms, e);
+}
+
+/* The plan of an ask whose inputs are what they should be; shelf_give must follow. */
+static enum code plan_for(struct session *s, const struct session_ask *ask, struct plan **out,
+                          struct err *e) {
+    for (size_t i = 0; i < s->n_inputs; i++)
+        TRY(check_input(&s->inputs[i], &ask->inputs[i], e));
+    struct plan_ask what = {ask->inputs, ask->want, ask->threads > 0 ? ask->threads : 1};
+    return shelf_take(&s->shelf, &what, out, e);
 }
 
 enum code session_begin(struct session *s, const struct session_ask *ask, struct session_run *run,
                         struct err *e) {
     struct plan *p;
     struct runner *r;
-    for (size_t i = 0; i < s->n_inputs; i++)
-        TRY(check_input(&s->inputs[i], &ask->inputs[i], e));
-    struct plan_ask what = {ask->inputs, ask->want, ask->threads > 0 ? ask->threads : 1};
-    TRY(shelf_take(&s->shelf, &what, &p, e));
+    TRY(plan_for(s, ask, &p, e));
     if (p->has_late)
         atomic_store_explicit(&s->unsteady, true, memory_order_relaxed);
     enum code code = runner_take(p, &r, e);
@@ -251,14 +262,17 @@ enum code session_begin(struct session *s, const struct session_ask *ask, struct
         shelf_give(&s->shelf, p);
         return code;
     }
+    struct area_meter meter = {0};
+    area_meter_add(&meter, p->slab_bytes);
     uint64_t began = clock_ns();
-    code = run_on(s, r, ask, e);
+    code = run_on(s, r, ask, &meter, e);
+    r->area.meter = NULL;
     if (code != OK) {
         runner_give(r);
         shelf_give(&s->shelf, p);
         return code;
     }
-    *run = (struct session_run){r->outputs, r, clock_ns() - began};
+    *run = (struct session_run){r->outputs, r, clock_ns() - began, meter.peak};
     return OK;
 }
 
@@ -274,13 +288,21 @@ void session_end(struct session *s, struct session_run *run) {
 
 /* --- looking --- */
 
+enum code session_predict(struct session *s, const struct session_ask *ask,
+                          struct session_needs *out, struct err *e) {
+    struct plan *p;
+    TRY(plan_for(s, ask, &p, e));
+    *out = (struct session_needs){.slab_bytes = p->slab_bytes, .live_bytes = p->live_bytes};
+    for (int k = 0; k < p->n_steps; k++)
+        out->late += p->steps[k].late;
+    shelf_give(&s->shelf, p);
+    return OK;
+}
+
 enum code session_explain(struct session *s, const struct session_ask *ask, struct arena *a,
                           struct session_step **out, size_t *n, struct err *e) {
     struct plan *p;
-    for (size_t i = 0; i < s->n_inputs; i++)
-        TRY(check_input(&s->inputs[i], &ask->inputs[i], e));
-    struct plan_ask what = {ask->inputs, ask->want, ask->threads > 0 ? ask->threads : 1};
-    TRY(shelf_take(&s->shelf, &what, &p, e));
+    TRY(plan_for(s, ask, &p, e));
     enum code code = explain_plan(p, a, out, n, e);
     shelf_give(&s->shelf, p);
     return code;

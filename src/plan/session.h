@@ -49,6 +49,18 @@ struct session_run {
         *outputs; /* (session_outputs), in order; an output that was not wanted has dtype DT_NONE */
     void *runner; /* private */
     uint64_t compute_ns;
+    size_t memory_bytes; /* most that slabs and late steps of this run held at once */
+};
+
+/* A step of a run that was traced; a step of a body lies within that of its If, Loop or Scan. */
+struct session_event {
+    uint64_t plan; /* plan and step: those of the session_step it is a call of */
+    int step;
+    uint64_t began_ns, ns; /* monotonic */
+};
+struct session_trace { /* the caller's; runs add to it */
+    struct session_event *events;
+    size_t n, room, lost; /* lost: came when there was no room */
 };
 
 struct session_ask {
@@ -59,6 +71,7 @@ struct session_ask {
     uint64_t deadline_ns;        /* monotonic, 0: none */
     const bool *cancel;          /* read between nodes; may be NULL */
     uint64_t seed;               /* of random operators */
+    struct session_trace *trace; /* MAY: filled by a session with a profile */
 };
 /* INVALID names the input and says what was expected and what came, before anything runs. On OK
  * session_end must follow. */
@@ -74,15 +87,32 @@ bool session_batches(const struct session *s);
  * whose dims but the first are fixed, nothing loops or branches, and no shape depends on data. */
 bool session_steady(const struct session *s);
 
-/* Explains (show --plan, bench --profile): one row per step of the plan of these input shapes. */
+/* Explains (show --plan, bench --profile): one row per step of the plan of these input shapes.
+ * Behind an If, Loop or Scan come the steps of its bodies, as far as they have been planned, which
+ * happens when they first run. */
 struct session_step {
     struct str node, op, kernel, shapes, layout; /* shapes: "1x64x56x56 -> 1x64x56x56" */
-    double flops, bytes;
+    uint64_t plan;                               /* with step: names the row */
+    int step, depth, threads;                    /* depth: bodies it is within */
+    bool late;           /* only data tells its shapes: these are those of the last run */
+    enum dtype computes; /* of its first operand: what the multiplications are of */
+    double flops;        /* 0: not counted */
+    double bytes;        /* operands read and results written, each once */
     uint64_t calls, total_ns, min_ns; /* profile only */
 };
 MUST_USE enum code session_explain(struct session *s, const struct session_ask *ask,
                                    struct arena *a, struct session_step **out, size_t *n,
                                    struct err *e);
+
+/* What a run of these shapes will need, as its plan knows before it starts. */
+struct session_needs {
+    size_t slab_bytes; /* results and scratch of steps whose shapes are known, placed by lifetime */
+    size_t live_bytes; /* most of them alive at once: no placing could do with less */
+    int late;          /* steps whose memory only data tells, bodies among them: 0 means that
+                          session_run.memory_bytes will be slab_bytes */
+};
+MUST_USE enum code session_predict(struct session *s, const struct session_ask *ask,
+                                   struct session_needs *out, struct err *e);
 
 struct session_memory {
     size_t constant_bytes; /* mapped, as in the file */

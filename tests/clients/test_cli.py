@@ -118,7 +118,7 @@ def test_bench_prints_the_agreed_object(box, tmp_path):
         facts = box.json("bench", "net", "--scenario", scenario, "--threads", "1", "--batch", "2", "--runs", "50")
         assert {"scenario", "threads", "batch", "precision", "shapes", "runs", "min_ms", "median_ms", "p99_ms", "per_second", "load_ms", "resident_bytes"} <= set(facts)
         assert facts["shapes"] == {"x": [2, 4]} and facts["runs"] == 50 and facts["min_ms"] <= facts["median_ms"] <= facts["p99_ms"]
-    assert box.json("bench", "net", "--profile")[0]["op"]
+        assert facts["memory"]["planned_bytes"] == facts["memory"]["measured_bytes"] > 0
     box.fails("bench", "net", "--scenario", "fast", code=64, says="single, server, offline")
     box.fails("bench", "net", "--shape", "q=1", code=65, says="'q'")
 

@@ -469,6 +469,14 @@ static gemm_tile_fn *tile_of(gemm_f32_fn *fn) {
     return NULL;
 }
 
+/* Twice the rounds are twice the operations; results go nowhere. */
+static void check_strain(const struct limit *l, strain_fn *scalar, strain_fn *fn) {
+    (void)scalar;
+    double once = fn(1);
+    if (!(once >= 2) || fn(1000) != 1000 * once)
+        fail_msg("%s: %g operations in a round", l->name, once);
+}
+
 static void check_gemm_one(const struct limit *l, gemm_f32_fn *fn, const struct gemm_f32 *shape,
                            size_t nr) {
     static float x[20 * 140], b[3 * 40 * 64], bias[64], want[20 * 80], plus[20 * 70];

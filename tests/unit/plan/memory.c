@@ -42,6 +42,8 @@ static void random_lives(void **unused) {
                 busy[t] += s[i].bytes;
         for (int t = 0; t < 64; t++)
             busiest = busy[t] > busiest ? busy[t] : busiest;
+        size_t room[66];
+        assert_int_equal(memory_live(s, n, room, 65), busiest);
         assert_true(total >= busiest);
         assert_true(total <= busiest + busiest / 2);
     }

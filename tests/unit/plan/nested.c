@@ -4,30 +4,12 @@
 
 #include "toy.h"
 
-/* A body with one capture: op(outer). */
-static struct graph *body_of(struct toy *t, const char *op, value_id outer) {
-    struct graph *body = graph_new(t->g->model, t->g);
-    value_id inner = toy_value(t, body, "captured");
-    body->values[inner].capture = outer;
-    toy_output_in(t, body, toy_node_in(t, body, op, 1, &inner));
-    return body;
-}
-
-/* y = cond ? neg(x) : exp(x) */
-static value_id choose(struct toy *t, value_id cond, value_id x) {
-    struct graph *yes = body_of(t, "neg", x), *no = body_of(t, "exp", x);
-    value_id y = toy_node(t, "if", IDS(cond));
-    toy_attr(t->g, "then_branch", ATTR_GRAPH)->graph = yes;
-    toy_attr(t->g, "else_branch", ATTR_GRAPH)->graph = no;
-    return y;
-}
-
 static void branch_by_data(void **unused) {
     (void)unused;
     struct toy t;
     toy_init(&t);
     value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1)), c = toy_input(&t, "c", DT_BOOL, SCALAR);
-    toy_output(&t, toy_node(&t, "abs", IDS(choose(&t, c, toy_node(&t, "mul", IDS(x, x))))));
+    toy_output(&t, toy_node(&t, "abs", IDS(toy_choose(&t, c, toy_node(&t, "mul", IDS(x, x))))));
     for (unsigned off = 0; off <= 1; off++) {
         struct session *s = toy_open(&t, off ? ~0u : 0);
         for (int round = 0; round < 6; round++) {
@@ -53,7 +35,7 @@ static void branch_by_shape(void **unused) {
     value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1));
     value_id n = toy_node(&t, "gather", IDS(toy_node(&t, "shape", IDS(x)), INTS(&t, 0)));
     value_id five = toy_node(&t, "equal", IDS(n, INTS(&t, 5)));
-    toy_output(&t, toy_node(&t, "abs", IDS(choose(&t, five, x))));
+    toy_output(&t, toy_node(&t, "abs", IDS(toy_choose(&t, five, x))));
     struct tensor in = toy_tensor(&t, SHAPE(5), 1);
     struct session *s = toy_open(&t, 0);
     assert_string_equal(toy_steps(&t, s, &in), "neg abs ");
@@ -78,15 +60,15 @@ static void branch_in_branch(void **unused) {
     value_id twice = toy_node_in(&t, outer, "add", IDS(ox, ox));
     struct toy inside = {.g = outer};
     arena_init(&inside.arena, 1 << 20);
-    yes = body_of(&inside, "neg", twice);
-    no = body_of(&inside, "exp", ox);
+    yes = toy_body(&inside, "neg", twice);
+    no = toy_body(&inside, "exp", ox);
     value_id y = toy_node_in(&t, outer, "if", 1, &oc);
     toy_attr(outer, "then_branch", ATTR_GRAPH)->graph = yes;
     toy_attr(outer, "else_branch", ATTR_GRAPH)->graph = no;
     toy_output_in(&t, outer, y);
     value_id z = toy_node(&t, "if", IDS(c));
     toy_attr(t.g, "then_branch", ATTR_GRAPH)->graph = outer;
-    toy_attr(t.g, "else_branch", ATTR_GRAPH)->graph = body_of(&t, "abs", x);
+    toy_attr(t.g, "else_branch", ATTR_GRAPH)->graph = toy_body(&t, "abs", x);
     toy_output(&t, z);
     for (unsigned off = 0; off <= 1; off++) {
         struct session *s = toy_open(&t, off ? ~0u : 0);

@@ -360,27 +360,66 @@ static void concurrent_runs(void **unused) {
     toy_deinit(&t);
 }
 
-/* Rows of steps, and their times when asked for. */
-static void explained(void **unused) {
+/* The last byte of the session's only slab that a run writes. */
+static size_t written(struct toy *t, struct session *s, const struct tensor *in) {
+    (void)toy_answer(t, s, in);
+    struct slab *slab = s->shop.slabs.idle;
+    assert_non_null(slab);
+    assert_null(slab->next);
+    memset(slab->data, 0xA5, slab->bytes);
+    (void)toy_answer(t, s, in);
+    size_t n = slab->bytes;
+    while (n && ((unsigned char *)slab->data)[n - 1] == 0xA5)
+        n--;
+    return n;
+}
+
+/* What the plan foretells is what the run takes, to the last cache line. */
+static void memory_foretold(void **unused) {
     (void)unused;
     struct toy t;
     struct err e;
-    struct session *s;
+    struct session_needs needs;
+    struct session_run run;
     two_layers(&t);
-    assert_int_equal(session_open(t.g->model, &(struct session_options){.profile = true}, &s, &e),
-                     OK);
-    struct tensor x = toy_tensor(&t, SHAPE(3, 8), 1);
-    (void)toy_answer(&t, s, &x);
-    (void)toy_answer(&t, s, &x);
-    struct session_step *rows;
-    size_t n;
-    struct session_ask ask = {.inputs = &x, .threads = 2};
-    assert_int_equal(session_explain(s, &ask, &t.arena, &rows, &n, &e), OK);
-    assert_int_equal(n, 1);
-    assert_true(str_is(rows[0].op, "mul+add+relu+add"));
-    assert_true(str_is(rows[0].shapes, "3x8, 8, 1x8, 3x8 -> 3x8"));
-    assert_int_equal(rows[0].calls, 2);
-    assert_true(rows[0].total_ns >= rows[0].min_ns);
+    struct session *s = toy_open(&t, ~0u);
+    for (int64_t rows = 1; rows < 100; rows += 7) {
+        struct tensor x = toy_tensor(&t, SHAPE(rows, 8), 1);
+        struct session_ask ask = {.inputs = &x, .threads = 2}; /* as toy_answer asks */
+        assert_int_equal(session_predict(s, &ask, &needs, &e), OK);
+        assert_int_equal(needs.late, 0);
+        assert_true(needs.live_bytes <= needs.slab_bytes);
+        assert_int_equal(session_begin(s, &ask, &run, &e), OK);
+        assert_int_equal(run.memory_bytes, needs.slab_bytes);
+        session_end(s, &run);
+        size_t top = written(&t, s, &x);
+        assert_true(top <= needs.slab_bytes && top + MEM_LINE > needs.slab_bytes);
+    }
+    session_close(s);
+    toy_deinit(&t);
+}
+
+/* Late steps take more, as much as the data asks for. */
+static void memory_of_late_steps(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct err e;
+    struct session_needs needs;
+    struct session_run run;
+    toy_init(&t);
+    value_id n = toy_input(&t, "n", DT_I64, SHAPE(1));
+    toy_output(&t, toy_node(&t, "constant_of_shape", IDS(n)));
+    struct session *s = toy_open(&t, 0);
+    for (int64_t k = 1; k < 10000; k *= 10) {
+        struct tensor in = {DT_I64, LAYOUT_PLAIN, *SHAPE(1), &k};
+        struct session_ask ask = {.inputs = &in, .threads = 1};
+        assert_int_equal(session_predict(s, &ask, &needs, &e), OK);
+        assert_int_equal(needs.late, 1);
+        assert_int_equal(session_begin(s, &ask, &run, &e), OK);
+        assert_int_equal(run.memory_bytes,
+                         needs.slab_bytes + mem_round_up((size_t)k * sizeof(float), MEM_LINE));
+        session_end(s, &run);
+    }
     session_close(s);
     toy_deinit(&t);
 }
@@ -466,7 +505,8 @@ int main(void) {
         cmocka_unit_test(memory_limit),
         cmocka_unit_test(late_steps),
         cmocka_unit_test(concurrent_runs),
-        cmocka_unit_test(explained),
+        cmocka_unit_test(memory_foretold),
+        cmocka_unit_test(memory_of_late_steps),
         cmocka_unit_test(posts_read_what_was),
         cmocka_unit_test(views_of_constants),
         cmocka_unit_test(pass_names),

@@ -153,6 +153,25 @@ static struct attr *toy_attr(struct graph *g, const char *name, enum attr_kind k
     return a;
 }
 
+/* A body with one capture: op(outer). */
+__attribute__((unused)) static struct graph *toy_body(struct toy *t, const char *op,
+                                                      value_id outer) {
+    struct graph *body = graph_new(t->g->model, t->g);
+    value_id inner = toy_value(t, body, "captured");
+    body->values[inner].capture = outer;
+    toy_output_in(t, body, toy_node_in(t, body, op, 1, &inner));
+    return body;
+}
+
+/* y = cond ? neg(x) : exp(x) */
+__attribute__((unused)) static value_id toy_choose(struct toy *t, value_id cond, value_id x) {
+    struct graph *yes = toy_body(t, "neg", x), *no = toy_body(t, "exp", x);
+    value_id y = toy_node(t, "if", IDS(cond));
+    toy_attr(t->g, "then_branch", ATTR_GRAPH)->graph = yes;
+    toy_attr(t->g, "else_branch", ATTR_GRAPH)->graph = no;
+    return y;
+}
+
 /* Attributes of the node added last. */
 __attribute__((unused)) static void toy_int(struct toy *t, const char *name, int64_t v) {
     toy_attr(t->g, name, ATTR_INT)->i = v;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* simd/strain.h with AVX2: bytes are multiplied in pairs to 16 bits, and those added to 32. */
+#include "kernel/kernel.h"
+#include "kernel/simd/avx2.h"
+
+#define STRAIN_REGISTER "x"
+#include "kernel/simd/strain.h"
+
+SIMD vf add_product(vf sum, vf a, vf b) { return vf_fma(a, b, sum); }
+SIMD vi add_bytes(vi sum, vi a, vi b) {
+    vi pairs = _mm256_maddubs_epi16(a, b);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+STRAIN(strain_f32, vf, vf_set, add_product, VL)
+STRAIN(strain_i8, vi, _mm256_set1_epi32, add_bytes, 4 * VL)
