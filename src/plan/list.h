@@ -2,6 +2,7 @@
 /* The passes in order. The position is the bit of session_options.passes_off. */
 PASS(fold)
 PASS(branch)
+PASS(carry)
 PASS(dead)
 PASS(qdq)
 PASS(fuse_act)

@@ -61,6 +61,24 @@ def test_values_handed_on(trips):
             assert not rg.difference(got[f"y{k}"], w), k
 
 
+@pytest.mark.parametrize("trips", [0, 1, 20])
+def test_states_that_stay(trips):
+    """What is carried unchanged, by name or through Identity, and read by other states, by stacks and behind the loop."""
+    rng = np.random.default_rng(4)
+    nodes = [
+        helper.make_node("Identity", ["w"], ["w_named"]),
+        helper.make_node("Identity", ["w_named"], ["w_out"]),
+        helper.make_node("MatMul", ["a", "w_named"], ["a_out"]),
+        helper.make_node("Add", ["k", "k"], ["s"]),
+    ]
+    state = [("w", "w_out", rng.standard_normal((4, 4), dtype=np.float32) / 2), ("a", "a_out", rng.standard_normal((3, 4), dtype=np.float32))]
+    state += [("k", "k", np.array([7, 8], np.int64)), ("last", "w", np.zeros((4, 4), np.float32))]
+    model, leaves = loop(nodes, state, [("s", TensorProto.INT64)], trips)
+    got, want = run(model, leaves), rg.peer_run(model, leaves)
+    for k, w in enumerate(want[: 5 if trips else 4]):
+        assert not rg.difference(got[f"y{k}"], w), k
+
+
 @pytest.mark.parametrize("trips", [5, 60])
 def test_shapes_that_grow(trips):
     """A state that is longer each time, made by a node whose shape only data tells."""
