@@ -123,7 +123,8 @@ static bool scan_member(struct scan *s) {
         return s->has_name;
     }
     bool whole = scan_value(s);
-    if ((str_is(key, "arguments") || str_is(key, "parameters")) && from < s->end) {
+    bool arguments = str_is(key, "arguments") || str_is(key, "parameters");
+    if (arguments && !s->has_arguments && from < s->end) { /* the first that came has been said */
         s->has_arguments = true;
         s->whole_arguments = whole;
         s->arguments = (struct str){from, (size_t)(s->p - from)};
@@ -175,11 +176,6 @@ static void give_up(struct toolcall_reader *r, const struct toolcall_sink *s) {
 /* Says of the call at the front of held what is new; true: it is complete and gone. */
 static bool advance(struct toolcall_reader *r, const struct toolcall_sink *s) {
     struct scan k = scan_call(buf_str(&r->held));
-    if (k.wrong || r->held.code != OK) {
-        if (!r->named)
-            give_up(r, s);
-        return false;
-    }
     if (k.has_name && !r->named) {
         r->named = true;
         s->call(s->ctx, r->n_calls, k.name);
@@ -187,6 +183,11 @@ static bool advance(struct toolcall_reader *r, const struct toolcall_sink *s) {
     if (r->named && k.has_arguments && k.arguments.n > r->said) {
         s->arguments(s->ctx, r->n_calls, str_sub(k.arguments, r->said, k.arguments.n));
         r->said = k.arguments.n;
+    }
+    if (k.wrong || r->held.code != OK) { /* what was said of a call stays said */
+        if (!r->named)
+            give_up(r, s);
+        return false;
     }
     if (!k.complete)
         return false;
@@ -238,32 +239,36 @@ static bool outside(struct toolcall_reader *r, const struct toolcall_sink *s) {
 /* Behind a complete call; false: wait for more. */
 static bool leave(struct toolcall_reader *r) {
     const char *close = forms[r->family].close;
-    drop_space(&r->held, close ? NULL : "],;");
     if (!close) { /* another may follow at once */
         r->state = TOOLCALL_INSIDE;
         return r->held.n > 0;
     }
+    drop_space(&r->held, NULL);
     size_t n = strlen(close);
     if (r->held.n < n)
         return false;
     if (memcmp(r->held.p, close, n) == 0)
         buf_drop_front(&r->held, n);
     r->state = TOOLCALL_TEXT;
+    r->edge = true;
     return true;
 }
 
 static bool feed_text(struct toolcall_reader *r, const struct toolcall_sink *s) {
-    if (r->n_calls)
+    if (r->edge)
         drop_space(&r->held, NULL);
-    if (!outside(r, s))
+    r->edge = r->edge && r->held.n == 0;
+    if (r->edge || !outside(r, s))
         return false;
     r->state = TOOLCALL_INSIDE;
     return true;
 }
 
 static bool feed_call(struct toolcall_reader *r, const struct toolcall_sink *s) {
-    if (r->family == TOOLCALL_MISTRAL && !r->named)
-        drop_space(&r->held, "[],");
+    if (!r->named && r->family == TOOLCALL_MISTRAL)
+        drop_space(&r->held, "[],;");
+    else if (!r->named && r->family == TOOLCALL_LLAMA && r->n_calls)
+        drop_space(&r->held, ",;");
     if (r->held.n == 0 || !advance(r, s))
         return false;
     r->state = TOOLCALL_BEHIND;

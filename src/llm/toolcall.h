@@ -32,6 +32,7 @@ struct toolcall_reader {
     bool begun; /* content other than white space was seen: llama calls begin the answer */
     enum { TOOLCALL_TEXT, TOOLCALL_INSIDE, TOOLCALL_BEHIND } state; /* of a call */
     bool named;                                                     /* its name was said */
+    bool edge;       /* behind a call came nothing but white space, which is nobody's */
     struct buf held; /* text not decided on, or the call's text so far */
     size_t said;     /* bytes of its arguments already said */
     int n_calls;

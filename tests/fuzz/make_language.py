@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the corpora of the fuzzers jinja, grammar and normalize. No dependencies."""
+"""Writes the corpora of the fuzzers jinja, grammar, spoken and normalize. No dependencies."""
 import os
 import struct
 
@@ -27,6 +27,18 @@ GRAMMAR = {
     "strings": b'{"type": "string", "minLength": 2, "maxLength": 5, "pattern": "^[a-c]+x?$"}',
     "any": b'{"anyOf": [{"type": "string", "format": "date"}, {"type": ["null", "boolean"]}], "title": "t"}',
     "unknown": b'{"type": "object", "patternProperties": {}}', "bounds": b'{"type": "integer", "exclusiveMinimum": 99, "maximum": 1000000}',
+}
+# what models write: kind (calls: none, hermes, mistral, llama; + 4 thoughts of <think>, + 8 of [THINK]; 128: begun by the template), how it is cut
+SPOKEN = {
+    "hermes": b'\x01\x05Let me see. <tool_call>\n{"name": "f", "arguments": {"a": [1, "}"]}}\n</tool_call>\n'
+              b'<tool_call>\n{"name": "g"}\n</tool_call> so',
+    "hermes_wrong": b'\x01\x09<tool_call>no call</tool_call> <tool_call>{"name": 3}</tool_call>',
+    "hermes_cut": b'\x01\x01<tool_call>{"arguments": {"x": "\\', "mistral": b'\x02\x07[TOOL_CALLS] [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]',
+    "llama": b'\x03\x03{"name": "f", "parameters": {"x": "\\"y\\""}}; {"name": "g", "parameters": 12 }',
+    "llama_tag": b'\x03\x02 <|python_tag|>{"name": "f", "parameters": {"x": null}}', "none": b'\x00\x01<think>a</think>{"name": "f"}',
+    "think": b'\x05\x04 <think>\nhm,\n\n <tool_call> is it?\n</think>\n\n<tool_call>{"name": "f", "arguments": {}}</tool_call>',
+    "think_begun": b'\x84\x08 still thinking </thin k> \n</think> \n The answer. ', "think_endless": b'\x85\x02<think> <think> a  \n ',
+    "bracket": b'\x0a\x06[THINK] a [/THIN] b [/THINK] [TOOL_CALLS][{"arguments": "x", "name": "f"}]', "no_thought": b'\x04\x03 <thing> </think> ',
 }
 
 
@@ -67,7 +79,7 @@ NORMALIZE = {
     "long": normalized("x", struct.pack("<I", 1 << 31) + TABLE[4:]), "marks": normalized("a" + "\u0323\u0301" * 30 + "\u1100\u1161\u11a8 \uac00\u11a8"),
     "spaces": normalized("  a \u3000\t b\u2009 "), "none": normalized(""),
 }
-for folder, cases in (("jinja", JINJA), ("grammar", GRAMMAR), ("normalize", NORMALIZE)):
+for folder, cases in (("jinja", JINJA), ("grammar", GRAMMAR), ("spoken", SPOKEN), ("normalize", NORMALIZE)):
     os.makedirs(os.path.join(HERE, folder), exist_ok=True)
     for name, data in cases.items():
         with open(os.path.join(HERE, folder, name), "wb") as f:

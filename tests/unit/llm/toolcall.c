@@ -61,6 +61,13 @@ static void test_hermes(void **state) {
     reads(TOOLCALL_HERMES,
           "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": ", "|call0:f|args:{\"a\": ");
     reads(TOOLCALL_HERMES, "a <tool_ca", "|text:a <tool_ca");
+    reads(TOOLCALL_HERMES, "<tool_call>{\"name\": \"f\"}</tool_call>\n\nThat was it. ",
+          "|call0:f|args:{}|text:That was it. ");
+    reads(TOOLCALL_HERMES, "<tool_call>{\"arguments\": \\x\", \"name\": \"f\"]",
+          "|call0:f|args:\\x\""); /* named before it went wrong */
+    reads(TOOLCALL_HERMES,
+          "<tool_call>{\"name\": \"f\", \"arguments\": {}, \"arguments\": 1}</tool_call>",
+          "|call0:f|args:{}");
 }
 
 static void test_mistral(void **state) {
@@ -76,6 +83,9 @@ static void test_llama(void **state) {
     (void)state;
     reads(TOOLCALL_LLAMA, "{\"name\": \"f\", \"parameters\": {\"x\": \"y\"}}",
           "|call0:f|args:{\"x\": \"y\"}");
+    reads(TOOLCALL_LLAMA,
+          "{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"g\", \"parameters\": {}}",
+          "|call0:f|args:{}|call1:g|args:{}");
     reads(TOOLCALL_LLAMA, "<|python_tag|>{\"name\": \"f\", \"parameters\": {\"x\": 1}}",
           "|call0:f|args:{\"x\": 1}");
     reads(TOOLCALL_LLAMA, "{\"answer\": 42}", "|text:{\"answer\": 42}");
