@@ -222,6 +222,7 @@ static enum code open_talk(struct talk *t, struct loaded *l, struct err *e) {
     sample_options_default(&t->sample);
     t->sample.temperature = 0.8f;
     t->sample.top_p = 0.95f;
+    preset_apply(&t->language->preset, &t->sample);
     t->sample.seed = o->seed ? (uint64_t)o->seed : clock_ns();
     if (o->temperature) {
         double v;
@@ -273,8 +274,8 @@ static enum code run(struct cli *c, struct err *e) {
 #define AT(field) offsetof(struct options, field)
 static const struct option options[] = {
     {"system", 's', OPTION_TEXT, AT(system), "TEXT", "instructions for the model", NULL},
-    {"temperature", 0, OPTION_TEXT, AT(temperature), "T", "0: always the likeliest word (0.8)",
-     NULL},
+    {"temperature", 0, OPTION_TEXT, AT(temperature), "T",
+     "0: always the likeliest word (the model's own, or 0.8)", NULL},
     {"max-tokens", 'n', OPTION_INT, AT(max_tokens), "N", "of one answer (512)", NULL},
     {"seed", 0, OPTION_INT, AT(seed), "N", "the same answers again", NULL},
     {"context", 0, OPTION_INT, AT(context), "N", "tokens of the whole conversation (the model's)",

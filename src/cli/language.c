@@ -4,6 +4,7 @@
 
 #include "cli/facts.h"
 #include "llm/llm_facts.h"
+#include "llm/preset.h"
 
 #include <stdio.h>
 
@@ -12,6 +13,7 @@ struct told {
     const struct store_info *info;
     const struct model *m;
     struct llm_facts f;
+    struct preset preset;
     uint64_t elements[DT_N]; /* parameters by type */
 };
 
@@ -64,6 +66,17 @@ static void put_language(struct json_out *w, const struct told *t) {
     json_put_member_bool(w, "encoder", is_encoder(t));
 }
 
+static void put_sampling(struct json_out *w, const struct told *t) {
+    json_put_key(w, "sampling");
+    json_put_object(w);
+    for (int i = 0; i < PRESET_N; i++)
+        if (t->preset.there[i]) {
+            json_put_key(w, preset_name(i));
+            json_put_f32(w, t->preset.values[i]);
+        }
+    json_put_object_end(w);
+}
+
 static enum code as_json(const struct told *t, struct err *e) {
     struct buf b;
     struct json_out w;
@@ -72,6 +85,7 @@ static enum code as_json(const struct told *t, struct err *e) {
     json_put_object(&w);
     facts_put_version(&w, t->info);
     put_language(&w, t);
+    put_sampling(&w, t);
     facts_put_meta(&w, t->m);
     json_put_object_end(&w);
     enum code code = print_json(&b, e);
@@ -120,10 +134,24 @@ static void print_language(const struct told *t) {
                model_fact(t->m, "chat.template") ? "template of its own" : "no template");
 }
 
+/* "temperature 0.6, top_k 20" */
+static void print_sampling(const struct told *t) {
+    bool any = false;
+    for (int i = 0; i < PRESET_N; i++)
+        if (t->preset.there[i]) {
+            printf(any ? ", " : "%-12s", "sampling");
+            printf("%s %g", preset_name(i), (double)t->preset.values[i]);
+            any = true;
+        }
+    if (any)
+        putchar('\n');
+}
+
 enum code show_language(struct cli *c, const struct store_info *i, const struct model *m,
                         struct err *e) {
     struct told t = {.cli = c, .info = i, .m = m};
     TRY(llm_facts_read(m, &t.f, e));
+    TRY(preset_read(m, &t.preset, e));
     count_types(&t);
     if (c->json)
         return as_json(&t, e);
@@ -131,6 +159,7 @@ enum code show_language(struct cli *c, const struct store_info *i, const struct 
     printf("%-12s%.*s\n", "format", STR(i->format));
     facts_print_version(&c->arena, i);
     print_language(&t);
+    print_sampling(&t);
     facts_print_meta(m);
     return OK;
 }

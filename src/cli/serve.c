@@ -20,7 +20,7 @@ struct options {
         connections, requests, pixels, context, sequences, speculate, config_wait, folders_wait,
         retries;
     uint64_t body, header, run_memory, memory, kv_memory, fetch;
-    bool access_log, explicit_only, control, admin_tls;
+    bool access_log, explicit_only, control, admin_tls, plain;
 };
 
 static enum code at_least(const char *flag, int64_t v, struct err *e) {
@@ -343,7 +343,8 @@ static enum code run(struct cli *c, struct err *e) {
                      .kv_dtype = kv_dtype,
                      .sequences = (int)o->sequences,
                      .queue = (size_t)o->queue,
-                     .speculate = (int)o->speculate},
+                     .speculate = (int)o->speculate,
+                     .plain = o->plain},
         .draft = str_of(o->draft ? o->draft : ""),
     };
     cores_setup(options.threads);
@@ -379,6 +380,8 @@ static const struct option options[] = {
      "tokens guessed from the prompt at a time (0: none); the text stays the same", NULL},
     {"draft", 0, OPTION_TEXT, AT(draft), "MODEL[@VERSION]",
      "a small model that guesses for larger ones of its vocabulary; the text stays the same", NULL},
+    {"plain-sampling", 0, OPTION_FLAG, AT(plain), NULL,
+     "a language model's own defaults (temperature, top_k, ...) do not count", NULL},
     {"memory", 0, OPTION_SIZE, AT(memory), "SIZE",
      "of all loaded models: the rest is loaded on demand, the least used goes", "SLIPWAY_MEMORY"},
     {"run-memory", 0, OPTION_SIZE, AT(run_memory), "SIZE", "of one run of a model (8G)", NULL},

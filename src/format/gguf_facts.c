@@ -74,6 +74,12 @@ static const struct word of_file[] = {
     {"tokenizer.ggml.add_bos_token", "tok.add_bos", ATTR_INT},
     {"tokenizer.ggml.add_eos_token", "tok.add_eos", ATTR_INT},
     {"tokenizer.ggml.add_space_prefix", "tok.add_prefix_space", ATTR_INT},
+    {"general.sampling.temp", "sample.temperature", ATTR_FLOAT},
+    {"general.sampling.top_k", "sample.top_k", ATTR_INT},
+    {"general.sampling.top_p", "sample.top_p", ATTR_FLOAT},
+    {"general.sampling.min_p", "sample.min_p", ATTR_FLOAT},
+    {"general.sampling.penalty_repeat", "sample.repetition_penalty", ATTR_FLOAT},
+    {"general.sampling.penalty_last_n", "sample.repeat_last_n", ATTR_INT},
     {"tokenizer.chat_template", "chat.template", ATTR_STR},
     {"tokenizer.chat_template.tool_use", "chat.template.tools", ATTR_STR},
 };

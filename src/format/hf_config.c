@@ -287,6 +287,25 @@ static enum code find_arch(struct hf_reader *r, struct hf_object *top, struct er
     return OK;
 }
 
+/* sentence_bert_config.json: texts of this many tokens were trained on, though there may be
+ * positions for more. */
+static enum code put_longest(struct hf_reader *r, struct err *e) {
+    struct str text = {0};
+    struct hf_object o;
+    bool found = false;
+    int64_t most = 0;
+    if (!hf_file(r, "sentence_bert_config.json", &text))
+        return OK;
+    TRY(hf_object_read(text, r->a, &o, e));
+    TRY(hf_object_int(&o, "max_seq_length", &found, &most, e));
+    if (found && most <= 0)
+        return fail(e, FORMAT, "sentence_bert_config.json: max_seq_length is %lld",
+                    (long long)most);
+    if (found)
+        fact_int(&r->facts, "longest_text", most);
+    return OK;
+}
+
 /* RoBERTa counts positions from the padding's number on: the rows before are nobody's, as in GGUF.
  */
 static enum code put_encoder(struct hf_reader *r, const struct hf_object *top, struct err *e) {
@@ -299,6 +318,7 @@ static enum code put_encoder(struct hf_reader *r, const struct hf_object *top, s
     if (!str_is(act, "gelu") || !str_is(positions, "absolute"))
         return fail(e, UNSUPPORTED, "an encoder with hidden_act '%.*s' and %.*s positions",
                     STR(str_sub(act, 0, 40)), STR(str_sub(positions, 0, 40)));
+    TRY(put_longest(r, e));
     if (str_is(type, "bert"))
         return OK;
     int64_t padding = int_or(top, "pad_token_id", 1),

@@ -371,6 +371,28 @@ static enum code add_ends(const struct hf_object *o, int64_t ends[ENDS_MAX], siz
     }
 }
 
+/* How the model's maker samples. do_sample is passed over: every API here says itself whether it
+ * draws, by the temperature. */
+static enum code put_sampling(struct hf_reader *r, const struct hf_object *generation,
+                              struct err *e) {
+    static const struct {
+        const char *theirs, *ours;
+    } words[] = {{"temperature", "sample.temperature"},
+                 {"top_k", "sample.top_k"},
+                 {"top_p", "sample.top_p"},
+                 {"min_p", "sample.min_p"},
+                 {"typical_p", "sample.typical_p"},
+                 {"repetition_penalty", "sample.repetition_penalty"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        double v = 0;
+        bool found = false;
+        TRY(hf_object_real(generation, words[i].theirs, &found, &v, e));
+        if (found)
+            fact_float(&r->facts, words[i].ours, v);
+    }
+    return OK;
+}
+
 static enum code put_ends(struct hf_reader *r, struct err *e) {
     struct str text = {0};
     struct hf_object generation;
@@ -380,6 +402,7 @@ static enum code put_ends(struct hf_reader *r, struct err *e) {
         return arena_fail(r->a, ENDS_MAX * sizeof *ends, "ends of generation", e);
     (void)hf_file(r, "generation_config.json", &text);
     TRY(hf_object_read(text, r->a, &generation, e));
+    TRY(put_sampling(r, &generation, e));
     TRY(add_ends(&generation, ends, &n, e));
     TRY(add_ends(&r->config, ends, &n, e));
     if (n) {

@@ -7,6 +7,7 @@
 #include "host/loaded.h"
 #include "llm/chat.h"
 #include "llm/forward.h"
+#include "llm/preset.h"
 #include "plan/session.h"
 
 #include <stdlib.h>
@@ -104,7 +105,9 @@ static enum code collect(struct collector *c, const struct import *in) {
 static enum code check_language(const struct model *m, struct err *e) {
     struct tokenizer *t = NULL;
     struct chat_template *chat = NULL;
+    struct preset preset;
     TRY(forward_check(m, e));
+    TRY(preset_read(m, &preset, e));
     if (!model_fact(m, "tok.kind"))
         return OK;
     TRY(tokenizer_open(m, &t, e));

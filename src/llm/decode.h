@@ -74,8 +74,6 @@ struct decode_ask {
     const struct grammar *grammar;
     const struct str *stops;
     size_t n_stops;
-    const int32_t *end_tokens; /* besides the model's own */
-    size_t n_end_tokens;
     const int32_t *shown; /* control tokens whose spelling is text */
     size_t n_shown;
     size_t max_tokens; /* 0: as far as the context goes */

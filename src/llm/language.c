@@ -85,6 +85,8 @@ static enum code open_decode(struct language *l, const struct language_options *
 static enum code open_all(struct language *l, const struct model *m, const struct model *draft,
                           const struct language_options *o, struct err *e) {
     TRY(open_text(l, m, e));
+    if (!o->plain)
+        TRY(preset_read(m, &l->preset, e));
     struct forward_options f = forward_options_of(l, o);
     TRY(forward_open(m, &l->facts, &f, &l->forward, e));
     l->encoder = forward_is_encoder(l->forward);
@@ -158,15 +160,16 @@ enum code language_embed(struct language *l, const struct str *texts, size_t n, 
                          float *out, int32_t *tokens, struct err *e) {
     struct tokens *all = ARENA_ARRAY(a, n, struct tokens);
     struct forward_row *rows = ARENA_ARRAY(a, forward_max_rows(l->forward), struct forward_row);
-    size_t context = forward_context(l->forward);
+    size_t context = forward_context(l->forward), longest = (size_t)l->facts.longest_text;
+    size_t most = longest < context ? longest : context;
     if (!all || !rows)
         return arena_fail(a, n * sizeof *all, "texts", e);
     for (size_t i = 0; i < n; i++) {
         TRY(tokenizer_encode(l->tokenizer, texts[i], TOKENIZE_SPECIAL_ADD, a, &all[i].ids,
                              &all[i].n, e));
-        if (all[i].n > context)
-            return fail(e, INVALID, "text %zu has %zu tokens, the model's context is %zu", i,
-                        all[i].n, context);
+        if (all[i].n > most)
+            return fail(e, INVALID, "text %zu has %zu tokens, the model takes %zu", i, all[i].n,
+                        most);
         tokens[i] = (int32_t)all[i].n;
     }
     pthread_mutex_lock(&l->embedding);

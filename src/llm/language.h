@@ -6,6 +6,7 @@
 #include "llm/chat.h"
 #include "llm/decode.h"
 #include "llm/llm_facts.h"
+#include "llm/preset.h"
 
 enum { LANGUAGE_PADDING = 128 };
 
@@ -19,11 +20,13 @@ struct language_options { /* zero: the default */
     size_t queue;         /* answers waiting; 0: 256 */
     int speculate;        /* tokens guessed at a time; 0: none */
     struct keeper *keeper, *draft_keeper; /* of packed weights, outlive the result; NULL: none */
+    bool plain;                           /* the model's own defaults of sampling do not count */
     struct str model, version;
 };
 
 struct language {
     struct llm_facts facts;
+    struct preset preset; /* empty when options said so */
     struct tokenizer *tokenizer;
     struct chat_template *chat;         /* NULL: the model has none */
     struct str template, tool_template; /* their sources; borrowed from the model */

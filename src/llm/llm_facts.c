@@ -62,6 +62,7 @@ enum code llm_facts_read(const struct model *m, struct llm_facts *f, struct err 
     k.logit_softcap = real(m, "logit_softcap", 0);
     k.query_scale = real(m, "query_scale", 0);
     k.pooling = text(m, "pooling", bert ? "mean" : "none");
+    k.longest_text = whole(m, "longest_text", k.context);
     *f = k;
     return OK;
 }

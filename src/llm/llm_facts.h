@@ -18,5 +18,6 @@ struct llm_facts {
     bool norm_experts;
     float embed_scale, attn_softcap, logit_softcap, query_scale;
     struct str pooling;
+    int64_t longest_text; /* tokens an encoder was trained for: the context, or less */
 };
 MUST_USE enum code llm_facts_read(const struct model *m, struct llm_facts *f, struct err *e);

@@ -132,15 +132,6 @@ void strand_end(struct strand *s, enum decode_end end) {
 
 /* --- drawing --- */
 
-static bool ends(const struct strand *s, const struct tokenizer *t, int32_t token) {
-    if (tokenizer_ends(t, token))
-        return true;
-    for (size_t i = 0; i < s->ask->n_end_tokens; i++)
-        if (s->ask->end_tokens[i] == token)
-            return true;
-    return false;
-}
-
 static struct str text_of(struct strand *s, int32_t token) {
     for (size_t i = 0; i < s->ask->n_shown; i++)
         if (s->ask->shown[i] == token)
@@ -180,7 +171,7 @@ enum code strand_draw(struct strand *s, const struct tokenizer *t, struct sample
                       struct err *e) {
     int32_t token;
     TRY(choose(s, sampler, logits, no_end, &token, e));
-    bool last = ends(s, t, token) && !s->ask->ignore_end;
+    bool last = tokenizer_ends(t, token) && !s->ask->ignore_end;
     TRY(append(s, token, e));
     put_token(s, logits, sampler->vocab, token);
     if (s->machine)

@@ -130,19 +130,20 @@ enum code talk_new(struct request *r, const struct talk_form *form, struct talk 
     t->wake_job.fn = pump;
     t->done_job.fn = finish;
     sample_options_default(&t->ask.sample);
+    preset_apply(&l->preset, &t->ask.sample);
     t->ask.sample.seed = clock_ns() * 0x9e3779b97f4a7c15u;
     *out = t;
     return OK;
 }
 
-void talk_like_llama(struct talk *t) {
-    struct sample_options *o = &t->ask.sample;
+void talk_like_llama(const struct language *l, float top_p, struct sample_options *o) {
     o->temperature = 0.8f;
     o->top_k = 40;
-    o->top_p = 0.95f;
+    o->top_p = top_p;
     o->min_p = 0.05f;
     o->repeat_last = 64;
     o->temper_last = o->count_prompt = true;
+    preset_apply(&l->preset, o);
 }
 
 const char *talk_end_name(enum decode_end end) { return end == DECODE_LENGTH ? "length" : "stop"; }

@@ -92,8 +92,8 @@ MUST_USE enum code talk_option(struct talk *t, struct json *j, struct str key, b
                                struct err *e);
 /* An object of them; members nobody knows are passed over. */
 MUST_USE enum code talk_options(struct talk *t, struct json *j, struct err *e);
-/* Defaults of llama.cpp and what follows it, instead of OpenAI's. */
-void talk_like_llama(struct talk *t);
+/* Defaults of llama.cpp and what follows it, instead of OpenAI's; the model's own go first. */
+void talk_like_llama(const struct language *l, float top_p, struct sample_options *o);
 
 /* The prompt. messages, tools, extra: JSON texts, .n == 0: none. After what constrains. */
 MUST_USE enum code talk_chat(struct talk *t, struct str messages, struct str tools,

@@ -50,3 +50,24 @@ TOOL = {
         },
     },
 }
+
+
+def with_metadata(folder, **pairs):
+    """The same model with further metadata: floats and whole numbers under "general.sampling."."""
+    import gguf
+
+    path, source = pathlib.Path(folder) / "metadata.gguf", gguf.GGUFReader(smollm2())
+    out = gguf.GGUFWriter(path, source.get_field("general.architecture").contents())
+    for name, field in source.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            kind = field.types[0]
+            out.add_key_value(name, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
+    for name, value in pairs.items():
+        (out.add_float32 if isinstance(value, float) else out.add_int32)("general.sampling." + name, value)
+    for t in source.tensors:
+        out.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+    return str(path)

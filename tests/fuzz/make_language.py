@@ -28,7 +28,7 @@ GRAMMAR = {
     "any": b'{"anyOf": [{"type": "string", "format": "date"}, {"type": ["null", "boolean"]}], "title": "t"}',
     "unknown": b'{"type": "object", "patternProperties": {}}', "bounds": b'{"type": "integer", "exclusiveMinimum": 99, "maximum": 1000000}',
 }
-# what models write: kind (calls: none, hermes, mistral, llama; + 4 thoughts of <think>, + 8 of [THINK]; 128: begun by the template), how it is cut
+# what models write: kind (calls: none, hermes, mistral, llama; + 4 thoughts of <think>, + 8 of [THINK]; 128: begun), how it is cut
 SPOKEN = {
     "hermes": b'\x01\x05Let me see. <tool_call>\n{"name": "f", "arguments": {"a": [1, "}"]}}\n</tool_call>\n'
               b'<tool_call>\n{"name": "g"}\n</tool_call> so',

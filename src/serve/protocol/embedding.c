@@ -6,6 +6,30 @@
 
 #include <math.h>
 
+enum code embedding_read(struct request *r, const char *input, embedding_member_fn *other,
+                         struct embedding *n, struct err *e) {
+    struct json j;
+    struct str key;
+    bool more;
+    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
+    TRY(json_enter_object(&j, e));
+    for (;;) {
+        TRY(json_next_key(&j, &key, &more, e));
+        if (!more)
+            return json_end(&j, e);
+        if (str_is(key, "model") && json_peek(&j) == JSON_STRING)
+            TRY(json_string(&j, &n->model, e));
+        else if (str_is(key, "dimensions") && json_peek(&j) == JSON_NUMBER)
+            TRY(json_i64(&j, &n->dimensions, e));
+        else if (str_is(key, input))
+            TRY(json_skip(&j, &n->input, e));
+        else if (other)
+            TRY(other(n, &j, key, e));
+        else
+            TRY(json_skip(&j, NULL, e));
+    }
+}
+
 /* Tokens as the text they came from, when the model's tokenizer makes the same tokens of it. */
 static enum code text_of_tokens(struct request *r, const struct language *l, struct json *j,
                                 struct str *out, struct err *e) {

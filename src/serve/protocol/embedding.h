@@ -15,6 +15,12 @@ struct embedding {      /* in r->notes */
     int64_t dimensions; /* 0: all */
 };
 
+/* A member that is not in struct embedding: takes or skips it. */
+typedef enum code embedding_member_fn(struct embedding *n, struct json *j, struct str key,
+                                      struct err *e);
+/* The body's members; what the API calls the input; other may be NULL: the rest is skipped. */
+MUST_USE enum code embedding_read(struct request *r, const char *input, embedding_member_fn *other,
+                                  struct embedding *n, struct err *e);
 /* The input as r->ask's, for the encoder that r->ask.live is (routed already). */
 MUST_USE enum code embedding_ask(struct request *r, const struct embedding *n, struct err *e);
 

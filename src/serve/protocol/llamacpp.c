@@ -12,6 +12,7 @@
 #include "serve/talk.h"
 
 enum { SLOTS = 1024 };
+static const float LLAMA_TOP_P = 0.95f; /* Ollama has another */
 
 /* --- /completion --- */
 
@@ -199,7 +200,7 @@ static enum code decode(struct request *r, struct err *e) {
     TRY(find_member(r, "model", &model, e));
     TRY(talk_route(r, model, e));
     TRY(talk_new(r, &form, &t, e));
-    talk_like_llama(t);
+    talk_like_llama(t->language, LLAMA_TOP_P, &t->ask.sample);
     json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
     TRY(json_enter_object(&j, e));
     for (;;) {
@@ -362,6 +363,23 @@ static enum code apply_template(struct request *r, struct err *e) {
     return answer_json_end(r, &a, e);
 }
 
+/* What /completion does where a request says nothing. */
+static void put_defaults(const struct language *l, struct json_out *w) {
+    struct sample_options o;
+    sample_options_default(&o);
+    talk_like_llama(l, LLAMA_TOP_P, &o);
+    json_put_key(w, "params");
+    json_put_object(w);
+    json_put_member_f64(w, "temperature", (double)o.temperature);
+    json_put_member_i64(w, "top_k", o.top_k);
+    json_put_member_f64(w, "top_p", (double)o.top_p);
+    json_put_member_f64(w, "min_p", (double)o.min_p);
+    json_put_member_f64(w, "typical_p", (double)o.typical);
+    json_put_member_f64(w, "repeat_penalty", (double)o.repeat_penalty);
+    json_put_member_i64(w, "repeat_last_n", o.repeat_last);
+    json_put_object_end(w);
+}
+
 static enum code props(struct request *r, struct err *e) {
     const struct language *l;
     struct answer_json a;
@@ -380,6 +398,7 @@ static enum code props(struct request *r, struct err *e) {
         json_put_key(&a.w, "default_generation_settings");
         json_put_object(&a.w);
         json_put_member_i64(&a.w, "n_ctx", (int64_t)decode_context(l->decode));
+        put_defaults(l, &a.w);
         json_put_object_end(&a.w);
     }
     json_put_object_end(&a.w);

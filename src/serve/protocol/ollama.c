@@ -257,8 +257,7 @@ static enum code decode(struct request *r, struct err *e) {
     TRY(read_body(r, NULL, o, e));
     TRY(ollama_route(r, o->model, e));
     TRY(talk_new(r, &form, &t, e));
-    talk_like_llama(t);
-    t->ask.sample.top_p = 0.9f;
+    talk_like_llama(t->language, 0.9f, &t->ask.sample);
     t->streamed = true;
     t->own = o;
     TRY(make_bufs(r, o, e));

@@ -8,27 +8,11 @@ static bool is_old(const struct request *r) {
 }
 
 static enum code decode(struct request *r, struct err *e) {
-    struct json j;
-    struct str key;
-    bool more;
     struct embedding *n = ARENA_NEW(r->arena, struct embedding);
     if (!n)
         return arena_fail(r->arena, sizeof *n, "request", e);
     r->notes = n;
-    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            break;
-        if (str_is(key, "model") && json_peek(&j) == JSON_STRING)
-            TRY(json_string(&j, &n->model, e));
-        else if (str_is(key, "dimensions") && json_peek(&j) == JSON_NUMBER)
-            TRY(json_i64(&j, &n->dimensions, e));
-        else
-            TRY(json_skip(&j, str_is(key, is_old(r) ? "prompt" : "input") ? &n->input : NULL, e));
-    }
-    TRY(json_end(&j, e));
+    TRY(embedding_read(r, is_old(r) ? "prompt" : "input", NULL, n, e));
     TRY(ollama_route(r, n->model, e));
     return embedding_ask(r, n, e);
 }

@@ -6,45 +6,28 @@
 #include "serve/protocol/embedding.h"
 
 struct notes {
-    struct embedding asked;
+    struct embedding asked; /* first: what embedding_read is handed */
     bool base64;
 };
 
-static enum code take_member(struct json *j, struct str key, struct notes *n, struct err *e) {
+static enum code take_format(struct embedding *n, struct json *j, struct str key, struct err *e) {
+    struct notes *notes = (struct notes *)n;
     struct str format;
-    if (str_is(key, "model") && json_peek(j) == JSON_STRING)
-        return json_string(j, &n->asked.model, e);
-    if (str_is(key, "input"))
-        return json_skip(j, &n->asked.input, e);
-    if (str_is(key, "dimensions") && json_peek(j) == JSON_NUMBER)
-        return json_i64(j, &n->asked.dimensions, e);
-    if (str_is(key, "encoding_format") && json_peek(j) == JSON_STRING) {
-        TRY(json_string(j, &format, e));
-        n->base64 = str_is(format, "base64");
-        return n->base64 || str_is(format, "float")
-                   ? OK
-                   : json_fail(j, e, "encoding_format is float or base64");
-    }
-    return json_skip(j, NULL, e);
+    if (!str_is(key, "encoding_format") || json_peek(j) != JSON_STRING)
+        return json_skip(j, NULL, e);
+    TRY(json_string(j, &format, e));
+    notes->base64 = str_is(format, "base64");
+    return notes->base64 || str_is(format, "float")
+               ? OK
+               : json_fail(j, e, "encoding_format is float or base64");
 }
 
 static enum code decode(struct request *r, struct err *e) {
-    struct json j;
-    struct str key;
-    bool more;
     struct notes *n = ARENA_NEW(r->arena, struct notes);
     if (!n)
         return arena_fail(r->arena, sizeof *n, "request", e);
     r->notes = n;
-    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            break;
-        TRY(take_member(&j, key, n, e));
-    }
-    TRY(json_end(&j, e));
+    TRY(embedding_read(r, "input", take_format, &n->asked, e));
     TRY(talk_route(r, n->asked.model, e));
     return embedding_ask(r, &n->asked, e);
 }
