@@ -33,7 +33,8 @@ SPOKEN = {
     "hermes": b'\x01\x05Let me see. <tool_call>\n{"name": "f", "arguments": {"a": [1, "}"]}}\n</tool_call>\n'
               b'<tool_call>\n{"name": "g"}\n</tool_call> so',
     "hermes_wrong": b'\x01\x09<tool_call>no call</tool_call> <tool_call>{"name": 3}</tool_call>',
-    "hermes_cut": b'\x01\x01<tool_call>{"arguments": {"x": "\\', "mistral": b'\x02\x07[TOOL_CALLS] [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]',
+    "hermes_cut": b'\x01\x01<tool_call>{"arguments": {"x": "\\',
+    "mistral": b'\x02\x07[TOOL_CALLS] [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]',
     "llama": b'\x03\x03{"name": "f", "parameters": {"x": "\\"y\\""}}; {"name": "g", "parameters": 12 }',
     "llama_tag": b'\x03\x02 <|python_tag|>{"name": "f", "parameters": {"x": null}}', "none": b'\x00\x01<think>a</think>{"name": "f"}',
     "think": b'\x05\x04 <think>\nhm,\n\n <tool_call> is it?\n</think>\n\n<tool_call>{"name": "f", "arguments": {}}</tool_call>',
