@@ -314,6 +314,8 @@ static enum code bench_graph(struct bench *b, const struct store_info *info, str
     b->batch = b->batch ? b->batch : 1;
     TRY(loaded_open(b->cli->store, info->model, info->version, &so, &b->loaded, e));
     enum code code = measure(b, e);
+    if (code == OK)
+        loaded_keep(&b->loaded, true);
     loaded_close(&b->loaded);
     return code;
 }

@@ -215,6 +215,8 @@ static enum code run(struct cli *c, struct err *e) {
                                      precision_of(c->store, info.model, info.version, choice)};
     TRY(loaded_open(c->store, info.model, info.version, &so, &l, e));
     enum code code = ask(c, o, &l, e);
+    if (code == OK)
+        loaded_keep(&l, true);
     loaded_close(&l);
     return code;
 }

@@ -54,10 +54,12 @@ struct op_infer {
 /* Packed weights, made once per session and shared by all its plans. get() answers memory of
  * `bytes` (64-byte aligned, living as long as the session) for a constant (by its data pointer)
  * under a packing (a hash of what is done to it); *filled tells whether somebody has written it
- * already. NULL: the limit is reached (report NOMEM). Calls come from one prepare at a time. */
+ * already: then it may be memory that cannot be written. lasting: constant, its shape, packing and
+ * CPU tell all bytes of the form, in any process: it may be kept for the next start. NULL: the
+ * limit is reached (report NOMEM). Calls come from one prepare at a time. */
 struct op_packs {
     void *(*get)(struct op_packs *p, const void *constant, uint64_t packing, size_t bytes,
-                 bool *filled);
+                 bool lasting, bool *filled);
 };
 
 struct op_prepare {

@@ -16,7 +16,8 @@ struct keep {
     struct keeper face; /* first: what find and keep are handed */
     struct store *store;
     struct store_version *version;
-    const struct model *model; /* of the thread */
+    const struct model *model; /* of the thread, with: */
+    struct session *session;   /* or NULL */
     pthread_t thread;
     bool began;
     atomic_bool stop;
@@ -86,8 +87,8 @@ struct keeper *keep_face(struct keep *k) {
     return &k->face;
 }
 
-enum code keep_all(struct keep *k, const struct model *m, struct err *e) {
-    enum code code = forward_keep(m, &k->face, &k->stop, e);
+enum code keep_all(struct keep *k, const struct model *m, struct session *s, struct err *e) {
+    enum code code = s ? session_keep(s, &k->stop, e) : forward_keep(m, &k->face, &k->stop, e);
     store_version_release(k->version);
     return code;
 }
@@ -95,24 +96,31 @@ enum code keep_all(struct keep *k, const struct model *m, struct err *e) {
 static void *keep_main(void *arg) {
     struct keep *k = arg;
     struct err e;
-    if (keep_all(k, k->model, &e) != OK)
+    if (keep_all(k, k->model, k->session, &e) != OK)
         log_event(LOG_WARN, "packed weights are not kept: every start packs them again", 1,
                   (struct log_field[]){LOG_S("error", str_of(e.text))});
     return NULL;
 }
 
-void keep_begin(struct keep *k, const struct model *m) {
+void keep_begin(struct keep *k, const struct model *m, struct session *s) {
     struct err ignored;
     k->model = m;
+    k->session = s;
     k->began = thread_start(&k->thread, "keep", keep_main, k, &ignored) == OK;
+}
+
+void keep_stop(struct keep *k) {
+    if (!k || !k->began)
+        return;
+    atomic_store(&k->stop, true);
+    pthread_join(k->thread, NULL);
+    k->began = false;
 }
 
 void keep_close(struct keep *k) {
     if (!k)
         return;
-    atomic_store(&k->stop, true);
-    if (k->began)
-        pthread_join(k->thread, NULL);
+    keep_stop(k);
     for (size_t i = 0; i < k->n_refs; i++)
         store_pack_unref(k->store, k->refs[i]);
     pthread_mutex_destroy(&k->lock);

@@ -43,6 +43,8 @@ static enum code open_and_warm(struct host *h, struct live *l, struct err *e) {
     code = live_open(l, &h->options, e);
     if (code == OK)
         code = live_warm(l, h->threads, e);
+    if (code == OK)
+        loaded_keep(&l->loaded, false);
     mark_loading(l->mark, false);
     return code;
 }

@@ -87,7 +87,7 @@ static void keep_packed(struct loaded *l, const struct forward *f) {
     if (!forward_packed_bytes(f))
         return;
     store_version_release(l->version);
-    keep_begin(l->keep, l->model);
+    keep_begin(l->keep, l->model, NULL);
 }
 
 static enum code start_language(struct loaded *l, struct store *s,
@@ -106,10 +106,28 @@ static enum code start_language(struct loaded *l, struct store *s,
     return OK;
 }
 
+static enum code start_graph(struct loaded *l, struct store *s, const struct session_options *o,
+                             struct err *e) {
+    struct session_options with = o ? *o : (struct session_options){0};
+    TRY(keep_open(s, l->version, &l->keep, e));
+    with.keeper = keep_face(l->keep);
+    return session_open(l->model, &with, &l->session, e);
+}
+
+void loaded_keep(struct loaded *l, bool now) {
+    struct err e;
+    if (!l->session || !session_unkept(l->session))
+        return;
+    if (!now)
+        keep_begin(l->keep, l->model, l->session);
+    else if (keep_all(l->keep, l->model, l->session, &e) != OK)
+        log_text(LOG_WARN, "packed weights are not kept: %s", e.text);
+}
+
 static enum code start(struct loaded *l, struct store *s, const struct session_options *o,
                        const struct language_options *lo, struct str draft, struct err *e) {
     if (!model_is_language(l->model))
-        return session_open(l->model, o ? o : &(struct session_options){0}, &l->session, e);
+        return start_graph(l, s, o, e);
     if (!lo)
         return fail(e, INVALID, "this is a language model: slipway chat and slipway serve run it");
     return start_language(l, s, lo, draft, e);
@@ -135,6 +153,7 @@ enum code loaded_open(struct store *s, struct str model, uint64_t version,
 }
 
 void loaded_close(struct loaded *l) {
+    keep_stop(l->keep);
     if (l->session)
         session_close(l->session);
     language_close(l->language);

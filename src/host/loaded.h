@@ -34,4 +34,7 @@ MUST_USE enum code loaded_open_any(struct store *s, struct str model, uint64_t v
 /* The model without a session: for facts. loaded_close ends both. */
 MUST_USE enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
                                      struct loaded *out, struct err *e);
+/* A session's weights that had to be packed are kept for the next start: now, or by a thread of
+ * their own. After a run: only that packs. */
+void loaded_keep(struct loaded *l, bool now);
 void loaded_close(struct loaded *l); /* idempotent */

@@ -188,7 +188,7 @@ static void pack(struct store *s, struct str model, uint64_t version) {
     if (code == OK)
         code = keep_open(s, l.version, &l.keep, &e);
     if (code == OK)
-        code = keep_all(l.keep, l.model, &e);
+        code = keep_all(l.keep, l.model, NULL, &e);
     if (code != OK)
         log_text(LOG_WARN, "packed weights are not kept: %s", e.text);
     loaded_close(&l);

@@ -239,7 +239,7 @@ static void *take(struct op_prepare *c, const void *constant, const char *what, 
         packing = packing * 0x100000001b3u ^ (uint8_t)*what;
     if (!c->packs)
         return arena_push_aligned(c->arena, bytes, MEM_LINE);
-    return c->packs->get(c->packs, constant, packing, bytes, &filled);
+    return c->packs->get(c->packs, constant, packing, bytes, false, &filled);
 }
 
 enum code forest_find(struct op_prepare *c, const void *constant, struct forest **out,

@@ -5,7 +5,7 @@
 enum code pack_room(struct op_prepare *c, const void *constant, uint64_t packing, size_t bytes,
                     void **to, bool *filled, struct err *e) {
     *filled = false;
-    *to = c->packs ? c->packs->get(c->packs, constant, packing, bytes, filled)
+    *to = c->packs ? c->packs->get(c->packs, constant, packing, bytes, true, filled)
                    : arena_push_aligned(c->arena, bytes, MEM_LINE);
     if (*to)
         return OK;

@@ -355,7 +355,7 @@ enum code recurrent_prepare(struct op_prepare *c, const struct recurrent_cell *c
     }
     bool filled = false;
     void *room = c->packs ? c->packs->get(c->packs, w->data, PACKING ^ (uint64_t)(uintptr_t)r->data,
-                                          bytes, &filled)
+                                          bytes, false, &filled)
                           : arena_push_aligned(c->arena, bytes, MEM_LINE);
     if (!room)
         return operand_fail(c, e, NOMEM, "no memory for %zu bytes of packed weights", bytes);

@@ -3,16 +3,26 @@
  */
 #include "plan/packs.h"
 
+#include "base/cpu.h"
 #include "base/mem.h"
+
+#include <stdio.h>
 
 struct pack {
     const void *constant;
     uint64_t packing;
     size_t bytes;
     void *data;
+    bool found, lasting; /* found: the keeper's memory */
 };
 
-enum { FIRST_ROOM = 64, NAMES_CAP = 256 << 20 };
+struct owned {
+    const void *data;
+    const struct tensor *tensor; /* NULL: numbers of an attribute */
+};
+
+/* What is smaller than KEPT_LEAST is packed faster than its file would be opened. */
+enum { FIRST_ROOM = 64, NAMES_CAP = 256 << 20, KEPT_LEAST = 128 << 10 };
 
 static uint64_t mix(const void *p, uint64_t packing) {
     uint64_t h = ((uint64_t)(uintptr_t)p >> 4 ^ packing) * 0x9E3779B97F4A7C15u;
@@ -46,8 +56,68 @@ static struct pack *find(struct packs *p, const void *constant, uint64_t packing
     return NULL;
 }
 
+/* --- what outlives the session --- */
+
+static const struct owned *owned_of(const struct packs *p, const void *constant) {
+    for (size_t at = mix(constant, 0); p->room_owned && p->owned[at & (p->room_owned - 1)].data;
+         at++)
+        if (p->owned[at & (p->room_owned - 1)].data == constant)
+            return &p->owned[at & (p->room_owned - 1)];
+    return NULL;
+}
+
+bool packs_owns(const struct packs *p, const void *constant) {
+    return owned_of(p, constant) != NULL;
+}
+
+/* How the keeper knows a form: tiles depend on the instruction set, and the shape is no part of the
+ * constant's bytes. */
+static struct keeper_pack name_of(const struct packs *p, const struct pack *k, char layout[32]) {
+    const struct tensor *t = owned_of(p, k->constant)->tensor;
+    uint64_t shape = t->dtype;
+    for (int d = 0; d < t->shape.rank; d++)
+        shape = (shape ^ (uint64_t)t->shape.dims[d]) * 0x100000001b3u;
+    (void)snprintf(layout, 32, "graph-%x", cpu_flags());
+    return (struct keeper_pack){.constant = k->constant,
+                                .constant_bytes = tensor_bytes(t),
+                                .layout = layout,
+                                .revision = "1",
+                                .packing = k->packing ^ shape * 0x9E3779B97F4A7C15u,
+                                .bytes = k->bytes};
+}
+
+static bool lasts(const struct packs *p, const struct pack *k) {
+    const struct owned *o = owned_of(p, k->constant);
+    return k->lasting && p->keeper && k->bytes >= KEPT_LEAST && o && o->tensor;
+}
+
+static void *found(struct packs *p, const struct pack *k) {
+    char layout[32];
+    if (!lasts(p, k))
+        return NULL;
+    struct keeper_pack name = name_of(p, k, layout);
+    return (void *)(uintptr_t)p->keeper->find(p->keeper, &name);
+}
+
+size_t packs_made(const struct packs *p, struct packs_made *out, size_t room) {
+    size_t n = 0;
+    for (size_t at = 0; at < p->room; at++) {
+        const struct pack *k = p->table[at];
+        if (!k || k->found || !lasts(p, k))
+            continue;
+        if (n < room) {
+            out[n].pack = name_of(p, k, out[n].layout);
+            out[n].data = k->data;
+        }
+        n++;
+    }
+    return n;
+}
+
+/* --- for operators --- */
+
 static void *get(struct op_packs *face, const void *constant, uint64_t packing, size_t bytes,
-                 bool *filled) {
+                 bool lasting, bool *filled) {
     struct packs *p = (struct packs *)face;
     *filled = false;
     if (!packs_owns(p, constant))
@@ -61,7 +131,11 @@ static void *get(struct op_packs *face, const void *constant, uint64_t packing, 
         return NULL;
     if (!(k = ARENA_NEW(&p->names, struct pack)))
         return NULL;
-    *k = (struct pack){constant, packing, bytes, arena_push_aligned(&p->memory, bytes, MEM_LINE)};
+    *k = (struct pack){constant, packing, bytes, .lasting = lasting};
+    k->data = found(p, k);
+    k->found = *filled = k->data != NULL;
+    if (!k->found)
+        k->data = arena_push_aligned(&p->memory, bytes, MEM_LINE);
     if (!k->data)
         return NULL;
     size_t at = mix(constant, packing);
@@ -69,12 +143,12 @@ static void *get(struct op_packs *face, const void *constant, uint64_t packing, 
         at++;
     p->table[at & (p->room - 1)] = k;
     p->n++;
-    p->bytes += bytes;
+    p->bytes += k->found ? 0 : bytes;
     return k->data;
 }
 
-void packs_init(struct packs *p, size_t cap_bytes) {
-    *p = (struct packs){.face = {get}};
+void packs_init(struct packs *p, size_t cap_bytes, struct keeper *keeper) {
+    *p = (struct packs){.face = {get}, .keeper = keeper};
     arena_init(&p->memory, cap_bytes);
     arena_init(&p->names, NAMES_CAP);
 }
@@ -86,18 +160,11 @@ void packs_deinit(struct packs *p) {
 
 /* --- whose constants they are --- */
 
-static void put_address(const void **table, size_t room, const void *address) {
-    size_t at = mix(address, 0);
-    while (table[at & (room - 1)] && table[at & (room - 1)] != address)
+static void put_owned(struct owned *table, size_t room, struct owned o) {
+    size_t at = mix(o.data, 0);
+    while (table[at & (room - 1)].data && table[at & (room - 1)].data != o.data)
         at++;
-    table[at & (room - 1)] = address;
-}
-
-bool packs_owns(const struct packs *p, const void *constant) {
-    for (size_t at = mix(constant, 0); p->room_owned && p->owned[at & (p->room_owned - 1)]; at++)
-        if (p->owned[at & (p->room_owned - 1)] == constant)
-            return true;
-    return false;
+    table[at & (room - 1)] = o;
 }
 
 /* The numbers of an attribute, or NULL: forests are written in attributes. */
@@ -122,19 +189,20 @@ enum code packs_own(struct packs *p, const struct graph *g, struct err *e) {
     size_t room = FIRST_ROOM;
     while (room < n * 2)
         room *= 2;
-    const void **table = ARENA_ARRAY(&p->names, room, const void *);
+    struct owned *table = ARENA_ARRAY(&p->names, room, struct owned);
     if (!table)
         return arena_fail(&p->names, room * sizeof *table, "the table of constants", e);
     for (size_t k = 0; k < p->room_owned; k++)
-        if (p->owned[k])
-            put_address(table, room, p->owned[k]);
+        if (p->owned[k].data)
+            put_owned(table, room, p->owned[k]);
     for (int v = 0; v < g->n_values; v++)
         if (g->values[v].constant && g->values[v].constant->data)
-            put_address(table, room, g->values[v].constant->data);
+            put_owned(table, room,
+                      (struct owned){g->values[v].constant->data, g->values[v].constant});
     for (int k = 0; k < g->n_nodes; k++)
         for (int i = 0; i < g->nodes[k].n_attrs; i++)
             if (attr_numbers(&g->nodes[k].attrs[i]))
-                put_address(table, room, attr_numbers(&g->nodes[k].attrs[i]));
+                put_owned(table, room, (struct owned){attr_numbers(&g->nodes[k].attrs[i]), NULL});
     p->n_owned = n;
     p->owned = table;
     p->room_owned = room;

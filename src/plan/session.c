@@ -126,7 +126,7 @@ enum code session_open(const struct model *m, const struct session_options *o, s
     if (!s->shop.o.plans)
         s->shop.o.plans = DEFAULT_PLANS;
     arena_init(&s->arena, MODEL_CAP);
-    packs_init(&s->shop.packs, PACKS_CAP);
+    packs_init(&s->shop.packs, PACKS_CAP, s->shop.o.keeper);
     slabs_init(&s->shop.slabs);
     pthread_mutex_init(&s->shop.build, NULL);
     enum code code = open_model(s, m, e);
@@ -322,4 +322,29 @@ void session_memory(struct session *s, struct session_memory *out) {
         pthread_mutex_unlock(&p->lock);
     }
     pthread_mutex_unlock(&s->shelf.lock);
+}
+
+/* --- keeping packed weights --- */
+
+static size_t list_made(struct session *s, struct packs_made *out, size_t room) {
+    pthread_mutex_lock(&s->shop.build);
+    size_t n = packs_made(&s->shop.packs, out, room);
+    pthread_mutex_unlock(&s->shop.build);
+    return n < room || !room ? n : room;
+}
+
+size_t session_unkept(struct session *s) { return list_made(s, NULL, 0); }
+
+enum code session_keep(struct session *s, const atomic_bool *stop, struct err *e) {
+    size_t n = session_unkept(s);
+    struct packs_made *made = n ? mem_zalloc(n, sizeof *made) : NULL;
+    if (n && !made)
+        return fail(e, NOMEM, "no memory for a list of packed weights");
+    n = n ? list_made(s, made, n) : 0;
+    struct keeper *k = s->shop.o.keeper;
+    enum code code = OK;
+    for (size_t i = 0; i < n && code == OK && !atomic_load(stop); i++)
+        code = k->keep(k, &made[i].pack, made[i].data, e);
+    mem_free(made);
+    return code;
 }

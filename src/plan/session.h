@@ -12,7 +12,10 @@
  * shared by all its plans (the key is the constant and the packing), then by all runners. */
 #pragma once
 
+#include "graph/keeper.h"
 #include "graph/op.h"
+
+#include <stdatomic.h>
 
 struct session; /* opaque */
 
@@ -26,6 +29,7 @@ struct session_options {
     unsigned passes_off; /* bit mask of pass indexes (pass_index), for tests; 0: all on */
     bool profile;        /* keep per-node times */
     enum precision precision;
+    struct keeper *keeper; /* of packed weights, outlives the session; NULL: none */
 };
 
 /* model is borrowed and must outlive the session (its constants' bytes too). Applies passes to a
@@ -121,6 +125,11 @@ struct session_memory {
     size_t plans, runners;
 };
 void session_memory(struct session *s, struct session_memory *out);
+
+/* How many packed forms the keeper did not have when they were wanted, and giving it all of them,
+ * one after the other, until *stop. Runs may be in flight. */
+size_t session_unkept(struct session *s);
+MUST_USE enum code session_keep(struct session *s, const atomic_bool *stop, struct err *e);
 
 /* Passes in order, by name, for tests and help. */
 size_t pass_count(void);

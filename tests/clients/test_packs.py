@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packed weights kept in the store: made by `add`, mapped by every start, shared by processes, made again when they are gone or damaged, and
-the same answers with and without them, on every CPU level."""
+"""Packed weights kept in the store: made by `add` (of graphs: by the first run that wants them), mapped by every start, shared by
+processes, made again when they are gone or damaged, and the same answers with and without them, on every CPU level."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from conftest import BINARY
 
@@ -122,3 +123,32 @@ def test_a_store_that_may_not_be_written_serves(store):
     (store / "drafts").write_text("in the way")
     assert answer(store) == first
     assert packs(store) == []
+
+
+def test_of_a_graph(tmp_path):
+    """The first question packs and keeps, the next ones map; each CPU level has its own, and answers stay what they were."""
+    store, ids = tmp_path / "store", np.random.default_rng(2).integers(1000, 29000, (1, 20))
+    arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    inputs = []
+    for name, x in arrays.items():
+        np.save(tmp_path / f"{name}.npy", x)
+        inputs += ["-i", f"{name}={tmp_path / name}.npy"]
+
+    def ask(**env):
+        done = slipway(store, "predict", "m", "-q", "-o", f"last_hidden_state={tmp_path / 'y.npy'}", *inputs, **env)
+        assert done.returncode == 0, done.stderr
+        return np.load(tmp_path / "y.npy")
+
+    assert slipway(store, "add", fetch.all_models()["minilm_17"], "m").returncode == 0
+    assert packs(store) == []
+    first, made = ask(), packs(store)
+    assert len(made) == 36 and all(".graph-" in name for name in made)  # six matrices in each of six layers
+    inodes = {p.stat().st_ino for p in (store / "packs").glob("*/*")}
+    assert np.array_equal(ask(), first) and packs(store) == made and {p.stat().st_ino for p in (store / "packs").glob("*/*")} == inodes
+    low = ask(SLIPWAY_CPU="avx2")
+    assert np.abs(low - first).max() < 1e-4
+    if len(packs(store)) > 36:  # this machine can more than AVX2
+        assert len(packs(store)) == 72 and set(made) < set(packs(store))
+    assert np.array_equal(ask(), first)
+    shutil.rmtree(store / "packs")
+    assert np.array_equal(ask(), first) and packs(store) == made
