@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies of the products with packed float weights, over the vectors of an instruction set. A tile
- * of WIDE_ROWS x 2 vectors of results stays in registers. Where WIDE_BF16 is defined, vf_dot16(sum,
- * a, b) sums two products of bf16 per lane. */
+ * of WIDE_ROWS x 2 vectors of results stays in registers; of WIDE_ROWS16 x 2 where the weights are
+ * bf16, as vf_dot16(sum, a, b), which sums two products of bf16 per lane, may want registers for
+ * itself. One row alone takes WIDE_ALONE vectors, so that their sums need not wait for each other.
+ */
 #pragma once
 
 #include "base/mem.h"
@@ -23,9 +25,9 @@ SIMD void wide_put(float *y, size_t n, size_t end, vf v, bool add) {
 
 /* One step: an input, or two of bf16; sum[r][c] += a[r] * w[c]. */
 SIMD void wide_step(const char *w, const char *a, size_t a_row, size_t strip_bytes,
-                    vf sum[][WIDE_VECTORS], const size_t m, const size_t v, const enum wide kind) {
-    vf weight[WIDE_VECTORS];
-#pragma GCC unroll 4
+                    vf sum[][WIDE_ALONE], const size_t m, const size_t v, const enum wide kind) {
+    vf weight[WIDE_ALONE];
+#pragma GCC unroll 8
     for (size_t c = 0; c < v; c++) {
         const char *at = w + c / WIDE_PARTS * strip_bytes;
         size_t lane = c % WIDE_PARTS * VL;
@@ -39,7 +41,7 @@ SIMD void wide_step(const char *w, const char *a, size_t a_row, size_t strip_byt
         float x;
         memcpy(&x, a + r * a_row, sizeof x);
         vf both = vf_set(x);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (size_t c = 0; c < v; c++)
             sum[r][c] = kind == WIDE_B16 ? vf_dot16(sum[r][c], weight[c], both)
                                          : vf_fma(both, weight[c], sum[r][c]);
@@ -68,10 +70,10 @@ SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, int nex
     const size_t step_bytes = kind == WIDE_F16 ? STRIP * 2 : STRIP * 4;
     const size_t a_row = g->k * (kind == WIDE_B16 ? 2 : 4);
     const char *w = (const char *)g->w + strip * strip_bytes, *a = (const char *)g->a + row * a_row;
-    vf sum[WIDE_ROWS][WIDE_VECTORS];
+    vf sum[WIDE_ROWS][WIDE_ALONE];
 #pragma GCC unroll 16
     for (size_t r = 0; r < m; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (size_t c = 0; c < v; c++)
             sum[r][c] = vf_zero();
     for (size_t i = 0; i < steps; i++) {
@@ -81,29 +83,30 @@ SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, int nex
     }
 #pragma GCC unroll 16
     for (size_t r = 0; r < m; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (size_t c = 0; c < v; c++)
             wide_put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, sum[r][c], g->add);
 }
 
 /* Rows of the next tile: whole ones, and two halves rather than a whole one and a small one. */
-SIMD size_t wide_rows_of(size_t left) {
-    enum { HALF = WIDE_ROWS > 8 ? 8 : 4 };
-    if (left >= WIDE_ROWS && left != 2 * HALF)
-        return WIDE_ROWS;
-    return left >= HALF ? HALF : left >= 4 ? 4 : 1;
+SIMD size_t wide_rows_of(size_t left, const size_t most) {
+    const size_t half = most > 8 ? 8 : 4;
+    if (left >= most && left != 2 * half)
+        return most;
+    return left >= half ? half : left >= 4 ? 4 : 1;
 }
 
 SIMD void wide_rows(const struct wide_gemm *g, size_t strip, const size_t v, const enum wide kind) {
+    const size_t most = kind == WIDE_B16 ? WIDE_ROWS16 : WIDE_ROWS;
     int tile = 0;
     for (size_t row = 0, m; row < g->m; row += m, tile++) {
-        m = wide_rows_of(g->m - row);
+        m = wide_rows_of(g->m - row, most);
         int next = tile == 0 && m == g->m ? -1 : tile * WIDE_PARTS < (int)v ? tile : -2;
-        if (m == WIDE_ROWS)
-            wide_tile(g, strip, row, next, WIDE_ROWS, v, kind);
-        else if (WIDE_ROWS > 8 && m == 8)
+        if (m == most)
+            wide_tile(g, strip, row, next, most, v, kind);
+        else if (most > 8 && m == 8)
             wide_tile(g, strip, row, next, 8, v, kind);
-        else if (m == 4)
+        else if (most > 4 && m == 4)
             wide_tile(g, strip, row, next, 4, v, kind);
         else
             wide_tile(g, strip, row, next, 1, v, kind);
@@ -111,8 +114,11 @@ SIMD void wide_rows(const struct wide_gemm *g, size_t strip, const size_t v, con
 }
 
 SIMD void wide_all(const struct wide_gemm *g, const enum wide kind) {
-    enum { STEP = WIDE_VECTORS / WIDE_PARTS };
+    enum { STEP = WIDE_VECTORS / WIDE_PARTS, ALONE = WIDE_ALONE / WIDE_PARTS };
     size_t strips = (g->n + STRIP - 1) / STRIP, strip = 0;
+    if (g->m == 1)
+        for (; strip + ALONE <= strips; strip += ALONE)
+            wide_tile(g, strip, 0, -1, 1, WIDE_ALONE, kind);
     for (; strip + STEP <= strips; strip += STEP)
         wide_rows(g, strip, WIDE_VECTORS, kind);
     if (STEP > 1 && strip < strips)

@@ -2,7 +2,7 @@
 /* simd/wide.h for AVX2. */
 #include "kernel/simd/avx2.h"
 
-enum { WIDE_ROWS = 6 };
+enum { WIDE_ROWS = 6, WIDE_ROWS16 = 4, WIDE_ALONE = 8 };
 /* The odd halves first, as AVX512_BF16 does; denormals are kept, which it flushes. */
 SIMD vf vf_dot16(vf sum, vf a, vf b) {
     const vi high = vi_set((int32_t)0xffff0000);

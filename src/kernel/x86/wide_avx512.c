@@ -2,7 +2,7 @@
 /* simd/wide.h for AVX-512. */
 #include "kernel/simd/avx512.h"
 
-enum { WIDE_ROWS = 12 };
+enum { WIDE_ROWS = 12, WIDE_ROWS16 = 12, WIDE_ALONE = 4 };
 /* The odd halves first, as AVX512_BF16 does; denormals are kept, which it flushes. */
 SIMD vf vf_dot16(vf sum, vf a, vf b) {
     const vi high = vi_set((int32_t)0xffff0000);

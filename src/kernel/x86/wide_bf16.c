@@ -4,7 +4,7 @@
 
 #undef ISA
 #define ISA(name) name##_bf16
-enum { WIDE_ROWS = 12 };
+enum { WIDE_ROWS = 12, WIDE_ROWS16 = 12, WIDE_ALONE = 4 };
 SIMD vf vf_dot16(vf sum, vf a, vf b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 
 #include "kernel/simd/wide.h"
