@@ -7,7 +7,8 @@
  * pairs of int16 (q8.h) and our own tile. Parameters of A may be per row, those of B per column; of
  * the output single.
  *
- * Scratch: [A as pairs] [B as pairs] [sums] [scales] [kernel's]. */
+ * Scratch: [A as pairs] [B as pairs] [sums] [scales] [kernel's]; as often as there are threads
+ * where batches are shared among them. */
 #include "kernel/dnnl.h"
 #include "op/op_list.h"
 #include "op/operand.h"
@@ -141,7 +142,8 @@ struct qmatmul {
     struct dnnl_task *task; /* or NULL. Owned, freed by release */
     const void *weights;    /* oneDNN's */
     bool packed;            /* p.panels is B */
-    size_t a_at, b_at, sums_at, scale_at, inner_at;
+    int team;               /* batches made side by side; each has scratch of its own */
+    size_t a_at, b_at, sums_at, scale_at, inner_at, scratch_each;
 };
 
 static bool exact_bytes(void) { return (cpu_flags() & (CPU_VNNI | CPU_AVX_VNNI | CPU_AMX)) != 0; }
@@ -220,15 +222,41 @@ static enum code try_task(struct op_prepare *c, struct qmatmul *s, const struct 
     return OK;
 }
 
-/* B (k, n), or (n, k) when transposed, of one batch as (n, units) pairs: rows of the transposed
- * form. */
+/* Columns [begin, begin + n) of B (k, d->n) as pairs of neighbours in k, their zero points taken
+ * off: `zeros` are those of bytes that have been flipped to unsigned. */
+static void interleave(const struct dims *d, const uint8_t *b, uint8_t flip, const int16_t *zeros,
+                       size_t begin, size_t n, int16_t *to) {
+    for (size_t k = 0; k < d->k; k += 2) {
+        const uint8_t *even = b + k * d->n + begin, *odd = even + d->n;
+        int16_t *pair = to + (k * d->n + 2 * begin);
+        const bool whole = k + 1 < d->k;
+        for (size_t i = 0; whole && i < n; i++) {
+            pair[2 * i] = (int16_t)((even[i] ^ flip) - zeros[i]);
+            pair[2 * i + 1] = (int16_t)((odd[i] ^ flip) - zeros[i]);
+        }
+        for (size_t i = 0; !whole && i < n; i++) {
+            pair[2 * i] = (int16_t)((even[i] ^ flip) - zeros[i]);
+            pair[2 * i + 1] = 0;
+        }
+    }
+}
+
+/* B of one batch as pairs: (k, n) as (units, n), transposed (n, k) as (n, units). */
 static void pairs_of_b(const struct dims *d, const struct tensor *b, size_t first,
                        const struct tensor *zero, int16_t *to) {
-    for (size_t col = 0; col < d->n; col++)
-        for (size_t k = 0; k < 2 * q8_units(d->k); k++) {
-            size_t at = first + (d->b_transposed ? col * d->k + k : k * d->n + col);
-            *to++ = k < d->k ? (int16_t)(tensor_i64(b, at) - q8_zero(zero, col)) : 0;
-        }
+    enum { BLOCK = 256 };
+    const bool is_signed = b->dtype == DT_I8;
+    int16_t zeros[BLOCK];
+    for (size_t col = 0; d->b_transposed && col < d->n; col++)
+        for (size_t k = 0; k < 2 * q8_units(d->k); k++)
+            *to++ = k < d->k ? (int16_t)(tensor_i64(b, first + col * d->k + k) - q8_zero(zero, col))
+                             : 0;
+    for (size_t col = 0; !d->b_transposed && col < d->n; col += BLOCK) {
+        const size_t n = d->n - col < BLOCK ? d->n - col : BLOCK;
+        for (size_t i = 0; i < n; i++)
+            zeros[i] = (int16_t)(q8_zero(zero, col + i) + (is_signed ? 128 : 0));
+        interleave(d, (const uint8_t *)b->data + first, is_signed ? 0x80 : 0, zeros, col, n, to);
+    }
 }
 
 static enum code pack_b(struct op_prepare *c, struct qmatmul *s, const struct roles *r,
@@ -276,9 +304,9 @@ static enum code prepare_qmatmul(struct op_prepare *c, struct err *e) {
                             .n = s->d.n,
                             .k = units,
                             .a_row = units,
-                            .b_row = units,
+                            .b_row = s->d.b_transposed ? units : s->d.n,
                             .c_row = s->d.n,
-                            .b_transposed = true,
+                            .b_transposed = s->d.b_transposed,
                             .pairs = true};
     enum code code = task_fits(c, s, r) ? try_task(c, s, r, e) : OK;
     if (code == OK && !s->task)
@@ -294,9 +322,12 @@ static enum code prepare_qmatmul(struct op_prepare *c, struct err *e) {
     s->sums_at = take(&at, own ? s->d.m * s->d.n * sizeof(int32_t) : 0);
     s->scale_at = take(&at, s->d.n * sizeof(float));
     s->inner_at = take(&at, own ? product_scratch(&s->p) : dnnl_task_scratch(s->task));
-    c->scratch_bytes = at;
-    c->state = s;
     c->flops = 2.0 * (double)s->d.batches * (double)s->d.m * (double)s->d.n * (double)s->d.k;
+    s->team =
+        own && s->d.batches >= (size_t)c->threads ? team_size(c->threads, 0.02 * c->flops) : 1;
+    s->scratch_each = at;
+    c->scratch_bytes = at * (size_t)s->team;
+    c->state = s;
     c->kernel = s->task ? dnnl_task_kernel(s->task) : "panel int16";
     return OK;
 }
@@ -305,7 +336,7 @@ static enum code prepare_qmatmul(struct op_prepare *c, struct err *e) {
 
 /* A (m, k) of one batch as pairs, row by row since its zero point may be per row. */
 static void pairs_of_a(const struct op_call *c, const struct qmatmul *s, const struct roles *r,
-                       size_t first, int16_t *to) {
+                       size_t first, int16_t *to, int threads) {
     const struct tensor *a = c->in[r->a], *zero = given(c, r->a_zero);
     const size_t even = 2 * s->p.k;
     if (!s->d.a_transposed && (!zero || tensor_count(zero) == 1)) {
@@ -316,7 +347,7 @@ static void pairs_of_a(const struct op_call *c, const struct qmatmul *s, const s
                                     .x_row = s->d.k,
                                     .zero = q8_zero(zero, 0),
                                     .y = to},
-                 c->threads);
+                 threads);
         return;
     }
     for (size_t row = 0; row < s->d.m; row++)
@@ -338,11 +369,10 @@ static void add_bias(const struct qmatmul *s, const struct tensor *bias, int32_t
 }
 
 static enum code finish(const struct op_call *c, const struct qmatmul *s, const struct roles *r,
-                        const int32_t *sums, char *y, struct err *e) {
+                        const int32_t *sums, char *y, float *scale, struct err *e) {
     const float alpha = attr_float(c->node, "alpha", 1), of_y = q8_scale(given(c, r->y_scale), 0);
     const struct tensor *of_a = given(c, r->a_scale), *of_b = given(c, r->b_scale);
     const enum dtype t = c->out[0]->dtype;
-    float *scale = (float *)((char *)c->scratch + s->scale_at);
     for (size_t row = 0; row < s->d.m; row++) {
         for (size_t col = 0; (row == 0 || tensor_count(of_a) > 1) && col < s->d.n; col++) {
             scale[col] =
@@ -366,10 +396,10 @@ static enum code finish(const struct op_call *c, const struct qmatmul *s, const 
     return OK;
 }
 
-static enum code one_batch(const struct op_call *c, const struct qmatmul *s, const struct roles *r,
-                           size_t index, struct err *e) {
-    char *scratch = c->scratch,
-         *y = (char *)c->out[0]->data + index * s->d.m * s->d.n * dtype_size(c->out[0]->dtype);
+static enum code one_batch(const struct op_call *c, const struct qmatmul *s, size_t index,
+                           char *scratch, int threads, struct err *e) {
+    const struct roles *r = roles_of(c->node);
+    char *y = (char *)c->out[0]->data + index * s->d.m * s->d.n * dtype_size(c->out[0]->dtype);
     int64_t a_steps[SHAPE_MAX] = {0}, b_steps[SHAPE_MAX] = {0};
     size_t rest = index, of_a = 0, of_b = 0;
     shape_strides_to(&s->d.a_batch, &s->d.batch, a_steps);
@@ -378,16 +408,42 @@ static enum code one_batch(const struct op_call *c, const struct qmatmul *s, con
         of_a += rest % (size_t)s->d.batch.dims[axis] * (size_t)a_steps[axis];
         of_b += rest % (size_t)s->d.batch.dims[axis] * (size_t)b_steps[axis];
     }
-    pairs_of_a(c, s, r, of_a * s->d.m * s->d.k, (int16_t *)(scratch + s->a_at));
+    pairs_of_a(c, s, r, of_a * s->d.m * s->d.k, (int16_t *)(scratch + s->a_at), threads);
     if (!s->packed)
         pairs_of_b(&s->d, c->in[r->b], of_b * s->d.k * s->d.n, given(c, r->b_zero),
                    (int16_t *)(scratch + s->b_at));
     int32_t *sums = c->out[0]->dtype == DT_I32 ? (int32_t *)y : (int32_t *)(scratch + s->sums_at);
     product_run(&s->p, (const float *)(scratch + s->a_at), (const float *)(scratch + s->b_at),
-                (float *)sums, scratch + s->inner_at, c->threads);
+                (float *)sums, scratch + s->inner_at, threads);
     if (given(c, r->bias))
         add_bias(s, given(c, r->bias), sums);
-    return r == &of_integer ? OK : finish(c, s, r, sums, y, e);
+    return r == &of_integer ? OK : finish(c, s, r, sums, y, (float *)(scratch + s->scale_at), e);
+}
+
+/* Part `part` of the team's batches. */
+static enum code some_batches(const struct op_call *c, const struct qmatmul *s, int part,
+                              struct err *e) {
+    const size_t end = team_cut(s->d.batches, 1, s->team, part + 1);
+    for (size_t i = team_cut(s->d.batches, 1, s->team, part); i < end; i++)
+        TRY(one_batch(c, s, i, (char *)c->scratch + (size_t)part * s->scratch_each,
+                      s->team > 1 ? 1 : c->threads, e));
+    return OK;
+}
+
+static enum code all_batches(const struct op_call *c, const struct qmatmul *s, struct err *e) {
+    if (s->team == 1)
+        return some_batches(c, s, 0, e);
+    enum code worst = OK;
+#pragma omp parallel for num_threads(s->team) schedule(static)
+    for (int part = 0; part < s->team; part++) {
+        struct err own;
+        enum code code = some_batches(c, s, part, &own);
+        if (code != OK) {
+#pragma omp critical
+            *e = own, worst = code;
+        }
+    }
+    return worst;
 }
 
 static enum code run_qmatmul(const struct op_call *c, struct err *e) {
@@ -404,9 +460,7 @@ static enum code run_qmatmul(const struct op_call *c, struct err *e) {
                                .scratch = (char *)c->scratch + s->inner_at};
         return dnnl_task_run(s->task, &run, e);
     }
-    for (size_t i = 0; i < s->d.batches; i++)
-        TRY(one_batch(c, s, r, i, e));
-    return OK;
+    return all_batches(c, s, e);
 }
 
 #define QMATMUL_OP(name)                                                                           \

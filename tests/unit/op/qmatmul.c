@@ -87,6 +87,34 @@ static void test_sizes(void **state) {
         }
 }
 
+/* Batches of both operands, large enough to be shared by a team; zero points per column; an odd
+ * k. B of both signs. */
+static void test_batches(void **state) {
+    (void)state;
+    enum { BATCH = 3, M = 40, K = 65, N = 300 };
+    for (enum dtype t = DT_I8; t <= DT_U8; t += DT_U8 - DT_I8) {
+        struct op_case c = op_case("mat_mul_integer", 10);
+        struct tensor a = op_case_random(&c, DT_I8, DIMS(BATCH, M, K), 1),
+                      b = op_case_random(&c, t, DIMS(BATCH, K, N), 2),
+                      zero = op_case_random(&c, t, DIMS(N), 3),
+                      y = op_case_random(&c, DT_I32, DIMS(BATCH, M, N), 4);
+        for (size_t at = 0; at < BATCH * M * N; at++) {
+            const size_t batch = at / (M * N), row = at / N % M, col = at % N;
+            int64_t sum = 0;
+            for (size_t k = 0; k < K; k++)
+                sum += (tensor_i64(&a, (batch * M + row) * K + k) - 7) *
+                       (tensor_i64(&b, (batch * K + k) * N + col) - tensor_i64(&zero, col));
+            ((int32_t *)y.data)[at] = (int32_t)sum;
+        }
+        op_case_in(&c, a);
+        op_case_in(&c, b);
+        op_case_in(&c, T_I8(SCALAR, 7));
+        op_case_in(&c, zero);
+        op_case_out(&c, y);
+        op_case_check(&c);
+    }
+}
+
 static void test_gemm(void **state) {
     (void)state;
     for (int whole = 0; whole < 2; whole++) {
@@ -162,11 +190,9 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear_example),
-        cmocka_unit_test(test_integer_example),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_gemm_with_constants),
+        cmocka_unit_test(test_linear_example), cmocka_unit_test(test_integer_example),
+        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_gemm),           cmocka_unit_test(test_gemm_with_constants),
         cmocka_unit_test(test_refusals),
     };
     struct err e;
