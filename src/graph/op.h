@@ -32,7 +32,8 @@ enum op_flag {
     OP_VIEW = 1 << 8, /* output 0 is input 0's bytes under another shape (Reshape, Flatten, Squeeze,
                          Identity): never run when the executor can alias; needs PLAIN */
     OP_RANDOM = 1 << 9,
-    OP_TEAM = 1 << 10, /* its work shows in no shape: it is offered every thread and decides */
+    OP_TEAM = 1 << 10, /* its work shows in no shape (steps, products inside, forests), or is
+                          weighed by itself: it is offered every thread and decides */
 };
 
 struct op_value {     /* what is known of an input or output while planning */

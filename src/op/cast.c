@@ -48,12 +48,20 @@ struct cast_call {
     bool saturate;
 };
 
+/* Between f32 and 16 bits: kernels do it. */
+static bool narrows(const struct cast_call *c) {
+    return c->x->dtype == DT_F32 && wide_half(c->y->dtype);
+}
+static bool widens(const struct cast_call *c) {
+    return c->y->dtype == DT_F32 && wide_half(c->x->dtype);
+}
+
 static enum code cast_range(const struct cast_call *c, size_t begin, size_t end, struct err *e) {
-    if (c->x->dtype == DT_F32 && wide_half(c->y->dtype)) {
+    if (narrows(c)) {
         wide_store(c->y->dtype, c->y->data, begin, end - begin, (const float *)c->x->data + begin);
         return OK;
     }
-    if (c->y->dtype == DT_F32 && wide_half(c->x->dtype)) {
+    if (widens(c)) {
         wide_load(c->x->dtype, c->x->data, begin, end - begin, (float *)c->y->data + begin);
         return OK;
     }
@@ -72,7 +80,8 @@ static enum code run_cast(const struct op_call *call, struct err *e) {
         arena_deinit(&texts);
         return code;
     }
-    const int threads = team_size(call->threads, 0.5 * (double)n);
+    const int threads =
+        team_size(call->threads, (narrows(&c) || widens(&c) ? 0.1 : 0.5) * (double)n);
     if (threads == 1 || c.x->dtype == DT_STRING)
         return cast_range(&c, 0, n, e);
     enum code worst = OK;

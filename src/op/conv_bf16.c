@@ -271,6 +271,6 @@ static enum code run_conv(const struct op_call *c, struct err *e) {
     return OK;
 }
 
-const struct op op_conv_bf16 = {"conv_bf16", OP_PURE | OP_NHWC | OP_NHWC_WINS | OP_POST,
+const struct op op_conv_bf16 = {"conv_bf16", OP_PURE | OP_NHWC | OP_NHWC_WINS | OP_POST | OP_TEAM,
                                 infer_conv,  prepare_conv,
                                 run_conv,    release_conv};

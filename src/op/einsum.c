@@ -641,4 +641,4 @@ static enum code run(const struct op_call *c, struct err *e) {
     return OK;
 }
 
-const struct op op_einsum = {"einsum", OP_PURE, infer, prepare, run, NULL};
+const struct op op_einsum = {"einsum", OP_PURE | OP_TEAM, infer, prepare, run, NULL};

@@ -192,5 +192,6 @@ static enum code run_product(const struct op_call *c, struct err *e) {
     return OK;
 }
 
-const struct op op_mat_mul_bf16 = {"mat_mul_bf16",  OP_PURE | OP_POST, infer_product,
-                                   prepare_product, run_product,       release_product};
+const struct op op_mat_mul_bf16 = {"mat_mul_bf16", OP_PURE | OP_POST | OP_TEAM,
+                                   infer_product,  prepare_product,
+                                   run_product,    release_product};

@@ -464,8 +464,8 @@ static enum code run_qmatmul(const struct op_call *c, struct err *e) {
 }
 
 #define QMATMUL_OP(name)                                                                           \
-    const struct op op_##name = {#name,           OP_PURE,     infer_##name,                       \
-                                 prepare_qmatmul, run_qmatmul, release_qmatmul};
+    const struct op op_##name = {#name,           OP_PURE | OP_TEAM, infer_##name,                 \
+                                 prepare_qmatmul, run_qmatmul,       release_qmatmul};
 QMATMUL_OP(q_linear_mat_mul)
 QMATMUL_OP(mat_mul_integer)
 QMATMUL_OP(q_gemm)

@@ -112,7 +112,7 @@ static const struct recurrent_cell lstm_cell = {.gates = 4,
         return recurrent_run(c, &which##_cell, e);                                                 \
     }                                                                                              \
     const struct op op_##which = {.name = #which,                                                  \
-                                  .flags = OP_PURE,                                                \
+                                  .flags = OP_PURE | OP_TEAM,                                      \
                                   .infer = infer_##which,                                          \
                                   .prepare = prepare_##which,                                      \
                                   .run = run_##which};

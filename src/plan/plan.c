@@ -103,9 +103,8 @@ static double guess_flops(const struct node *n, const struct walk_values *w) {
     if (n->n_out < 1 || !w->out[0].known || !shape_count(&w->out[0].shape, &outs))
         return 0;
     bool conv = str_is(n->op_name, "conv") || str_is(n->op_name, "q_linear_conv");
-    int at = str_is(n->op_name, "q_linear_conv") || str_is(n->op_name, "q_linear_mat_mul") ? 3 : 1;
-    bool mat = str_is(n->op_name, "mat_mul") || str_is(n->op_name, "gemm") ||
-               str_is(n->op_name, "q_linear_mat_mul");
+    int at = str_is(n->op_name, "q_linear_conv") ? 3 : 1;
+    bool mat = str_is(n->op_name, "mat_mul") || str_is(n->op_name, "gemm");
     if ((!conv && !mat) || n->n_in <= at || !shape_count(&w->in[at].shape, &weights) ||
         !w->in[at].shape.rank)
         return (double)outs;
@@ -120,9 +119,7 @@ static int team(const struct node *n, const struct walk_values *w, int threads) 
     if (n->op->flags & (OP_DYNAMIC | OP_TEAM))
         return threads;
     double ns = guess_flops(n, w) / ONE_CORE_GFLOPS + moved_bytes(n, w) / ONE_CORE_GBS;
-    bool recurrent =
-        str_is(n->op_name, "lstm") || str_is(n->op_name, "gru") || str_is(n->op_name, "rnn");
-    return ns < TEAM_PAYS_NS && !recurrent ? 1 : threads;
+    return ns < TEAM_PAYS_NS ? 1 : threads;
 }
 
 static enum code prepare_step(struct plan *p, struct step *s, struct arena *scratch,
