@@ -44,6 +44,47 @@ void gemm_pairs_scalar(const struct gemm_f32 *g) {
         }
 }
 
+static int32_t quad(const float *a, const float *b) { /* of four unsigned bytes with signed ones */
+    uint8_t u[4];
+    int8_t v[4];
+    memcpy(u, a, sizeof u);
+    memcpy(v, b, sizeof v);
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2] + u[3] * v[3];
+}
+
+void gemm_quads_scalar(const struct gemm_f32 *g) {
+    const struct quads_finish *f = g->finish;
+    const int32_t low = f->is_signed ? -128 : 0;
+    for (size_t row = 0; row < g->m; row++)
+        for (size_t col = 0; col < g->n; col++) {
+            int32_t sum = g->bias ? ((const int32_t *)g->bias)[col] : 0;
+            for (size_t tap = 0; tap < g->taps; tap++)
+                for (size_t k = 0; k < g->k; k++)
+                    sum = (int32_t)((uint32_t)sum +
+                                    (uint32_t)quad(&g->a[tap * g->m + row][k],
+                                                   &g->b[(tap * g->k + k) * TILE_N + col]));
+            uint8_t *y = (uint8_t *)g->c + row * g->ldc + col;
+            requant_scalar(&(struct requant){.n = 1,
+                                             .sums = &sum,
+                                             .scale = g->scale + col,
+                                             .zero = f->zero,
+                                             .low = low,
+                                             .high = low + 255,
+                                             .y = y});
+            if (g->plus)
+                (f->is_signed ? qadd_i8_scalar : qadd_u8_scalar)(
+                    &(struct qadd){.n = 1,
+                                   .a = y,
+                                   .b = (const uint8_t *)g->plus + row * g->plus_row + col,
+                                   .y = y,
+                                   .a_scale = f->y_scale,
+                                   .b_scale = f->plus_scale,
+                                   .offset = f->offset,
+                                   .y_zero = f->plus_zero,
+                                   .low = low});
+        }
+}
+
 void depthwise_f32_scalar(const struct depthwise_f32 *c) {
     for (size_t pixel = 0; pixel < c->pixels; pixel++)
         for (size_t i = 0; i < c->n; i++) {

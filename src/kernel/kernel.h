@@ -122,6 +122,8 @@ struct gemm_f32 {
     size_t plus_row;
     bool relu;          /* ...of which this is taken last */
     const float *ahead; /* (taps * k, 16) or NULL: memory wanted next, fetched meanwhile */
+    const float *scale; /* (n), finite: gemm_quads alone, as is... */
+    const struct quads_finish *finish; /* ...this */
 };
 typedef void gemm_f32_fn(const struct gemm_f32 *c);
 struct gemm_tile {
@@ -189,16 +191,54 @@ typedef void winograd_out_bf16_fn(const struct winograd_out_bf16 *c);
  * are not looked at. */
 enum { GEMM_BF16_MR = 12, GEMM_BF16_NR = 32 };
 typedef void gemm_bf16_fn(const struct gemm_f32 *c);
+/* The same of bytes, exact. V is B' x B in int16. The rows of G are taken 24, -6, -6, 24, 24 and 6
+ * times, so that weights are integers within int16 too; the way back takes the factors out and
+ * leaves 4 to 64 times 9 times each sum, modulo 2^32. 9 has an inverse there, so that sums within
+ * 26 bits come out exactly. Channels: a multiple of WINOGRAD_Q8_CHANNELS. */
+enum { WINOGRAD_Q8_CHANNELS = 32 };
+struct winograd_in_q8 {
+    size_t n;
+    const uint8_t *const *x; /* (36) pixels */
+    uint8_t flip;            /* 0x80 where bytes are signed: they become 128 more */
+    int16_t *v;
+    size_t v_step; /* int16 */
+};
+typedef void winograd_in_q8_fn(const struct winograd_in_q8 *c);
+struct winograd_out_q8 {
+    size_t n; /* a multiple of 16 will do */
+    const int32_t *m;
+    size_t m_step;
+    const int32_t *bias; /* (n) */
+    const float *scale;  /* (n), finite: y = saturate(round((sum + bias) * scale) + zero) */
+    int32_t zero;
+    bool is_signed;
+    uint8_t *const *y; /* (16) pixels; NULL: not wanted */
+};
+typedef void winograd_out_q8_fn(const struct winograd_out_q8 *c);
 
 /* The same tile with a pair of int16 in the place of each float of A and B, and int32 in that of C:
- * exact sums of products of bytes from which zero points have been taken off. A row of k pairs
- * holds 2k numbers; bias is int32; plus and
- * relu are not looked at. */
+ * exact sums (modulo 2^32) of products of bytes from which zero points have been taken off, or of
+ * numbers made of such. A row of k pairs holds 2k numbers; bias is int32; plus,
+ * relu and what belongs to quads are not looked at. */
 typedef void gemm_pairs_fn(const struct gemm_f32 *c);
 
 /* Multiply-adds of registers, `rounds` times as many as keep one core busy; answers how many
  * operations that was, 2 for each. For measuring what a core can do at most. */
 typedef double strain_fn(size_t rounds);
+/* The same tile with four bytes in the place of each float of A (unsigned) and B (signed), whose
+ * sums become bytes: bias is int32, c and plus are bytes, ldc and plus_row too; add and relu are
+ * not looked at.
+ *   y = saturate(round(sum * scale[col]) + zero)
+ * and where plus is given, which holds bytes of y's type,
+ *   y = saturate(round(y * y_scale + plus * plus_scale + offset) + plus_zero)
+ * as requant and qadd say. */
+struct quads_finish {
+    bool is_signed; /* y and plus */
+    int32_t zero;
+    float y_scale, plus_scale, offset; /* finite */
+    int32_t plus_zero;
+};
+typedef void gemm_quads_fn(const struct gemm_f32 *c);
 
 struct kernel_set {
 #define SLOT(type, name, ulp, small) type##_fn *name;

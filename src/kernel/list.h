@@ -130,6 +130,11 @@ SLOT(gemm_f32, gemm_f32, 32, 1.0f)
 EVERY(gemm_f32)
 SLOT(gemm_pairs, gemm_pairs, 0, 0)
 EVERY(gemm_pairs)
+SLOT(gemm_quads, gemm_quads, 0, 0)
+#if defined(__x86_64__)
+KERNEL(gemm_pairs, vnni, CPU_AVX512 | CPU_VNNI, 40)
+KERNEL(gemm_quads, vnni, CPU_AVX512 | CPU_VNNI, 40)
+#endif
 
 /* winograd_f32.c: sums of up to 100 times the input, which cancel */
 SLOT(winograd_in, winograd_in, 16, 64.0f)
@@ -146,6 +151,11 @@ KERNEL(winograd_in_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
 KERNEL(winograd_out_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
 KERNEL(gemm_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
 #endif
+/* winograd_q8.c */
+SLOT(winograd_in_q8, winograd_in_q8, 0, 0)
+EVERY(winograd_in_q8)
+SLOT(winograd_out_q8, winograd_out_q8, 0, 0)
+EVERY(winograd_out_q8)
 
 /* quant_q8.c */
 SLOT(quantize_u8, quantize_u8, 0, 0)

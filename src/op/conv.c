@@ -188,7 +188,7 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     s->plain = c->in[0].layout == LAYOUT_PLAIN;
     s->wide = c->in[0].dtype != DT_F32;
     if (!s->wide && c->in[1].data) {
-        s->quarter = winograd_plan(&s->winograd, &s->implicit, false, c->threads) &&
+        s->quarter = winograd_plan(&s->winograd, &s->implicit, WINOGRAD_F32, c->threads) &&
                      winograd_pays(&s->winograd);
         if (!s->quarter && wants_task(&s->implicit))
             try_task(c, s);

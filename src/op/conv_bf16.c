@@ -104,7 +104,7 @@ static void try_task(const struct op_prepare *c, struct conv *s) {
 static void try_winograd(const struct op_prepare *c, struct conv *s) {
     const struct node *n = c->node;
     s->by_winograd = cpu_flags() & CPU_BF16 &&
-                     winograd_plan(&s->winograd, &s->implicit, true, c->threads) &&
+                     winograd_plan(&s->winograd, &s->implicit, WINOGRAD_BF16, c->threads) &&
                      winograd_pays(&s->winograd);
     s->fused = s->by_winograd && !s->plain &&
                (n->n_post == 0 || (n->n_post == 1 && n->post[0].kind == POST_RELU));

@@ -148,11 +148,13 @@ static void rows_of_group(const struct place *t, const float *x, size_t y, struc
                               .a = t->pointers,
                               .panels = t->r->packed + group * each,
                               .bias = t->r->bias ? t->r->bias + group * p->out : NULL,
-                              .c = t->r->y + y,
+                              .c = panel_element(t->r->y, y, t->r->finish),
                               .c_row = p->out * p->groups,
-                              .plus = t->r->plus ? t->r->plus + y : NULL,
+                              .plus = panel_element(t->r->plus, y, t->r->finish),
                               .relu = t->r->relu,
-                              .pairs = p->pairs};
+                              .pairs = p->pairs,
+                              .scale = t->r->scale ? t->r->scale + group * p->out : NULL,
+                              .finish = t->r->finish};
     panel_multiply_rows(&rows);
 }
 
@@ -218,7 +220,7 @@ static void part(const struct implicit *p, const struct implicit_run *r, int ind
 }
 
 void implicit_run(const struct implicit *p, const struct implicit_run *r) {
-    memset(r->scratch, 0, zero_bytes(p));
+    memset(r->scratch, r->padding, zero_bytes(p));
     double multiplications = (double)p->batch * (double)window_pixels(&p->w) * (double)p->groups *
                              (double)p->out * (double)p->k * (double)p->taps;
     const int threads = team_size(r->threads, multiplications * (p->depthwise ? 0.1 : 0.025));

@@ -35,6 +35,10 @@ struct implicit_run {
     const float *x, *packed, *bias; /* bias (groups * out) or NULL */
     const float *plus;              /* like y, or NULL: added. Not where depthwise */
     bool relu;                      /* taken last. Not where depthwise */
+    const float *scale;             /* (groups * out), and... */
+    const struct quads_finish
+        *finish;     /* ...not NULL: x and packed are quads, y and plus bytes (kernel.h) */
+    uint8_t padding; /* every byte of what lies outside the picture */
     float *y;
     void *scratch;
     int threads;

@@ -82,12 +82,14 @@ static void one_tile(const struct panel_rows *r, gemm_f32_fn *fn, size_t nr, siz
                           .a = r->a + row * r->taps,
                           .b = r->panels + col * r->taps * r->k,
                           .bias = r->bias ? r->bias + col : NULL,
-                          .c = r->c + at,
+                          .c = panel_element(r->c, at, r->finish),
                           .ldc = r->c_row,
-                          .plus = r->plus ? r->plus + at : NULL,
+                          .plus = panel_element(r->plus, at, r->finish),
                           .plus_row = r->c_row,
                           .relu = r->relu,
-                          .ahead = ahead});
+                          .ahead = ahead,
+                          .scale = r->scale ? r->scale + col : NULL,
+                          .finish = r->finish});
 }
 
 /* All panels over one tile of rows where they stay in the second-level cache, so that whole rows
@@ -95,7 +97,9 @@ static void one_tile(const struct panel_rows *r, gemm_f32_fn *fn, size_t nr, siz
 void panel_multiply_rows(const struct panel_rows *r) {
     const size_t nr = tile_size().nr, tiles = panel_tiles(r->m);
     const bool small = (r->to - r->from) * r->taps * r->k <= PANELS_STAY;
-    gemm_f32_fn *fn = r->pairs ? kernel_set()->gemm_pairs : kernel_set()->gemm_f32;
+    gemm_f32_fn *fn = r->finish  ? kernel_set()->gemm_quads
+                      : r->pairs ? kernel_set()->gemm_pairs
+                                 : kernel_set()->gemm_f32;
     for (size_t i = 0; small && i < tiles; i++)
         for (size_t col = r->from; col < r->to; col += nr)
             one_tile(r, fn, nr, col, i, tiles, NULL);

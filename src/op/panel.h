@@ -34,6 +34,11 @@ void panel_multiply(const struct panel_product *p, int threads);
 static inline size_t panel_tile(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
 size_t panel_tiles(size_t m); /* how many */
 
+/* Element `at` of C, or of what is like it: a float, or a byte. NULL stays NULL. */
+static inline void *panel_element(const void *of, size_t at, bool bytes) {
+    return of ? (char *)(uintptr_t)of + at * (bytes ? 1 : sizeof(float)) : NULL;
+}
+
 /* One stretch of rows, by one thread, of a product whose rows are gathered: rows given as pointers.
  * `a` holds for each tile its (taps, rows of the tile) pointers, tile after tile. */
 struct panel_rows {
@@ -45,5 +50,8 @@ struct panel_rows {
     size_t c_row;
     const float *plus; /* like c, or NULL: added */
     bool relu, pairs;
+    const float *scale; /* of column 0, and... */
+    const struct quads_finish
+        *finish; /* ...not NULL: kernel.h's gemm_quads; c and plus are bytes */
 };
 void panel_multiply_rows(const struct panel_rows *r);

@@ -3,13 +3,15 @@
  *
  * A block of tiles at a time: their patches are transformed to V (points, tiles, in); then for each
  * panel of output channels the products with the panel's weights (points, in, nr) give M (points,
- * tiles, nr) in f32, which is transformed back into y while it is in cache. There are 36 points of
- * f32 or 16 of bf16. Many tiles: each thread has blocks of its own. Few tiles: one block,
- * transformed by all, then each thread has panels of its own.
+ * tiles, nr) in f32 (of bytes int32), which is transformed back into y while it is in cache. There
+ * are 36 points, or 16 of bf16. Many tiles: each thread has blocks of its own. Few tiles: one
+ * block, transformed by all, then each thread has panels of its own.
  *
- * Pairs of bf16 lie in the place of each f32 of V and of the packed weights.
+ * Pairs of bf16, or of int16 made of bytes, lie in the place of each f32 of V and of the packed
+ * weights.
  *
- * Scratch: a row of zeros that padding points to, V (one, or one per thread), M (one per thread).
+ * Scratch: a row of zeros (of bytes: zero points) that padding points to, V (one, or one per
+ * thread), M (one per thread).
  */
 #include "op/winograd.h"
 
@@ -32,7 +34,7 @@ enum {
 
 static struct gemm_tile tile_size(const struct winograd *p) {
     struct gemm_tile t = {GEMM_BF16_MR, GEMM_BF16_NR};
-    if (!p->bf16)
+    if (p->kind != WINOGRAD_BF16)
         kernel_set()->gemm_tile_f32(&t);
     return t;
 }
@@ -45,10 +47,12 @@ static size_t panels(const struct winograd *p) {
 static size_t span(const struct winograd *p) { return p->side + 2; } /* of a patch */
 static size_t points(const struct winograd *p) { return span(p) * span(p); }
 static size_t number_bytes(const struct winograd *p) {
-    return p->bf16 ? sizeof(uint16_t) : sizeof(float);
+    static const size_t bytes[] = {
+        [WINOGRAD_F32] = sizeof(float), [WINOGRAD_BF16] = sizeof(uint16_t), [WINOGRAD_Q8] = 1};
+    return bytes[p->kind];
 }
 static size_t depth(const struct winograd *p) { /* of a product: floats, or pairs */
-    return p->bf16 ? p->in / 2 : p->in;
+    return p->kind == WINOGRAD_F32 ? p->in : p->in / 2;
 }
 
 static bool dense_3x3(const struct window *w) {
@@ -61,7 +65,7 @@ static bool dense_3x3(const struct window *w) {
 static size_t tiles_at_once(const struct winograd *p, int threads) {
     if (p->share)
         return p->tiles;
-    const size_t most = !p->bf16                           ? BLOCK_TILES
+    const size_t most = p->kind != WINOGRAD_BF16           ? BLOCK_TILES
                         : p->in > BLOCK_BF16 / BLOCK_TILES ? BLOCK_TILES
                                                            : BLOCK_BF16 / p->in;
     size_t mine = (p->tiles + (size_t)threads - 1) / (size_t)threads,
@@ -69,10 +73,17 @@ static size_t tiles_at_once(const struct winograd *p, int threads) {
     return ((mine + blocks - 1) / blocks + mr - 1) / mr * mr;
 }
 
-bool winograd_plan(struct winograd *p, const struct implicit *of, bool bf16, int threads) {
-    if (of->groups != 1 || !dense_3x3(&of->w) || (bf16 && (of->in == 0 || of->in % 2)))
+static bool takes_channels(const struct implicit *of, enum winograd_kind kind) {
+    return kind == WINOGRAD_F32 || (kind == WINOGRAD_BF16 && of->in > 0 && of->in % 2 == 0) ||
+           (kind == WINOGRAD_Q8 && of->in > 0 && of->in % WINOGRAD_Q8_CHANNELS == 0 &&
+            of->out % WINOGRAD_Q8_CHANNELS == 0);
+}
+
+bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_kind kind,
+                   int threads) {
+    if (of->groups != 1 || !dense_3x3(&of->w) || !takes_channels(of, kind))
         return false;
-    const size_t side = bf16 ? WINOGRAD2_OUT : WINOGRAD_OUT,
+    const size_t side = kind == WINOGRAD_BF16 ? WINOGRAD2_OUT : WINOGRAD_OUT,
                  down = ((size_t)of->w.out[0] + side - 1) / side,
                  across = ((size_t)of->w.out[1] + side - 1) / side,
                  tiles = of->batch * down * across;
@@ -82,7 +93,7 @@ bool winograd_plan(struct winograd *p, const struct implicit *of, bool bf16, int
                            .batch = of->batch,
                            .in = of->in,
                            .out = of->out,
-                           .bf16 = bf16,
+                           .kind = kind,
                            .side = side,
                            .across = across,
                            .tiles = tiles};
@@ -145,7 +156,7 @@ static void pack_window(const struct winograd *p, const float *w, size_t in, flo
     float numbers[POINTS_MAX];
     spread_window(p->side, w, numbers);
     for (size_t point = 0; point < points(p); point++, to += step) {
-        if (p->bf16)
+        if (p->kind == WINOGRAD_BF16)
             kernel_set()->narrow_bf16(1, &numbers[point], (uint16_t *)(void *)to + in % 2);
         else
             *to = numbers[point];
@@ -161,7 +172,51 @@ void winograd_pack(const struct winograd *p, const float *weights, void *packed)
         for (size_t in = 0; in < p->in; in++)
             for (size_t col = 0; col < nr && panel * nr + col < p->out; col++)
                 pack_window(p, weights + ((panel * nr + col) * p->in + in) * 9, in,
-                            to + (p->bf16 ? in / 2 : in) * nr + col, step);
+                            to + (p->kind == WINOGRAD_BF16 ? in / 2 : in) * nr + col, step);
+}
+
+/* to (6) = G * w (3), each row without its fraction: 24, -6, -6, 24, 24 and 6 times. */
+static void spread_bytes(int w0, int w1, int w2, int to[SIDE_MAX + 2]) {
+    to[0] = 6 * w0;
+    to[1] = w0 + w1 + w2;
+    to[2] = w0 - w1 + w2;
+    to[3] = w0 + 2 * w1 + 4 * w2;
+    to[4] = w0 - 2 * w1 + 4 * w2;
+    to[5] = 6 * w2;
+}
+
+/* 36 numbers, `step` int16 apart, of one 3 x 3 window: 49 times a byte at most. */
+static void pack_bytes(const int8_t *w, int16_t *to, size_t step) {
+    enum { N = SIDE_MAX + 2 };
+    int half[3][N];
+    for (int row = 0; row < 3; row++)
+        spread_bytes(w[row * 3], w[row * 3 + 1], w[row * 3 + 2], half[row]);
+    for (size_t col = 0; col < N; col++) {
+        int whole[N];
+        spread_bytes(half[0][col], half[1][col], half[2][col], whole);
+        for (size_t row = 0; row < N; row++)
+            to[(row * N + col) * step] = (int16_t)whole[row];
+    }
+}
+
+void winograd_pack_q8(const struct winograd *p, const int8_t *weights, void *packed) {
+    const size_t nr = tile_size(p).nr, step = depth(p) * nr, each = points(p) * step;
+    int16_t *to = packed;
+    for (size_t out = 0; out < p->out; out++)
+        for (size_t in = 0; in < p->in; in++)
+            pack_bytes(weights + (out * p->in + in) * 9,
+                       to + 2 * (out / nr * each + in / 2 * nr + out % nr) + in % 2, 2 * step);
+}
+
+bool winograd_is_exact(const struct winograd *p, const int8_t *weights) {
+    for (size_t out = 0; out < p->out; out++) {
+        int64_t up = 0, down = 0;
+        for (size_t i = 0; i < p->in * 9; i++, weights++)
+            *(*weights > 0 ? &up : &down) += 255 * *weights;
+        if (up >= 1 << 25 || down < -(1 << 25))
+            return false;
+    }
+    return true;
 }
 
 /* --- run --- */
@@ -182,7 +237,7 @@ struct place { /* of one thread */
     const struct winograd *p;
     const struct winograd_run *r;
     const void *zeros;
-    float *v, *m; /* of bf16, v holds pairs */
+    float *v, *m; /* v may hold pairs, m int32 */
 };
 
 static struct place place_of(const struct winograd *p, const struct winograd_run *r, int index,
@@ -226,7 +281,13 @@ static void patches(const struct place *t, size_t first, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         float *v = t->v + i * depth(p);
         gather(t, first + i, pixels);
-        if (p->bf16)
+        if (p->kind == WINOGRAD_Q8)
+            k->winograd_in_q8(&(struct winograd_in_q8){.n = p->in,
+                                                       .x = (const uint8_t *const *)pixels,
+                                                       .flip = t->r->q8->x_signed ? 0x80 : 0,
+                                                       .v = (int16_t *)(void *)v,
+                                                       .v_step = 2 * v_step(p)});
+        else if (p->kind == WINOGRAD_BF16)
             k->winograd_in_bf16(&(struct winograd_in_bf16){.n = p->in,
                                                            .x = (const uint16_t *const *)pixels,
                                                            .v = (uint16_t *)(void *)v,
@@ -244,7 +305,9 @@ static void products(const struct place *t, size_t panel, size_t tiles) {
                  passes = (tiles + tile.mr - 1) / tile.mr;
     const float *a[ROWS_MAX], *b = (const float *)t->r->packed + panel * points(p) * step;
     const bool last_panel = panel + 1 == panels(p);
-    gemm_f32_fn *gemm = p->bf16 ? kernel_set()->gemm_bf16 : kernel_set()->gemm_f32;
+    gemm_f32_fn *gemm = p->kind == WINOGRAD_BF16 ? kernel_set()->gemm_bf16
+                        : p->kind == WINOGRAD_Q8 ? kernel_set()->gemm_pairs
+                                                 : kernel_set()->gemm_f32;
     for (size_t point = 0; point < points(p); point++, b += step)
         for (size_t pass = 0; pass < passes; pass++) {
             const size_t row = tiles * pass / passes, some = tiles * (pass + 1) / passes - row;
@@ -271,7 +334,17 @@ static void tile_out(const struct place *t, size_t panel, const float *m, void *
     const size_t nr = tile_size(p).nr, from = panel * nr, left = p->out - from,
                  n = left < nr ? left : nr;
     const float *bias = r->bias ? r->bias + from : NULL;
-    if (p->bf16)
+    if (p->kind == WINOGRAD_Q8)
+        kernel_set()->winograd_out_q8(
+            &(struct winograd_out_q8){.n = n,
+                                      .m = (const int32_t *)(const void *)m,
+                                      .m_step = m_step(p),
+                                      .bias = r->q8->bias + from,
+                                      .scale = r->q8->scale + from,
+                                      .zero = r->q8->y_zero,
+                                      .is_signed = r->q8->y_signed,
+                                      .y = (uint8_t *const *)pixels});
+    else if (p->kind == WINOGRAD_BF16)
         kernel_set()->winograd_out_bf16(&(struct winograd_out_bf16){.n = n,
                                                                     .m = m,
                                                                     .m_step = m_step(p),
@@ -364,7 +437,7 @@ static void share_a_block(const struct winograd *p, const struct winograd_run *r
 }
 
 void winograd_run(const struct winograd *p, const struct winograd_run *r) {
-    memset(r->scratch, 0, p->in * sizeof(float));
+    memset(r->scratch, r->q8 ? r->q8->padding : 0, p->in * number_bytes(p));
     if (p->share) {
         share_a_block(p, r, r->threads);
         return;

@@ -59,6 +59,15 @@ SIMD vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 SIMD vi vi_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 /* Sums of two products of int16. */
 SIMD vi vi_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
+/* sum + them */
+SIMD vi vi_madd_add(vi sum, vi a, vi b) { return vi_add(sum, vi_madd(a, b)); }
+SIMD vi vi_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
+SIMD vi vi_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
+SIMD vi vi_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
+SIMD vi vi_load_u8_16(const uint8_t *p, uint8_t flip) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return _mm256_cvtepu8_epi16(_mm_xor_si128(bytes, _mm_set1_epi8((char)flip)));
+}
 SIMD vi vi_min(vi a, vi b) { return _mm256_min_epi32(a, b); }
 SIMD vi vi_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
 #define vi_shl(a, bits) _mm256_slli_epi32((a), (bits)) /* bits: a literal */

@@ -61,6 +61,16 @@ SIMD vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 SIMD vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 /* Sums of two products of int16. */
 SIMD vi vi_madd(vi a, vi b) { return _mm512_madd_epi16(a, b); }
+/* sum + them */
+SIMD vi vi_madd_add(vi sum, vi a, vi b) { return vi_add(sum, vi_madd(a, b)); }
+SIMD vi vi_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+/* 2 VL int16 */
+SIMD vi vi_add16(vi a, vi b) { return _mm512_add_epi16(a, b); }
+SIMD vi vi_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
+SIMD vi vi_load_u8_16(const uint8_t *p, uint8_t flip) { /* each byte ^ flip */
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)p);
+    return _mm512_cvtepu8_epi16(_mm256_xor_si256(bytes, _mm256_set1_epi8((char)flip)));
+}
 SIMD vi vi_min(vi a, vi b) { return _mm512_min_epi32(a, b); }
 SIMD vi vi_max(vi a, vi b) { return _mm512_max_epi32(a, b); }
 #define vi_shl(a, bits) _mm512_slli_epi32((a), (bits)) /* bits: a literal */

@@ -1,25 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bodies of the matrix tile and the depthwise convolution. The tile keeps MR x 2 accumulators in
- * registers: 12 x 32 on AVX-512, 6 x 16 on AVX2; fewer rows are instances of the same body with a
- * smaller constant. */
+/* Bodies of the matrix tile of floats and the depthwise convolution. */
 #pragma once
 
-#include "kernel/kernel.h"
-
-#include <string.h>
-
-enum { MR = SIMD_ROWS, NR = 2 * VL, MEM_FLOATS = 16 /* of a cache line */ };
+#include "kernel/simd/tile.h"
 
 void ISA(gemm_tile_f32)(struct gemm_tile *out) { *out = (struct gemm_tile){MR, NR}; }
-
-/* Column `half` of the tile: all of it, or its first n elements. */
-SIMD vf columns_load(const float *p, size_t n) { return n >= VL ? vf_load(p) : vf_load_n(p, n); }
-SIMD void columns_store(float *p, vf v, size_t n) {
-    if (n >= VL)
-        vf_store(p, v);
-    else
-        vf_store_n(p, v, n);
-}
 
 /* What follows the sum of row `row` at column `col` (0, VL) of the tile. */
 SIMD vf finished(const struct gemm_f32 *g, vf sum, size_t row, size_t col, size_t left) {
@@ -112,68 +97,6 @@ SIMD void single(const struct gemm_f32 *g, const size_t v) {
     }
 }
 
-/* The tile of pairs. Vectors of int32 travel as floats where only their bits matter. */
-SIMD void tile_pairs(const struct gemm_f32 *g, const size_t m, const size_t v) {
-    vi acc[MR][2];
-    const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
-#pragma GCC unroll 2
-    for (size_t col = 0; col < v; col++) {
-        vi start = vf_bits(g->bias ? columns_load(g->bias + col * VL, left[col]) : vf_zero());
-#pragma GCC unroll 12
-        for (size_t row = 0; row < m; row++)
-            acc[row][col] =
-                g->add ? vf_bits(columns_load(g->c + row * g->ldc + col * VL, left[col])) : start;
-    }
-    const float *b = g->b;
-    for (size_t tap = 0; tap < g->taps; tap++) {
-        const float *a[MR];
-#pragma GCC unroll 12
-        for (size_t row = 0; row < m; row++)
-            a[row] = g->a[tap * m + row];
-        for (size_t k = 0; k < g->k; k++, b += NR) {
-            vi b0 = vf_bits(vf_load(b)), b1 = v > 1 ? vf_bits(vf_load(b + VL)) : b0;
-#pragma GCC unroll 12
-            for (size_t row = 0; row < m; row++) {
-                int32_t both;
-                memcpy(&both, &a[row][k], sizeof both);
-                vi x = vi_set(both);
-                acc[row][0] = vi_add(acc[row][0], vi_madd(x, b0));
-                if (v > 1)
-                    acc[row][1] = vi_add(acc[row][1], vi_madd(x, b1));
-            }
-        }
-    }
-#pragma GCC unroll 2
-    for (size_t col = 0; col < v; col++)
-#pragma GCC unroll 12
-        for (size_t row = 0; row < m; row++)
-            columns_store(g->c + row * g->ldc + col * VL, vi_floats(acc[row][col]), left[col]);
-}
-
-#define TILE(body, m)                                                                              \
-    case m:                                                                                        \
-        if (wide)                                                                                  \
-            body(g, m, 2);                                                                         \
-        else                                                                                       \
-            body(g, m, 1);                                                                         \
-        break;
-#if SIMD_ROWS == 12
-#define TILES(body)                                                                                \
-    TILE(body, 2)                                                                                  \
-    TILE(body, 3)                                                                                  \
-    TILE(body, 4)                                                                                  \
-    TILE(body, 5)                                                                                  \
-    TILE(body, 6)                                                                                  \
-    TILE(body, 7)                                                                                  \
-    TILE(body, 8)                                                                                  \
-    TILE(body, 9)                                                                                  \
-    TILE(body, 10)                                                                                 \
-    TILE(body, 11)                                                                                 \
-    TILE(body, 12)
-#else
-#define TILES(body) TILE(body, 2) TILE(body, 3) TILE(body, 4) TILE(body, 5) TILE(body, 6)
-#endif
-
 void ISA(gemm_f32)(const struct gemm_f32 *g) {
     const bool wide = g->n > VL;
     switch (g->m) {
@@ -184,15 +107,6 @@ void ISA(gemm_f32)(const struct gemm_f32 *g) {
             single(g, 1);
         break;
         TILES(tile)
-    default: break;
-    }
-}
-
-void ISA(gemm_pairs)(const struct gemm_f32 *g) {
-    const bool wide = g->n > VL;
-    switch (g->m) {
-        TILE(tile_pairs, 1)
-        TILES(tile_pairs)
     default: break;
     }
 }

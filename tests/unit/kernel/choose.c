@@ -449,6 +449,62 @@ static void check_winograd_out_bf16(const struct limit *l, winograd_out_bf16_fn 
         }
 }
 
+static void check_winograd_in_q8(const struct limit *l, winograd_in_q8_fn *scalar,
+                                 winograd_in_q8_fn *fn) {
+    static uint8_t x[40 * 140];
+    static int16_t want[WINOGRAD_POINTS * 96];
+    const uint8_t *pixels[WINOGRAD_POINTS];
+    for (size_t i = 0; i < sizeof x; i++)
+        x[i] = next() % 3 ? (uint8_t)next() : next() % 2 ? 255 : 0;
+    for (size_t n = WINOGRAD_Q8_CHANNELS; n <= 96; n += WINOGRAD_Q8_CHANNELS)
+        for (unsigned flip = 0; flip <= 0x80; flip += 0x80) {
+            for (size_t p = 0; p < WINOGRAD_POINTS; p++)
+                pixels[p] = x + next() % (38 * 140);
+            struct winograd_in_q8 c = {
+                .n = n, .x = pixels, .flip = (uint8_t)flip, .v = want, .v_step = n};
+            scalar(&c);
+            int16_t *got = c.v = guard(&room, WINOGRAD_POINTS * n * sizeof *got, 2);
+            fn(&c);
+            assert_memory_equal(want, got, WINOGRAD_POINTS * n * sizeof *got);
+            check_guard(l, &room);
+        }
+}
+
+static void check_winograd_out_q8(const struct limit *l, winograd_out_q8_fn *scalar,
+                                  winograd_out_q8_fn *fn) {
+    enum { PIXELS = WINOGRAD_OUT * WINOGRAD_OUT };
+    static int32_t m[WINOGRAD_POINTS * 96 + 1], bias[96];
+    static float scale[96];
+    static uint8_t want[PIXELS * 96];
+    uint8_t *pixels[PIXELS];
+    for (size_t i = 0; i < sizeof m / sizeof m[0]; i++)
+        m[i] = (int32_t)next();
+    for (size_t i = 0; i < 96; i++)
+        bias[i] = (int32_t)(next() % 20000) - 10000, scale[i] = uniform(0, 1e-5f);
+    for (size_t n = 16; n <= 96; n += 16)
+        for (int form = 0; form < 4; form++) {
+            struct winograd_out_q8 c = {.n = n,
+                                        .m = m + 1,
+                                        .m_step = n,
+                                        .bias = bias,
+                                        .scale = scale,
+                                        .zero = form & 1 ? 100 : 0,
+                                        .is_signed = form & 2,
+                                        .y = pixels};
+            for (size_t p = 0; p < PIXELS; p++) /* some are outside the picture */
+                pixels[p] = form && p % 4 == 3 ? NULL : want + p * n;
+            scalar(&c);
+            uint8_t *got = guard(&room, PIXELS * n, 1);
+            for (size_t p = 0; p < PIXELS; p++)
+                pixels[p] = pixels[p] ? got + p * n : NULL;
+            fn(&c);
+            for (size_t i = 0; i < PIXELS * n; i++)
+                if (pixels[i / n])
+                    assert_int_equal(want[i], got[i]);
+            check_guard(l, &room);
+        }
+}
+
 static void check_gemm_tile(const struct limit *l, gemm_tile_fn *scalar, gemm_tile_fn *fn) {
     (void)scalar;
     struct gemm_tile t = {0};
@@ -459,12 +515,12 @@ static void check_gemm_tile(const struct limit *l, gemm_tile_fn *scalar, gemm_ti
 
 /* The twin packs B by its own tile, so the expectation is made here from the definition. */
 static gemm_tile_fn *tile_of(gemm_f32_fn *fn) {
-    const struct kernel_row *isa = NULL;
+    const char *isa = "";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].fn == (void (*)(void))fn)
-            isa = &rows[i];
-    for (size_t i = 0; isa && i < sizeof rows / sizeof rows[0]; i++)
-        if (strcmp(rows[i].name, "gemm_tile_f32") == 0 && strcmp(rows[i].isa, isa->isa) == 0)
+            isa = strcmp(rows[i].isa, "vnni") == 0 ? "avx512" : rows[i].isa;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, "gemm_tile_f32") == 0 && strcmp(rows[i].isa, isa) == 0)
             return (gemm_tile_fn *)rows[i].fn;
     return NULL;
 }
@@ -624,6 +680,81 @@ static void check_gemm_bf16(const struct limit *l, gemm_bf16_fn *scalar, gemm_bf
                 for (size_t i = 0; i < (m - 1) * g.ldc + n; i++)
                     check_float(l, want[i], got[i], (float)i);
                 check_guard(l, &room);
+            }
+}
+
+/* One number of a quads' tile, from the definition: the twin's B lies in its own tile. */
+static uint8_t finished(const struct gemm_f32 *g, size_t row, size_t col, size_t nr) {
+    static float column[60][8];
+    struct gemm_f32 one = *g;
+    uint8_t y;
+    const float *a[3];
+    for (size_t t = 0; t < g->taps; t++) {
+        a[t] = g->a[t * g->m + row];
+        for (size_t k = 0; k < g->k; k++)
+            column[t * g->k + k][0] = g->b[(t * g->k + k) * nr + col];
+    }
+    one.m = one.n = 1, one.a = a, one.b = column[0], one.c = (float *)&y;
+    one.bias = g->bias ? g->bias + col : NULL, one.scale = g->scale + col;
+    one.plus = g->plus ? (const float *)((const uint8_t *)g->plus + row * g->plus_row + col) : NULL;
+    gemm_quads_scalar(&one);
+    return y;
+}
+
+static void check_quads_one(const struct limit *l, gemm_quads_fn *fn, const struct gemm_f32 *shape,
+                            size_t nr) {
+    static uint32_t x[20 * 140], b[3 * 20 * 64];
+    static int32_t bias[64];
+    static float scale[64];
+    static uint8_t plus[20 * 80];
+    const float *a[3 * 20];
+    struct gemm_f32 g = *shape;
+    for (size_t i = 0; i < 20 * 140; i++)
+        x[i] = (uint32_t)next();
+    for (size_t i = 0; i < 64; i++)
+        bias[i] = (int32_t)(next() % 20000) - 10000, scale[i] = uniform(-0.001f, 0.004f);
+    for (size_t i = 0; i < sizeof plus; i++)
+        plus[i] = (uint8_t)next();
+    for (size_t i = 0; i < g.taps * g.k * nr; i++)
+        b[i] = i % nr < g.n ? (uint32_t)next() : 0;
+    for (size_t i = 0; i < g.taps * g.m; i++)
+        a[i] = (const float *)x + next() % (19 * 140);
+    uint8_t *got = guard(&room, (g.m - 1) * g.ldc + g.n, 1);
+    g.a = a, g.b = (const float *)b, g.c = (float *)got, g.scale = scale;
+    g.bias = g.bias ? (const float *)bias : NULL, g.plus = g.plus ? (const float *)plus : NULL;
+    g.ahead = g.ahead ? g.b : NULL;
+    memset(got, 7, (g.m - 1) * g.ldc + g.n);
+    fn(&g);
+    for (size_t row = 0; row < g.m; row++)
+        for (size_t col = 0; col < g.ldc && row * g.ldc + col < (g.m - 1) * g.ldc + g.n; col++)
+            assert_int_equal(got[row * g.ldc + col], col < g.n ? finished(&g, row, col, nr) : 7);
+    check_guard(l, &room);
+}
+
+static void check_gemm_quads(const struct limit *l, gemm_quads_fn *scalar, gemm_quads_fn *fn) {
+    (void)scalar;
+    struct gemm_tile t;
+    tile_of(fn)(&t);
+    for (size_t m = 1; m <= t.mr; m++)
+        for (size_t n = 1; n <= t.nr; n++)
+            for (size_t k = 1; k < 20; k += 6) {
+                const struct quads_finish f = {.is_signed = next() % 2,
+                                               .zero = (int32_t)(next() % 100),
+                                               .y_scale = 0.7f,
+                                               .plus_scale = 1.3f,
+                                               .offset = -20.25f,
+                                               .plus_zero = (int32_t)(next() % 100)};
+                struct gemm_f32 g = {.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .taps = 1 + next() % 3,
+                                     .ldc = n + next() % 3,
+                                     .bias = next() % 2 ? specials : NULL,
+                                     .plus = next() % 2 ? specials : NULL,
+                                     .plus_row = n + next() % 3,
+                                     .ahead = next() % 2 ? specials : NULL,
+                                     .finish = &f};
+                check_quads_one(l, fn, &g, t.nr);
             }
 }
 

@@ -87,8 +87,7 @@ static void chain(void **unused) {
     z = toy_node(&t, "max_pool", IDS(z));
     ATTR_INTS_OF(&t, "kernel_shape", 2, 2);
     expect(&t, both(&t, z, 0.2F, 10),
-           "quantize_linear reorder q_linear_conv q_linear_add max_pool dequantize_linear reorder ",
-           0.2);
+           "quantize_linear reorder q_linear_conv+add max_pool dequantize_linear reorder ", 0.2);
 }
 
 /* A real bias is quantised; a Relu that the quantiser does not make needless stays. */
