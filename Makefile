@@ -1,7 +1,7 @@
 # For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
 #   make          release build: build/slipway        make test   everything that proves it works
 #   make demo     real model, served, asked, answered  make bench  side by side with the peers
-.PHONY: all demo test quick asan tsan fuzz random-graphs zoo soak soak-language bench bench-graph bench-serve bench-llm install clean format tidy deps
+.PHONY: all demo test quick asan tsan fuzz fuzz-graphs random-graphs zoo soak soak-language bench bench-graph bench-serve bench-llm install clean format tidy deps
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -46,6 +46,13 @@ fuzz:
 	@tools/deps fuzz
 	@CC=clang-14 meson setup build/fuzz --buildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null 2>&1 || true
 	@tools/fuzz build/fuzz
+
+# 10,000 graphs and more that work, damaged, run under ASan and UBSan: node tests of onnx, then graphs as random_graphs.py draws them.
+fuzz-graphs: build/asan/build.ninja
+	@tools/deps test
+	@$(NINJA) -C build/asan tests/conformance/onnx_cases tests/golden/run_cases
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 tests/conformance/run_onnx build/asan/tests/conformance/onnx_cases . build/onnx_cases --spoil 5 --after 3
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 SLIPWAY_BUILD=build/asan .venv/bin/python tests/golden/random_graphs.py --graphs 500 --seed 3000000 --spoil 4
 
 random-graphs: all
 	@tools/deps test

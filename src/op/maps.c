@@ -4,6 +4,7 @@
  * A map is a sequence marked `map` of two lists of equal length: keys (i64 or string), values. */
 #include "op/scores.h"
 
+#include <float.h>
 #include <math.h>
 
 /* --- zip_map --- */
@@ -134,7 +135,7 @@ static enum code infer_cast_map(struct op_infer *c, struct err *e) {
 static enum code cast_value(const struct op_call *c, const struct tensor *values, size_t k,
                             size_t at, struct err *e) {
     struct tensor *to = c->out[0];
-    char text[64];
+    char text[DBL_MAX_10_EXP + 16]; /* the longest that %f writes */
     void *copy;
     if (values->dtype == DT_STRING && to->dtype == DT_STRING) {
         ((struct str *)to->data)[at] = ((const struct str *)values->data)[k];
@@ -178,7 +179,7 @@ static enum code run_cast_map(const struct op_call *c, struct err *e) {
         for (size_t other = 0; other < count && !sparse; other++) /* in the order of the keys */
             at += ((const int64_t *)keys->data)[other] < key;
         at = sparse ? key : at;
-        if (at < 0 || at >= most + (sparse ? 0 : (int64_t)count))
+        if (at < 0 || at >= (sparse ? most : (int64_t)count))
             return operand_fail(c, e, INVALID, "key %lld, max_map is %lld", (long long)key,
                                 (long long)most);
         TRY(cast_value(c, values, k, (size_t)at, e));

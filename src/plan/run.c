@@ -19,6 +19,9 @@
 
 #include <omp.h>
 
+/* All bodies of a run together, in times of the limit of one loop: loops within loops end too. */
+enum { BODIES_PER_LIMIT = 64 };
+
 struct run {
     struct op_host host; /* first: operators hand it back */
     struct runner *r;
@@ -113,6 +116,9 @@ static enum code host_run_graph(struct op_host *h, const struct op_call *call,
     (void)call;
     if (!n)
         return fail(e, INTERNAL, "a body that the plan does not know");
+    if (x->terms->bodies++ / BODIES_PER_LIMIT >= x->host.loop_limit)
+        return fail(e, LIMIT, "the loops of a run go round more than %d times %llu times",
+                    BODIES_PER_LIMIT, (unsigned long long)x->host.loop_limit);
     for (int i = 0; i < n->n_formal; i++)
         x->r->captured[i] = inputs && inputs[i] ? *inputs[i] : (struct tensor){0};
     for (int i = 0; i < n->n_captures; i++)

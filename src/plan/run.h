@@ -8,6 +8,7 @@ struct run_terms {        /* of one outermost run, shared by the bodies it runs 
     const bool *cancel;   /* may be NULL */
     uint64_t deadline_ns; /* 0: none */
     uint64_t seed;
+    uint64_t bodies; /* run so far */
     struct area *area;
     struct area_meter *meter;
     struct session_trace *trace; /* may be NULL */

@@ -25,7 +25,7 @@ enum precision { PRECISION_F32, PRECISION_BF16 };
 struct session_options {
     size_t memory_bytes; /* limit of one run's slab plus dynamic memory; 0: 8 GiB */
     size_t plans;        /* cached plans, least recently used dropped; 0: 16 */
-    uint64_t loop_limit; /* iterations of one Loop/Scan; 0: 1,000,000 */
+    uint64_t loop_limit; /* iterations of one Loop/Scan; 0: 1,000,000; of all in a run: 64 times */
     unsigned passes_off; /* bit mask of pass indexes (pass_index), for tests; 0: all on */
     bool profile;        /* keep per-node times */
     enum precision precision;

@@ -3,7 +3,7 @@
  * two at a time, and prints a line for each: "PASS kind/name" or "FAIL kind/name: reason", then "N
  * passed, N failed".
  *
- *     onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [--spoil N] [NAME...]
+ *     onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [--spoil N [--after K]] [NAME...]
  *
  * NAME: only cases whose kind/name contains it. --pass: the recorded list of passing cases; one of
  * them that fails makes the exit status 1, new ones are counted; --grow adds them to the file.
@@ -11,7 +11,8 @@
  * failing case that is not in it makes the exit status 1, one that passes is named.
  *
  * --spoil: each case is run N times more, spoiled each time (spoil.h), and passes when nothing
- * crashes, hangs or fails without a word; what it answers does not matter.
+ * crashes, hangs or fails without a word; what it answers does not matter. --after: rounds K + 1 to
+ * K + N.
  *
  * A case passes when every output has the expected type and shape and its elements are within
  * 1e-3 relative and 1e-7 absolute (bf16: 2^-6 relative), as onnx/backend/test/runner compares. */
@@ -55,7 +56,7 @@ static struct one_case cases[CASES_MAX];
 static size_t n_cases;
 static struct outcome *outcomes;
 static const char *folder;
-static unsigned long spoils; /* times */
+static unsigned long spoils, after; /* times; rounds skipped */
 
 /* --- one case, in the child --- */
 
@@ -259,7 +260,7 @@ static enum code run_one_spoiled(const char *name, uint64_t seed, enum code *cod
 }
 
 static bool run_spoils(const char *name, struct outcome *o) {
-    for (unsigned long k = 1; k <= spoils; k++) {
+    for (unsigned long k = after + 1; k <= after + spoils; k++) {
         struct err e = {0};
         enum code code = OK;
         snprintf(o->reason, sizeof o->reason, "spoiled, round %lu", k); /* seen when it crashes */
@@ -431,6 +432,8 @@ static char **parse(int argc, char **argv, struct ask *ask) {
             ask->pass = argv[++k];
         else if (strcmp(argv[k], "--spoil") == 0 && k + 1 < argc)
             spoils = strtoul(argv[++k], NULL, 10);
+        else if (strcmp(argv[k], "--after") == 0 && k + 1 < argc)
+            after = strtoul(argv[++k], NULL, 10);
         else if (strcmp(argv[k], "--miss") == 0 && k + 1 < argc)
             ask->miss = argv[++k];
         else
@@ -445,8 +448,8 @@ int main(int argc, char **argv) {
     struct ask ask = {0};
     char **filters = argc >= 2 ? parse(argc, argv, &ask) : NULL;
     if (!filters) {
-        fprintf(stderr, "usage: onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] [--spoil N] "
-                        "[NAME...]\n");
+        fprintf(stderr, "usage: onnx_cases FOLDER [--pass FILE [--grow]] [--miss FILE] "
+                        "[--spoil N [--after K]] [NAME...]\n");
         return 2;
     }
     struct err e;

@@ -171,6 +171,51 @@ static void spoil_node(struct spoil *s, struct node *n) {
     }
 }
 
+/* The main graph, or a body of a body: where most graphs have their numbers. */
+static struct graph *choose_graph(struct spoil *s, struct model *m) {
+    struct graph *g = m->main;
+    for (int tries = 0; tries < 8 && g->n_nodes; tries++) {
+        const struct node *n = &g->nodes[draw(s, (uint64_t)g->n_nodes)];
+        const struct attr *a =
+            n->n_attrs ? &n->attrs[draw(s, (uint64_t)n->n_attrs)] : &(const struct attr){0};
+        if (a->kind == ATTR_GRAPH)
+            g = a->graph;
+        else if (a->kind == ATTR_GRAPHS && a->n)
+            g = a->graphs[draw(s, a->n)];
+    }
+    return g;
+}
+
+/* An operand becomes any other value of its graph: of another type, of another shape, made by the
+ * same node's neighbour. Those made later are no longer a model. */
+static void spoil_wire(struct spoil *s, struct graph *g) {
+    for (int tries = 0; g->n_nodes && tries < 4; tries++) {
+        struct node *n = &g->nodes[draw(s, (uint64_t)g->n_nodes)];
+        value_id v = (value_id)draw(s, (uint64_t)g->n_values);
+        if (!n->n_in || (g->values[v].producer != NODE_NONE &&
+                         g->values[v].producer >= (node_id)(n - g->nodes)))
+            continue;
+        n->in[draw(s, (uint64_t)n->n_in)] = v;
+        return;
+    }
+}
+
+/* A file may declare anything of the values that its nodes make. */
+static void spoil_declared(struct spoil *s, struct graph *g) {
+    static const enum dtype types[] = {DT_NONE, DT_F32, DT_I64, DT_STRING, DT_SEQUENCE, DT_BOOL};
+    for (int tries = 0; g->n_values && tries < 8; tries++) {
+        struct value *v = &g->values[draw(s, (uint64_t)g->n_values)];
+        if (v->constant || v->producer == NODE_NONE)
+            continue;
+        v->dtype = types[draw(s, sizeof types / sizeof types[0])];
+        v->ranked = true;
+        v->shape.rank = (int)draw(s, SHAPE_MAX + 1);
+        for (int d = 0; d < v->shape.rank; d++)
+            v->shape.dims[d] = odd_whole(s, d);
+        return;
+    }
+}
+
 /* What the file said of inputs and inner values is forgotten: the operators must see for
  * themselves. */
 static void declare(struct model *m, const struct tensor *inputs, int n) {
@@ -200,15 +245,21 @@ static void spoil_constant(struct spoil *s, struct graph *g) {
 
 bool spoil_case(struct spoil *s, struct model *m, struct tensor *inputs, int n) {
     struct err e;
-    for (uint64_t k = 0, times = 1 + draw(s, 2); k < times; k++) {
-        uint64_t way = draw(s, 8);
+    bool lies = draw(s, 4) == 0;
+    for (uint64_t k = 0, times = 1 + draw(s, 3); k < times; k++) {
+        struct graph *g = choose_graph(s, m);
+        uint64_t way = draw(s, 10);
         if (way < 4 && n)
             spoil_tensor(s, &inputs[draw(s, (uint64_t)n)]);
         else if (way == 4)
-            spoil_constant(s, m->main);
-        else if (m->main->n_nodes)
-            spoil_node(s, &m->main->nodes[draw(s, (uint64_t)m->main->n_nodes)]);
+            spoil_constant(s, g);
+        else if (way == 5)
+            spoil_wire(s, g);
+        else if (g->n_nodes)
+            spoil_node(s, &g->nodes[draw(s, (uint64_t)g->n_nodes)]);
     }
     declare(m, inputs, n);
+    for (uint64_t k = 0; lies && k < 3; k++)
+        spoil_declared(s, choose_graph(s, m));
     return graph_verify(m, &e) == OK;
 }

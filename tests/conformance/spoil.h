@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turns a model that works, and its inputs, into ones that perhaps should not: extreme values,
- * other shapes and types, wrong attributes, missing operands. The same seed spoils the same way.
+ * other shapes and types, wrong attributes, missing operands, operands of other nodes, false
+ * declarations, in bodies as well. The same seed spoils the same way.
  * What comes out still passes graph_verify, or spoil says so. */
 #pragma once
 

@@ -5,6 +5,7 @@ import pytest
 import random_graphs as rg
 
 GRAPHS, BATCH = 300, 50
+LEVELS = ["scalar", "avx2", "avxvnni", "avx512", "vnni"]
 SAMPLERS = rg.all_samplers()
 
 
@@ -17,10 +18,10 @@ def test_random_graphs(first):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("switch", ["passes off", "one thread", "scalar", "avx2"])
+@pytest.mark.parametrize("switch", ["passes off", "one thread", *LEVELS])
 def test_random_graphs_switched(switch):
     """The same without passes, on one thread, with fewer instructions."""
-    options = {"passes off": {"off": 0xFFFFFFFF}, "one thread": {"threads": 1}, "scalar": {"cpu": "scalar"}, "avx2": {"cpu": "avx2"}}[switch]
+    options = {"passes off": {"off": 0xFFFFFFFF}, "one thread": {"threads": 1}}.get(switch, {"cpu": switch})
     with rg.Cases(**options) as cases:
         for seed in range(GRAPHS, GRAPHS + BATCH):
             g = rg.draw(seed, SAMPLERS)

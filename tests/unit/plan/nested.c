@@ -112,12 +112,56 @@ static void loop(void **unused) {
     toy_deinit(&t);
 }
 
+/* x after n rounds of n rounds of ... negations, `depth` loops within each other. */
+static value_id loops_within(struct toy *t, struct graph *g, value_id x, int64_t n, int depth) {
+    struct graph *body = graph_new(t->g->model, g);
+    (void)toy_input_in(t, body, "i", DT_I64, SCALAR);
+    value_id go = toy_input_in(t, body, "go", DT_BOOL, SCALAR);
+    value_id state = toy_input_in(t, body, "state", DT_F32, SHAPE(-1));
+    toy_output_in(t, body, go);
+    toy_output_in(t, body,
+                  depth > 1 ? loops_within(t, body, state, n, depth - 1)
+                            : toy_node_in(t, body, "neg", 1, &state));
+    value_id count = toy_constant(t, g, DT_I64, SCALAR, &n);
+    value_id y = toy_node_in(t, g, "loop", IDS(count, VALUE_NONE, x));
+    toy_attr(g, "body", ATTR_GRAPH)->graph = body;
+    return y;
+}
+
+/* Each loop keeps its limit; all of them together must end too. */
+static void loops_within_loops_end(void **unused) {
+    (void)unused;
+    for (int depth = 1; depth <= 4; depth++) {
+        struct toy t;
+        struct session *s;
+        struct session_run run;
+        struct err e;
+        toy_init(&t);
+        value_id x = toy_input(&t, "x", DT_F32, SHAPE(-1));
+        toy_output(&t, loops_within(&t, t.g, x, 9, depth));
+        struct session_options o = {.loop_limit = 10};
+        assert_int_equal(session_open(t.g->model, &o, &s, &e), OK);
+        struct tensor in = toy_tensor(&t, SHAPE(3), 1);
+        struct session_ask ask = {.inputs = &in, .threads = 1};
+        enum code code = session_begin(s, &ask, &run, &e);
+        if (depth < 3) { /* 9 + 81 bodies of 640 */
+            assert_int_equal(code, OK);
+            assert_true(tensor_f64(&run.outputs[0], 1) == -tensor_f64(&in, 1));
+            session_end(s, &run);
+        } else { /* 9 + 81 + 729 */
+            assert_int_equal(code, ERR_LIMIT);
+            assert_non_null(strstr(e.text, "loops of a run go round more than 64 times 10 times"));
+        }
+        session_close(s);
+        toy_deinit(&t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(branch_by_data),
-        cmocka_unit_test(branch_by_shape),
-        cmocka_unit_test(branch_in_branch),
-        cmocka_unit_test(loop),
+        cmocka_unit_test(branch_by_data),         cmocka_unit_test(branch_by_shape),
+        cmocka_unit_test(branch_in_branch),       cmocka_unit_test(loop),
+        cmocka_unit_test(loops_within_loops_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

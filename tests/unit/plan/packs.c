@@ -1,7 +1,119 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Packed weights: the same constant packed the same way is packed once, for as long as the session
+ * lives; what dies with a plan is not remembered; what a keeper has is not packed again. */
 #include "plan/packs.c"
 
 #include "toy.h"
+
+enum { BYTES = 256 };
+
+static void *take(struct packs *p, const void *constant, uint64_t packing, size_t bytes,
+                  bool *filled) {
+    return p->face.get(&p->face, constant, packing, bytes, false, filled);
+}
+
+/* Where the numbers of a constant lie. */
+static const void *numbers(const struct graph *g, value_id v) {
+    return g->values[v].constant->data;
+}
+
+static void packed_once(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct packs p;
+    struct err e;
+    bool filled;
+    toy_init(&t);
+    const void *w = numbers(t.g, toy_weights(&t, SHAPE(64), 1));
+    packs_init(&p, 1 << 20, NULL);
+    assert_int_equal(packs_own(&p, t.g, &e), OK);
+    void *first = take(&p, w, 7, BYTES, &filled);
+    assert_non_null(first);
+    assert_false(filled);
+    assert_int_equal((uintptr_t)first % MEM_LINE, 0);
+    assert_ptr_equal(take(&p, w, 7, BYTES, &filled), first);
+    assert_true(filled);
+    assert_ptr_not_equal(take(&p, w, 8, BYTES, &filled), first); /* another packing */
+    assert_false(filled);
+    assert_ptr_not_equal(take(&p, w, 7, 2 * BYTES, &filled), first); /* another size */
+    assert_false(filled);
+    assert_int_equal(p.bytes, 4 * BYTES);
+    packs_deinit(&p);
+    toy_deinit(&t);
+}
+
+/* The table grows; every pack stays where it was. */
+static void many(void **unused) {
+    (void)unused;
+    enum { MANY = 500 };
+    struct toy t;
+    struct packs p;
+    struct err e;
+    static const void *constants[MANY];
+    static void *packed[MANY];
+    bool filled;
+    toy_init(&t);
+    for (unsigned k = 0; k < MANY; k++)
+        constants[k] = numbers(t.g, toy_weights(&t, SHAPE(4), k));
+    packs_init(&p, 1 << 24, NULL);
+    assert_int_equal(packs_own(&p, t.g, &e), OK);
+    for (int k = 0; k < MANY; k++)
+        packed[k] = take(&p, constants[k], (uint64_t)k % 3, BYTES, &filled);
+    for (int k = 0; k < MANY; k++) {
+        assert_ptr_equal(take(&p, constants[k], (uint64_t)k % 3, BYTES, &filled), packed[k]);
+        assert_true(filled);
+    }
+    packs_deinit(&p);
+    toy_deinit(&t);
+}
+
+/* Numbers of attributes and of bodies are the session's too; others go to the plan being made. */
+static void whose_they_are(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct packs p;
+    struct err e;
+    bool filled;
+    static const float ours[] = {1, 2}, theirs[] = {1, 2};
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(4)), c = toy_input(&t, "c", DT_BOOL, SCALAR);
+    toy_choose(&t, c, x);
+    struct graph *body = attr_graph(&t.g->nodes[t.g->n_nodes - 1], "then_branch");
+    float inner = 3;
+    const void *within = numbers(body, toy_constant(&t, body, DT_F32, SCALAR, &inner));
+    toy_node(&t, "exp", IDS(x));
+    struct attr *a = toy_attr(t.g, "numbers", ATTR_FLOATS);
+    a->floats = ours;
+    a->n = 2;
+    packs_init(&p, 1 << 20, NULL);
+    assert_int_equal(packs_own(&p, t.g, &e), OK);
+    assert_true(packs_owns(&p, ours) && packs_owns(&p, within));
+    assert_false(packs_owns(&p, theirs));
+    assert_null(take(&p, theirs, 0, BYTES, &filled)); /* no plan is being made */
+    p.moment = &t.arena;
+    void *moment = take(&p, theirs, 0, BYTES, &filled);
+    assert_non_null(moment);
+    assert_ptr_not_equal(take(&p, theirs, 0, BYTES, &filled), moment);
+    assert_false(filled);
+    assert_int_equal(p.bytes, 0);
+    packs_deinit(&p);
+    toy_deinit(&t);
+}
+
+static void limited(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct packs p;
+    struct err e;
+    bool filled;
+    toy_init(&t);
+    const void *w = numbers(t.g, toy_weights(&t, SHAPE(4), 1));
+    packs_init(&p, 1 << 10, NULL);
+    assert_int_equal(packs_own(&p, t.g, &e), OK);
+    assert_null(take(&p, w, 0, 1 << 20, &filled));
+    packs_deinit(&p);
+    toy_deinit(&t);
+}
 
 /* A keeper over a list. */
 enum { KEPT_MOST = 8 };
@@ -96,6 +208,8 @@ static void kept_and_found(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed_once),    cmocka_unit_test(many),
+        cmocka_unit_test(whose_they_are), cmocka_unit_test(limited),
         cmocka_unit_test(kept_and_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
