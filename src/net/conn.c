@@ -861,6 +861,7 @@ void conn_late(struct conn *c, enum patience what) {
                    : c->sent_bytes == c->sent_mark;
         break;
     case PATIENCE_PROBE: over = probe_failed(c); break;
+    case PATIENCE_NAP: http2_sleep(c); break;
     case PATIENCE_IDLE:
         over = !c->h2;
         if (!over) {

@@ -17,8 +17,10 @@ enum patience {
     PATIENCE_HEAD,   /* the rest of the head */
     PATIENCE_BODY,   /* enough bytes of body in this window */
     PATIENCE_LINGER, /* the client's end, after ours */
-    PATIENCE_SEND,   /* the client to take bytes of an answer */
-    PATIENCE_PROBE,  /* news of a client that ended its side */
+    /* from here on: what keeps us from sending, or from resting */
+    PATIENCE_SEND,  /* the client to take bytes of an answer */
+    PATIENCE_PROBE, /* news of a client that ended its side */
+    PATIENCE_NAP,   /* anything to do, before HTTP/2's memory is given back */
     PATIENCE_N
 };
 

@@ -117,6 +117,7 @@ void http_limits_default(struct http_limits *l) {
         .body_rate = 256,
         .send_ms = 30000,
         .idle_ms = 75000,
+        .nap_ms = 1000,
     };
 }
 

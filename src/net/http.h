@@ -151,6 +151,8 @@ struct http_limits {
     size_t body_rate;     /* bytes per second below which a body is too slow, default 256 */
     uint64_t send_ms;     /* without the client taking any byte of an answer, default 30,000 */
     uint64_t idle_ms;     /* keep-alive, and before the first byte, default 75,000 */
+    uint64_t nap_ms;      /* without a stream, before an HTTP/2 connection's memory is given back;
+                             default 1,000 */
 };
 void http_limits_default(struct http_limits *l);
 
@@ -182,5 +184,6 @@ struct http_stats {
     uint64_t refused; /* connections over the limit, and requests that net itself answered with an
                          error */
     uint64_t bytes_in, bytes_out;
+    uint64_t naps; /* of HTTP/2 connections */
 };
 void http_listener_stats(const struct http_listener *s, struct http_stats *out); /* loop thread */

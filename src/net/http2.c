@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/doze.h"
 #include "net/uri.h"
 
 #include <nghttp2/nghttp2.h>
@@ -21,7 +22,8 @@ enum {
     NOISE_PER_SECOND = 200,
     LATELY = 64, /* numbers, two a stream */
     DATE_BYTES = 29,
-    NV_MOST = HTTP_HEADERS + 4 /* :status, date, content-type, content-length */
+    NV_MOST = HTTP_HEADERS + 4, /* :status, date, content-type, content-length */
+    SESSION_BYTES = 28 << 10    /* of a new session: tables, and a buffer of 16 KB for one frame */
 };
 
 const char http2_preface[25] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,9 +36,11 @@ struct bucket {
 
 struct http2 {
     nghttp2_session *session; /* owned */
-    int receiving;            /* requests that are not complete and collect a body */
-    int answered;             /* exchanges with all of their answer given, not yet sent */
-    int full;                 /* streamed answers whose handler was told FULL */
+    struct doze memory;       /* what the session was born with; the rest is on the heap */
+    bool born;
+    int receiving; /* requests that are not complete and collect a body */
+    int answered;  /* exchanges with all of their answer given, not yet sent */
+    int full;      /* streamed answers whose handler was told FULL */
     struct bucket resets, noise;
     bool notice;  /* a GOAWAY that allows all streams is out; the final one follows */
     bool going;   /* the final one is */
@@ -539,21 +543,32 @@ void http2_writable(struct conn *c) {
 
 /* ---- the connection ---- */
 
+/* A new session takes some 25 KB, of which an idle one needs nothing: these may sleep. */
 static void *alloc_by(size_t n, void *user) {
-    (void)user;
-    return mem_alloc(n);
+    struct http2 *h = user;
+    void *p = h->born ? NULL : doze_take(&h->memory, n);
+    return p ? p : mem_alloc(n);
 }
 static void free_by(void *p, void *user) {
-    (void)user;
-    mem_free(p);
+    struct http2 *h = user;
+    if (!doze_after(&h->memory, p))
+        mem_free(p);
 }
 static void *zalloc_by(size_t count, size_t n, void *user) {
-    (void)user;
-    return mem_zalloc(count, n);
+    struct http2 *h = user;
+    size_t bytes;
+    void *p = !h->born && mul_size(count, n, &bytes) ? doze_take(&h->memory, bytes) : NULL;
+    return p ? p : mem_zalloc(count, n);
 }
-static void *realloc_by(void *p, size_t n, void *user) {
-    (void)user;
-    return mem_realloc(p, n);
+static void *realloc_by(void *old, size_t n, void *user) {
+    struct http2 *h = user;
+    size_t had = doze_after(&h->memory, old);
+    if (old && !had)
+        return mem_realloc(old, n);
+    void *p = alloc_by(n, user);
+    if (p && old)
+        memcpy(p, old, had < n ? had : n);
+    return p;
 }
 
 static nghttp2_session_callbacks *new_callbacks(void) {
@@ -574,7 +589,7 @@ static nghttp2_session_callbacks *new_callbacks(void) {
 }
 
 static bool open_session(struct conn *c, struct http2 *h) {
-    nghttp2_mem mem = {NULL, alloc_by, free_by, zalloc_by, realloc_by};
+    nghttp2_mem mem = {h, alloc_by, free_by, zalloc_by, realloc_by};
     nghttp2_session_callbacks *cb = new_callbacks();
     nghttp2_option *o = NULL;
     int rc = cb ? nghttp2_option_new(&o) : -1;
@@ -596,7 +611,10 @@ bool http2_begin(struct conn *c) {
     struct http2 *h = mem_zalloc(1, sizeof *h);
     if (!h)
         return false;
-    if (!open_session(c, h) ||
+    (void)doze_open(&h->memory, SESSION_BYTES);
+    bool open = open_session(c, h);
+    h->born = true;
+    if (!open ||
         nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings,
                                 sizeof settings / sizeof *settings) != 0 ||
         nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, CONN_WINDOW) != 0) {
@@ -610,13 +628,16 @@ bool http2_begin(struct conn *c) {
 void http2_end(struct http2 *h) {
     if (!h)
         return;
+    doze_wake(&h->memory);
     nghttp2_session_del(h->session);
+    doze_close(&h->memory);
     mem_free(h);
 }
 
 /* A protocol error has made nghttp2 put a GOAWAY into its queue; other failures (memory) end at
  * once. */
 void http2_receive(struct conn *c) {
+    doze_wake(&c->h2->memory);
     ssize_t n = nghttp2_session_mem_recv(c->h2->session, c->in.p, c->in.n);
     c->in.n = 0;
     if (n < 0 && !c->closing) {
@@ -628,16 +649,20 @@ void http2_receive(struct conn *c) {
 }
 
 void http2_fill(struct conn *c) {
-    if (nghttp2_session_send(c->h2->session) != 0 && !c->closing)
+    if (!http2_sleeps(c) && nghttp2_session_send(c->h2->session) != 0 && !c->closing)
         conn_close(c);
 }
 
 bool http2_over(const struct conn *c) {
     nghttp2_session *s = c->h2->session;
-    if (nghttp2_session_want_write(s))
+    if (http2_sleeps(c) || nghttp2_session_want_write(s))
         return false;
     return !nghttp2_session_want_read(s) || (c->h2->going && !c->first);
 }
+
+bool http2_sleeps(const struct conn *c) { return c->h2->memory.kept != NULL; }
+bool http2_may_sleep(const struct conn *c) { return c->h2->memory.base && !http2_sleeps(c); }
+void http2_sleep(struct conn *c) { c->listener->stats.naps += doze_sleep(&c->h2->memory); }
 
 bool http2_receives(const struct conn *c) { return c->h2->receiving > 0; }
 bool http2_blocked(const struct conn *c) { return c->h2->answered > 0 || c->h2->full > 0; }
@@ -649,6 +674,7 @@ void http2_drain(struct conn *c) {
     if (h->notice || h->going)
         return;
     h->notice = true;
+    doze_wake(&h->memory);
     nghttp2_submit_shutdown_notice(h->session);
     nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
     conn_pump(c);
@@ -659,6 +685,7 @@ void http2_idle(struct conn *c) {
     if (h->going)
         return;
     h->going = true;
+    doze_wake(&h->memory);
     nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
                           NULL, 0);

@@ -12,7 +12,9 @@
  * the making of frames, not only their sending.
  * 4. Floods (CVE-2023-44487, CVE-2019-9511 ff., CVE-2024-27316): resets, pings, settings, empty
  * frames and continuations are counted against progress; over the limit the connection is told
- * ENHANCE_YOUR_CALM and ends. */
+ * ENHANCE_YOUR_CALM and ends.
+ * 5. A connection that rested for a while sleeps: its session's memory goes back to the system
+ * until a byte comes (doze.h). While it sleeps there is no exchange and nothing to send. */
 #pragma once
 
 #include "net/conn.h"
@@ -28,9 +30,12 @@ void http2_writable(struct conn *c);
 void http2_drain(struct conn *c);      /* GOAWAY, by way of a notice; streams begun are answered */
 void http2_idle(struct conn *c);       /* nobody asked for long: GOAWAY */
 bool http2_over(const struct conn *c); /* no frame will come or go any more */
-bool http2_receives(const struct conn *c); /* a request is not complete */
-bool http2_blocked(const struct conn *c);  /* answers wait for the client's window */
-void http2_refuse_late(struct conn *c);    /* 408 to every request that is not complete */
+bool http2_sleeps(const struct conn *c);
+bool http2_may_sleep(const struct conn *c); /* it would save something */
+void http2_sleep(struct conn *c);           /* no exchange, nothing to send */
+bool http2_receives(const struct conn *c);  /* a request is not complete */
+bool http2_blocked(const struct conn *c);   /* answers wait for the client's window */
+void http2_refuse_late(struct conn *c);     /* 408 to every request that is not complete */
 
 void http2_answer(struct exchange *x, const struct http_response *r);
 bool http2_stream_begin(struct exchange *x, const struct http_response *r);

@@ -35,6 +35,8 @@ static enum patience wanted_in(const struct conn *c) {
 static enum patience wanted_out(const struct conn *c) {
     if (c->writing || (c->h2 && http2_blocked(c)))
         return PATIENCE_SEND;
+    if (c->h2 && !c->first && !c->ending && http2_may_sleep(c))
+        return PATIENCE_NAP;
     return c->eof && c->first && c->first->phase == EXCHANGE_WITH_HANDLER ? PATIENCE_PROBE
                                                                           : PATIENCE_NONE;
 }
@@ -64,7 +66,7 @@ static void set(struct conn *c, struct deadline *d, enum patience what) {
 
 static void expire(struct http_listener *l, enum patience what, uint64_t now) {
     for (struct deadline *d; (d = deadline_take(&l->waits[what], now));) {
-        bool out = what == PATIENCE_SEND || what == PATIENCE_PROBE;
+        bool out = what >= PATIENCE_SEND;
         size_t offset = out ? offsetof(struct conn, output) : offsetof(struct conn, input);
         struct conn *c = (struct conn *)(void *)((char *)d - offset);
         *(out ? &c->waits_out : &c->waits_in) = PATIENCE_NONE;
@@ -94,6 +96,7 @@ void patience_init(struct http_listener *l) {
     const uint64_t delay_ms[PATIENCE_N] = {
         [PATIENCE_IDLE] = m->idle_ms,  [PATIENCE_HEAD] = m->header_ms, [PATIENCE_BODY] = m->body_ms,
         [PATIENCE_LINGER] = LINGER_MS, [PATIENCE_SEND] = m->send_ms,   [PATIENCE_PROBE] = PROBE_MS,
+        [PATIENCE_NAP] = m->nap_ms,
     };
     for (int what = 0; what < PATIENCE_N; what++)
         deadline_queue_init(&l->waits[what], delay_ms[what]);

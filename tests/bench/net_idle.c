@@ -2,8 +2,8 @@
 /* What idle keep-alive connections cost: N clients ask once each and then hold their connection
  * open.
  *
- *     bench_net_idle [N]        default 10,000; needs as many file descriptors in each of two
- * processes
+ *     bench_net_idle [N [h2]]   default 10,000; needs as many file descriptors in each of two
+ * processes; h2: over HTTP/2, whose connections nap after a second
  *
  * The server is a child process, so that its resident memory holds nothing of the clients. Prints
  * that memory before and with the connections, and per connection; then checks that every hundredth
@@ -65,7 +65,27 @@ static long resident_kb(pid_t pid) {
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static bool ask(int fd) {
+static bool ask2(int fd, bool first) {
+    static const char opening[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+    static const char request[] = "\0\0\6\1\5\0\0\0\1\x82\x86\x84\1\1h";
+    char next[sizeof request];
+    memcpy(next, request, sizeof next);
+    next[8] = first ? 1 : 3; /* the stream */
+    if (first && send(fd, opening, sizeof opening - 1, MSG_NOSIGNAL) != sizeof opening - 1)
+        return false;
+    if (send(fd, next, sizeof next - 1, MSG_NOSIGNAL) != sizeof next - 1)
+        return false;
+    for (uint8_t h[9], rest[256]; recv(fd, h, 9, MSG_WAITALL) == 9;) {
+        size_t n = (size_t)h[1] << 8 | h[2];
+        if (n > sizeof rest || (n && recv(fd, rest, n, MSG_WAITALL) != (ssize_t)n))
+            return false;
+        if (h[3] == 0) /* DATA */
+            return n == 2 && memcmp(rest, "ok", 2) == 0;
+    }
+    return false;
+}
+
+static bool ask1(int fd) {
     static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     char answer[512];
     if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)sizeof request - 1)
@@ -84,22 +104,26 @@ static int dial(uint64_t port) {
     return -1;
 }
 
-static int measure(pid_t server, uint64_t port, int n) {
+static bool ask(int fd, bool h2, bool first) { return h2 ? ask2(fd, first) : ask1(fd); }
+
+static int measure(pid_t server, uint64_t port, int n, bool h2) {
     static int fds[100000];
-    if (!ask(dial(port))) /* warm: pools and buffers of the first connection are not the second's */
+    if (!ask(dial(port), h2,
+             true)) /* warm: pools and buffers of the first connection are not the second's */
         return 1;
     long before = resident_kb(server);
     for (int i = 0; i < n; i++) {
         fds[i] = dial(port);
-        if (fds[i] < 0 || !ask(fds[i])) {
+        if (fds[i] < 0 || !ask(fds[i], h2, true)) {
             fprintf(stderr, "connection %d of %d failed\n", i, n);
             return 1;
         }
     }
+    sleep(h2 ? 3 : 0);
     long with = resident_kb(server);
     int alive = 0, asked = 0;
     for (int i = 0; i < n; i += 100, asked++)
-        alive += ask(fds[i]);
+        alive += ask(fds[i], h2, false);
     printf("%d idle connections: resident %.1f MB (%.1f MB before), %.2f KB each; %d of %d still "
            "answer\n",
            n, (double)with / 1024, (double)before / 1024, (double)(with - before) / n, alive,
@@ -112,7 +136,7 @@ int main(int argc, char **argv) {
     uint64_t n = 10000, port = 0;
     int report[2];
     if (argc > 1 && (!str_to_u64(str_of(argv[1]), &n) || n == 0 || n > 100000)) {
-        fprintf(stderr, "usage: bench_net_idle [N <= 100000]\n");
+        fprintf(stderr, "usage: bench_net_idle [N <= 100000 [h2]]\n");
         return 64;
     }
     getrlimit(RLIMIT_NOFILE, &files);
@@ -125,7 +149,7 @@ int main(int argc, char **argv) {
         return serve(report[1]);
     int rc = 1;
     if (server > 0 && read(report[0], &port, sizeof port) == sizeof port)
-        rc = measure(server, port, (int)n);
+        rc = measure(server, port, (int)n, argc > 2 && strcmp(argv[2], "h2") == 0);
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
     return rc;

@@ -286,6 +286,57 @@ static void test_drain(void **state) {
     eventually(s->drained == 1);
 }
 
+static bool has_napped(struct server *s, uint64_t times) {
+    server_stats(s);
+    return s->stats.naps >= times;
+}
+
+static void hear_pong(int fd, const char *text) {
+    put_frame(fd, PING_, 0, 0, text, 8);
+    assert_true(hear_frame(fd, PING_));
+    assert_memory_equal(got.bytes, text, 8);
+}
+
+/* The tables of both sides outlive the memory they stand in: the second request names its path by
+ * its place in the client's. */
+static void test_naps(void **state) {
+    struct server *s = *state;
+    static const uint8_t first[] = {0x82, 0x86, 0x44, 4, '/', 'n', 'a', 'p', 0x41, 1, 'h'},
+                         second[] = {0x82, 0x86, 0xbf, 0xbe};
+    int fd = dial2(s);
+    put_frame(fd, HEADERS_, END_HEADERS | END_STREAM, 1, first, sizeof first);
+    assert_int_equal(hear_body(fd, 1), 8);
+    eventually(has_napped(s, 1));
+    hear_pong(fd, "in sleep");
+    eventually(has_napped(s, 2));
+    put_frame(fd, HEADERS_, END_HEADERS | END_STREAM, 3, second, sizeof second);
+    assert_int_equal(hear_body(fd, 3), 8);
+    assert_memory_equal(got.bytes, "GET /nap", 8);
+    eventually(has_napped(s, 3));
+    server_drain(s, 5000); /* speaks to those that sleep */
+    assert_true(hear_frame(fd, PING_));
+    assert_int_equal(goaway_of(fd), NGHTTP2_NO_ERROR);
+    close(fd);
+    eventually(s->drained == 1);
+}
+
+static void test_left_in_sleep(void **state) {
+    struct server *s = *state;
+    int fd = dial2(s);
+    eventually(has_napped(s, 1));
+    close(fd);
+    eventually((server_stats(s), s->stats.open == 0));
+}
+
+static int start_sleepy(void **state) {
+    struct server *s = mem_zalloc(1, sizeof *s);
+    http_limits_default(&s->limits);
+    s->limits.nap_ms = 1;
+    server_start(s);
+    *state = s;
+    return 0;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, start, stop)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -298,6 +349,8 @@ int main(void) {
         T(refusals),
         T(floods_end_the_connection),
         T(drain),
+        cmocka_unit_test_setup_teardown(test_naps, start_sleepy, stop),
+        cmocka_unit_test_setup_teardown(test_left_in_sleep, start_sleepy, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
