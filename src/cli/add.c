@@ -79,13 +79,13 @@ static enum code read_preprocess(struct cli *c, const struct options *o, struct 
                         "--preprocess says it all: leave --input, --output, --labels out");
         if (o->labels)
             TRY(file_read(o->labels, CAP, &c->arena, &s.labels, e));
-        return spec_write(&s, &c->arena, &j->preprocess, e);
+        TRY(spec_write(&s, &c->arena, &j->preprocess, e));
+    } else if (o->preprocess) {
+        TRY(file_read(o->preprocess, CAP, &c->arena, &j->preprocess, e));
     }
-    if (!o->preprocess)
-        return OK;
-    TRY(file_read(o->preprocess, CAP, &c->arena, &j->preprocess, e));
     enum code code = recipe_read(j->preprocess, &c->arena, &checked, e);
-    return code == OK ? OK : err_prefix(e, "%s", o->preprocess);
+    j->text = code == OK && checked.text;
+    return code == OK ? OK : err_prefix(e, "%s", o->preprocess ? o->preprocess : "--input");
 }
 
 static enum code run(struct cli *c, struct err *e) {
@@ -120,7 +120,7 @@ static const struct option options[] = {
     {"alias", 'a', OPTION_TEXT, offsetof(struct options, alias), "NAME",
      "point this alias at the new version", NULL},
     {"input", 'i', OPTION_TEXT, offsetof(struct options, input), "SPEC",
-     "what is sent: image:224x224,imagenet", NULL},
+     "what is sent: image:224x224,imagenet; text:256", NULL},
     {"output", 'o', OPTION_TEXT, offsetof(struct options, output), "SPEC",
      "what is answered: classes:5,softmax; boxes:yolov8; text", NULL},
     {"labels", 'L', OPTION_TEXT, offsetof(struct options, labels), "FILE",
@@ -149,6 +149,7 @@ const struct command command_add = {
             "  slipway add resnet50.onnx --input image:224x224,imagenet --output softmax --labels "
             "names.txt\n"
             "  slipway add yolov8n.onnx --input image,pad --output boxes:yolov8 --labels coco.txt\n"
+            "  slipway add minilm/model.onnx --input text:256   tokenizer.json lies beside it\n"
             "  slipway add rec.onnx ocr --preprocess rec.json   images in, text out\n\n"
             "Words of --input: WxH, imagenet, inception, unit, bytes; crop, pad, stretch, height, "
             "sides, centre;\n"

@@ -10,6 +10,7 @@
  * 2. Depth of subgraphs and of function calls, and the number of nodes after functions are written
  * out, are capped; memory is capped by the arena.
  * 3. Every complaint names the node, tensor or value. */
+#include "format/hf.h"
 #include "format/onnx_read.h"
 
 enum { /* ModelProto */
@@ -177,18 +178,29 @@ static enum code check_versions(const struct onnx_reader *r, struct onnx_opsets 
 }
 
 static enum code start(struct onnx_reader *r, const struct format_input *in, struct err *e) {
-    *r = (struct onnx_reader){.file = in->bytes, .a = in->arena, .room_files = 4};
+    *r = (struct onnx_reader){.file = in->bytes, .a = in->arena, .room_files = in->n_files + 3};
     r->m = model_new(in->arena);
     struct model_file *files = ARENA_ARRAY(in->arena, (size_t)r->room_files, struct model_file);
     if (!r->m || !files)
         return arena_fail(in->arena, sizeof *r->m, "the model", e);
     r->m->format = LIT("onnx");
     r->m->files = files;
-    files[0] = (struct model_file){.name = in->name, .size = in->bytes.n};
-    r->m->n_files = 1;
+    for (int f = 0; f < in->n_files; f++)
+        files[f] = (struct model_file){.name = in->files[f].name, .size = in->files[f].bytes.n};
+    r->m->n_files = in->n_files;
     map_init(&r->functions, r->a);
     map_init(&r->files, r->a);
     return onnx_ops_index(&r->ops, r->a, e);
+}
+
+/* A tokenizer beside the model becomes facts of it (tok.*), so that it can be asked in text. One
+ * this build cannot read is no reason to refuse the model: it takes numbers then. */
+static void read_tokenizer(const struct format_input *in, struct model *m) {
+    struct hf_reader r = {.in = in, .a = in->arena, .m = m};
+    struct err ignored;
+    fact_list_begin(&r.facts, r.a);
+    if (hf_tokenizer_read(&r, &ignored) == OK)
+        (void)!fact_list_end(&r.facts, m, &ignored);
 }
 
 static enum code read_onnx(const struct format_input *in, struct model **out, struct err *e) {
@@ -206,6 +218,8 @@ static enum code read_onnx(const struct format_input *in, struct model **out, st
     map_init(&main.names, r.a);
     TRY(onnx_graph_read(&r, &main, parts.graph, e));
     TRY(graph_sort(r.m->main, e));
+    if (in->n_files > 1)
+        read_tokenizer(in, r.m);
     *out = r.m;
     return OK;
 }
@@ -250,9 +264,15 @@ static bool sniff_onnx(struct span head, uint64_t size) {
     return version && at < r.end && *at == (GRAPH << 3 | PB_LEN);
 }
 
+static bool wants_onnx(struct str main, struct str name) {
+    return main.n && (str_is(name, "tokenizer.json") || str_is(name, "tokenizer_config.json") ||
+                      str_is(name, "special_tokens_map.json"));
+}
+
 const struct format format_onnx = {
     .name = "onnx",
     .about = "ONNX, opset 1-28",
     .sniff = sniff_onnx,
+    .wants = wants_onnx,
     .read = read_onnx,
 };

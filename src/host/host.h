@@ -151,7 +151,13 @@ struct live_io {
     struct str dim_names[SHAPE_MAX];
     bool optional;
     const struct str *columns; /* as of ask_tensor: (last dim) */
+    bool text;   /* token ids: strings may be sent for them, by the version's tokenizer */
+    bool filled; /* what goes with those ids: made when it is not given */
 };
+const struct tokenizer *live_tokenizer(const struct live *l); /* of a graph; NULL: it has none */
+static inline bool live_io_required(const struct live_io *io) {
+    return !io->optional && !io->filled;
+}
 size_t live_inputs(const struct live *l, const struct live_io **out);
 size_t live_outputs(const struct live *l, const struct live_io **out);
 /* What a language model answers with; NULL: it is a graph. Lives as long as the live. */

@@ -235,6 +235,26 @@ static enum code unfold_maps(struct live *l, struct err *e) {
     return OK;
 }
 
+static bool takes_ids(const struct live_io *io) {
+    return (io->dtype == DT_I64 || io->dtype == DT_I32) && io->shape.rank == 2;
+}
+
+/* Which input strings may be sent for, and which go with it, by the names that exporters of
+ * transformers give; without "input_ids" it is the only input. */
+static void find_text(struct live *l) {
+    struct live_io *ids = l->n_inputs == 1 ? &l->inputs[0] : NULL;
+    for (size_t i = 0; i < l->n_inputs; i++)
+        if (str_is(l->inputs[i].name, "input_ids"))
+            ids = &l->inputs[i];
+    if (!l->loaded.tokenizer || !ids || !takes_ids(ids))
+        return;
+    ids->text = true;
+    for (size_t i = 0; i < l->n_inputs; i++)
+        l->inputs[i].filled =
+            takes_ids(&l->inputs[i]) && (str_is(l->inputs[i].name, "attention_mask") ||
+                                         str_is(l->inputs[i].name, "token_type_ids"));
+}
+
 static enum code open_graph(struct live *l, struct err *e) {
     const struct session_io *io;
     l->n_inputs = session_inputs(l->loaded.session, &io);
@@ -242,6 +262,7 @@ static enum code open_graph(struct live *l, struct err *e) {
     l->n_outputs = session_outputs(l->loaded.session, &io);
     TRY(copy_io(l, io, l->n_outputs, &l->outputs, e));
     TRY(unfold_maps(l, e));
+    find_text(l);
     l->batches = session_batches(l->loaded.session);
     return OK;
 }
@@ -335,6 +356,7 @@ uint64_t live_version(const struct live *l) { return l->version; }
 struct language *live_language(const struct live *l) {
     return l->loaded.language;
 }
+const struct tokenizer *live_tokenizer(const struct live *l) { return l->loaded.tokenizer; }
 bool live_batches(const struct live *l) { return l->batches; }
 
 struct span live_part(const struct live *l, const char *name) {

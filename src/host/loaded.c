@@ -106,9 +106,17 @@ static enum code start_language(struct loaded *l, struct store *s,
     return OK;
 }
 
+/* A graph takes numbers anyway: a tokenizer that does not open only takes the text away. */
+static void open_tokenizer(struct loaded *l) {
+    struct err e;
+    if (model_fact(l->model, "tok.kind") && tokenizer_open(l->model, &l->tokenizer, &e) != OK)
+        log_text(LOG_WARN, "the model's tokenizer is left out: %s", e.text);
+}
+
 static enum code start_graph(struct loaded *l, struct store *s, const struct session_options *o,
                              struct err *e) {
     struct session_options with = o ? *o : (struct session_options){0};
+    open_tokenizer(l);
     TRY(keep_open(s, l->version, &l->keep, e));
     with.keeper = keep_face(l->keep);
     return session_open(l->model, &with, &l->session, e);
@@ -156,6 +164,7 @@ void loaded_close(struct loaded *l) {
     keep_stop(l->keep);
     if (l->session)
         session_close(l->session);
+    tokenizer_close(l->tokenizer);
     language_close(l->language);
     free_draft(l);
     keep_close(l->keep);

@@ -12,10 +12,11 @@ struct loaded {
     struct store_version *version; /* reference held; the constants' bytes */
     struct arena arena;            /* the model */
     struct model *model;
-    struct session *session;   /* of a graph */
-    struct language *language; /* of a language model */
-    struct keep *keep;         /* its packed weights */
-    struct loaded *draft;      /* (owned) the model that guesses for it, or NULL; no language */
+    struct session *session;     /* of a graph */
+    struct tokenizer *tokenizer; /* of a graph that is asked in text; NULL: numbers only */
+    struct language *language;   /* of a language model */
+    struct keep *keep;           /* its packed weights */
+    struct loaded *draft;        /* (owned) the model that guesses for it, or NULL; no language */
     uint64_t load_ns;
 };
 

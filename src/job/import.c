@@ -117,10 +117,23 @@ static enum code check_language(const struct model *m, struct err *e) {
     return code;
 }
 
-static enum code check_runs(const struct model *m, struct err *e) {
+static enum code check_text(const struct model *m, struct err *e) {
+    struct tokenizer *t;
+    if (!model_fact(m, "tok.kind"))
+        return fail(e, INVALID,
+                    "texts are declared as its input, but there is no tokenizer.json beside the "
+                    "model that this build can read");
+    TRY(tokenizer_open(m, &t, e));
+    tokenizer_close(t);
+    return OK;
+}
+
+static enum code check_runs(const struct model *m, bool text, struct err *e) {
     struct session *session;
     if (model_is_language(m))
         return check_language(m, e);
+    if (text)
+        TRY(check_text(m, e));
     TRY(session_open(m, &(struct session_options){0}, &session, e));
     session_close(session);
     return OK;
@@ -202,7 +215,7 @@ enum code job_import(struct store *s, const struct job_import *j, struct job_imp
     TRY(import_open(j->path, &j->limits, &in, e));
     if (j->progress)
         j->progress(j->progress_ctx, "checking", 0, 0);
-    enum code code = check_runs(in.model, e);
+    enum code code = check_runs(in.model, j->text, e);
     if (code == OK)
         code = store_import(s, j, &in, out, e);
     bool language = code == OK && model_is_language(in.model);

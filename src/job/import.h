@@ -12,6 +12,7 @@ struct job_import {
     struct str origin;      /* what the user typed */
     uint64_t parent;        /* 0: none */
     struct span preprocess; /* JSON, .n == 0: none */
+    bool text;              /* it says that texts are sent: the model must have a tokenizer */
     struct format_limits limits;
     void (*progress)(void *ctx, const char *phase, uint64_t done, uint64_t total); /* may be NULL */
     void *progress_ctx;

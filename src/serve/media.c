@@ -8,6 +8,7 @@
 #include "serve/protocol/protocol.h"
 #include "serve/records.h"
 #include "serve/server.h"
+#include "serve/tokenize.h"
 
 enum { IMAGE_RANK = 4, IMAGES_MAX = 1024 };
 
@@ -30,7 +31,7 @@ static const struct live_io *find(const struct live_io *io, size_t n, struct str
 }
 
 bool media_takes(const struct live_io *io) {
-    return io->dtype != DT_STRING && io->shape.rank == IMAGE_RANK;
+    return io->dtype != DT_STRING && (io->text || io->shape.rank == IMAGE_RANK);
 }
 
 const struct live_io *media_input(const struct request *r) {
@@ -214,6 +215,7 @@ size_t media_names(const struct request *r) {
 enum code media_inputs(struct request *r, struct err *e) {
     struct str names[OUTCOME_MAX];
     bool raw = r->protocol->raw;
+    TRY(tokenize_inputs(r, e));
     if (!media_images(r) && (raw || live_part(r->ask.live, "preprocess").n == 0))
         return OK;
     TRY(media_read(r, e));

@@ -4,6 +4,7 @@
  *
  * 1. An input that takes numbers may be sent as strings: each is a JPEG or PNG image (its bytes, or
  * their base64), and becomes one row by the version's recipe.
+ * An input of token ids may be sent as strings, too: they become tokens (tokenize.h).
  * 2. A version whose recipe says what its outputs mean answers that (outcome.h) instead of its
  * tensors, unless the client asks for outputs by name: then it gets those, of both kinds.
  * 3. A protocol with `raw` set reads the recipe itself. */
@@ -23,7 +24,7 @@ struct media { /* of one request; in its arena */
 
 /* r->media, read on first use; after request_route. */
 MUST_USE enum code media_read(struct request *r, struct err *e);
-/* An image may be sent for this input. */
+/* An image, or a text, may be sent for this input. */
 bool media_takes(const struct live_io *io);
 /* The input an image is for when none is named: the recipe's, the only one, or the only one that
  * takes one. NULL: there are several. */

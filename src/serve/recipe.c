@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
-enum { SIDE_MAX = 8192, LABELS_MAX = 1 << 20 };
+enum { TOKENS_MAX = 1 << 17, SIDE_MAX = 8192, LABELS_MAX = 1 << 20 };
 
 /* --- members --- */
 
@@ -238,6 +238,25 @@ static enum code take_image(struct json *j, struct recipe *r, struct err *e) {
     }
 }
 
+static enum code take_text(struct json *j, struct recipe *r, struct err *e) {
+    struct str key;
+    bool more;
+    int64_t v;
+    r->text = true;
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            return OK;
+        if (!str_is(key, "most"))
+            return json_fail(j, e, "\"text\" has no member \"%.*s\"", STR(key));
+        TRY(json_i64(j, &v, e));
+        if (v < 2 || v > TOKENS_MAX)
+            return json_fail(j, e, "\"most\" is 2 to %d tokens", TOKENS_MAX);
+        r->most = (int)v;
+    }
+}
+
 static enum code take_ctc(struct json *j, struct arena *a, struct recipe *r, struct err *e) {
     struct str key;
     bool more;
@@ -343,13 +362,16 @@ static enum code take_part(struct json *j, struct arena *a, struct recipe *r, st
             TRY(json_string(j, &r->input, e));
         else if (str_is(key, "image"))
             TRY(take_image(j, r, e));
+        else if (str_is(key, "text"))
+            TRY(take_text(j, r, e));
         else if (str_is(key, "labels"))
             TRY(take_lines(j, a, &r->labels, &r->n_labels, e));
         else if (str_is(key, "postprocess"))
             TRY(take_postprocess(j, a, r, e));
         else
             return json_fail(j, e,
-                             "no member \"%.*s\" here; there are input, image, labels, postprocess",
+                             "no member \"%.*s\" here; there are input, image, text, labels, "
+                             "postprocess",
                              STR(key));
     }
 }

@@ -8,6 +8,7 @@
  * "layout": "NCHW"}, "labels": ["cat", "dog"], "postprocess": {"output": "y", "softmax": true,
  * "top": 5}}
  *
+ * {"text": {"most": 256}} in the place of "image" for models with a tokenizer;
  * or, of "postprocess": {"ctc": {"charset": "a\nb\nc", "blank": 0, "space": true}}, {"boxes":
  * {"form": "yolov8", "score": 0.25, "iou": 0.45, "agnostic": false, "most": 300}}.
  *
@@ -38,6 +39,8 @@ struct recipe {
     int channels; /* 1 or 3; 0: as the input's shape says */
     uint8_t fill;
     float mean[3], scale[3];
+    bool text;          /* "text" is given: the input is token ids, strings are sent for them */
+    int most;           /* tokens of one text, the rest is cut off; 0: 512 */
     struct str *labels; /* (n_labels); borrowed from the arena or the part */
     size_t n_labels;
     struct str output; /* what the postprocessing reads; .n == 0: the first that fits */

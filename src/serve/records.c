@@ -21,7 +21,7 @@ const struct live_io *records_sole(const struct live *l) {
     if (n == 1)
         return io;
     for (size_t i = 0; i < n; i++)
-        if (!io[i].optional) {
+        if (live_io_required(&io[i])) {
             if (sole)
                 return NULL;
             sole = &io[i];
@@ -86,7 +86,7 @@ static enum code missing(const struct json *j, const struct live_io *io, size_t 
                          const struct typed *columns, size_t rows, struct err *e) {
     char text[240];
     for (size_t i = 0; i < n; i++)
-        if (!io[i].optional && columns[i].values != rows)
+        if (live_io_required(&io[i]) && columns[i].values != rows)
             return json_fail(j, e, "'%.*s' is missing; the model takes %s", STR(io[i].name),
                              records_names(io, n, text, sizeof text));
     return OK;

@@ -104,6 +104,21 @@ static bool preset(struct str word, uint64_t height, struct json_out *w) {
     return true;
 }
 
+/* text[:N] */
+static enum code put_tokens(struct words *list, struct json_out *w, struct err *e) {
+    struct str word;
+    uint64_t most;
+    json_put_key(w, "text");
+    json_put_object(w);
+    while (next_word(list, &word)) {
+        if (!str_to_u64(word, &most) || most > INT32_MAX)
+            return fail(e, USAGE, "--input text: '%.*s' is no number of tokens", STR(word));
+        json_put_member_i64(w, "most", (int64_t)most);
+    }
+    json_put_object_end(w);
+    return OK;
+}
+
 static enum code put_input(struct str spec, struct json_out *w, struct err *e) {
     static const char *const words[][3] = {
         {"crop", "resize", "crop"},       {"pad", "resize", "pad"},
@@ -116,12 +131,16 @@ static enum code put_input(struct str spec, struct json_out *w, struct err *e) {
                                              {"min", "min_side"},     {"max", "max_side"},
                                              {"fill", "fill"},        {"channels", "channels"}};
     uint64_t width, height = 0;
-    struct str name = take_name(&spec), word;
+    struct str name = take_name(&spec), word = {0};
     struct words list = {spec, true};
-    if (!next_word(&list, &word) || !str_is(word, "image"))
-        return fail(e, USAGE, "--input '%.*s': expected image[:WxH][,word]...", STR(spec));
+    (void)next_word(&list, &word);
+    if (str_is(word, "text") && !name.n) /* which input that is, the model's names say */
+        return put_tokens(&list, w, e);
     if (name.n)
         json_put_member_str(w, "input", name);
+    if (!str_is(word, "image"))
+        return fail(e, USAGE, "--input '%.*s': expected image[:WxH][,word]... or text[:N]",
+                    STR(spec));
     json_put_key(w, "image");
     json_put_object(w);
     while (next_word(&list, &word)) {

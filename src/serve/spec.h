@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The short form of a recipe, as flags of `slipway add`:
  *
- *   input    [NAME=]image[:WxH][,word]...    output    [NAME=]classes[:K] | boxes[:form] | text,
- * then
+ *   input    [NAME=]image[:WxH][,word]... | text[:N],    output    [NAME=]classes[:K] |
+ * boxes[:form] | text, then
  *            [,word]...
  *
  * and the names of the classes from a file, one a line or JSON (recipe.h). */

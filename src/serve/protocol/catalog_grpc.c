@@ -147,7 +147,7 @@ static void put_config_io(struct buf *b, uint32_t field, const struct live_io *i
         pb_put_str(b, 1, io[i].name);
         pb_put_u64(b, 2, (uint64_t)datatype_number(io[i].dtype));
         put_dims(b, field == 5 ? 4 : 3, &io[i].shape, batches ? 1 : 0);
-        if (field == 5 && io[i].optional)
+        if (field == 5 && !live_io_required(&io[i]))
             pb_put_u64(b, 8, 1);
         pb_put_end(b, at);
     }

@@ -217,7 +217,7 @@ static void put_object_schema(struct json_out *w, const struct live_io *io, size
         json_put_key(w, "required");
         json_put_array(w);
         for (size_t i = 0; i < n; i++)
-            if (!io[i].optional)
+            if (live_io_required(&io[i]))
                 json_put_str(w, io[i].name);
         json_put_array_end(w);
     }

@@ -240,7 +240,7 @@ static void put_tensors(struct json_out *w, const char *key, const struct live_i
         for (int d = 0; d < io[i].shape.rank; d++)
             json_put_i64(w, io[i].shape.dims[d]);
         json_put_array_end(w);
-        if (io[i].optional)
+        if (!live_io_required(&io[i]))
             json_put_member_bool(w, "optional", true);
         json_put_object_end(w);
     }

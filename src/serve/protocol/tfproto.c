@@ -450,9 +450,9 @@ enum code tfproto_examples(struct request *r, struct span input, struct err *e) 
     TRY(take_examples(r, input, &x, e));
     TRY(records_room(r, n, e));
     for (size_t i = 0; i < n; i++)
-        required += !io[i].optional;
+        required += live_io_required(&io[i]);
     for (size_t i = 0; i < n; i++)
-        if (!io[i].optional)
+        if (live_io_required(&io[i]))
             TRY(fill_input(r, &x, &io[i], required == 1, &r->ask.inputs[r->ask.n_inputs++], e));
     return OK;
 }

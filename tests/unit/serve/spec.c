@@ -24,6 +24,9 @@ static void test_written(void **state) {
         {"image:8x6,crop,short=9,bgr,fill=114", NULL, NULL,
          "{\"image\":{\"width\":8,\"height\":6,\"resize\":\"crop\",\"short_side\":9,\"order\":"
          "\"BGR\",\"fill\":114}}"},
+        {"text", NULL, NULL, "{\"text\":{}}"},
+        {"text:128", "softmax", NULL,
+         "{\"text\":{\"most\":128},\"postprocess\":{\"softmax\":true}}"},
         {"x=image,unit,pad", NULL, "a\nb",
          "{\"input\":\"x\",\"image\":{\"mean\":0.0,\"scale\":0.00392156862745098,\"resize\":"
          "\"pad\"},"
@@ -67,6 +70,9 @@ static void test_refused(void **state) {
         {"image:99999x1", NULL, "1 to 8192 pixels"},
         {"image,short=1;2", NULL, "no word 'short=1;2'"},
         {"image,short=1.2.3", NULL, "recipe"},
+        {"text:all", NULL, "no number of tokens"},
+        {"text:1", NULL, "2 to 131072 tokens"},
+        {"x=text", NULL, "expected image[:WxH]"},
         {NULL, "boxes:ssd", "no word 'ssd'"},
         {NULL, "classes:many", "no word 'many'"},
         {NULL, "classes:0", "1 to 1000"},
