@@ -259,7 +259,7 @@ static enum code run_task(const struct op_call *c, const struct conv *s, const s
                            .bias = r->bias,
                            .dst = r->y,
                            .scratch = (char *)c->scratch + s->inner_at};
-    post_extras(c, s->fused, &run);
+    post_extras(c, s->fused, 0, &run);
     return dnnl_task_run(s->task, &run, e);
 }
 

@@ -202,7 +202,7 @@ static enum code run_task(const struct op_call *c, const struct conv *s, const v
                            .bias = bias ? bias->data : NULL,
                            .dst = y,
                            .scratch = (char *)c->scratch + s->inner};
-    post_extras(c, s->fused, &run);
+    post_extras(c, s->fused, 0, &run);
     return dnnl_task_run(s->task, &run, e);
 }
 

@@ -228,17 +228,6 @@ static enum code gather_inputs(const struct op_call *c, const struct conv_transp
     return OK;
 }
 
-static void apply_posts(const struct op_call *c) {
-    const struct tensor *y = c->out[0];
-    const size_t count = tensor_count(y);
-    const int team = team_size(c->threads, (double)count * post_cost(c->node));
-#pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
-    for (int i = 0; i < team; i++) {
-        size_t begin = team_cut(count, 64, team, i);
-        post_apply(c, y, begin, team_cut(count, 64, team, i + 1) - begin);
-    }
-}
-
 static enum code run_conv_transpose(const struct op_call *c, struct err *e) {
     const struct conv_transpose *s = c->state;
     const struct transposed *p = &s->transposed;
@@ -259,7 +248,7 @@ static enum code run_conv_transpose(const struct op_call *c, struct err *e) {
     if (s->wide)
         return cast_elements(y->dtype, y->data, DT_F32, y_f32, count, true, NULL, e);
     if (c->node->n_post)
-        apply_posts(c);
+        post_apply_all(c, c->out[0], 0);
     return OK;
 }
 

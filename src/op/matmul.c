@@ -130,7 +130,8 @@ struct state {
     struct matmul m;
     struct dnnl_task *task;           /* or NULL. Owned, freed by release */
     bool fused;                       /* the task does the posts */
-    bool bias;                        /* C is a row that the kernel adds */
+    int bias;                         /* the input that is a row which the kernel adds; 0: none */
+    int done;                         /* posts that this makes of the node's: 0 or 1 */
     const size_t *a_at, *b_at, *c_at; /* (batch) element offsets */
     size_t a_wide, b_wide, y_wide;    /* scratch offsets of the f32 forms of 16-bit operands */
     size_t inner;                     /* of what the kernel asks */
@@ -178,11 +179,14 @@ static void try_task(const struct op_prepare *c, struct state *s) {
         .a_transposed = p->a_transposed,
         .b_transposed = p->b_transposed,
         .constant = true,
-        .bias = s->bias,
+        .bias = s->bias != 0,
         .threads = team_size(c->threads, 0.012 * (double)p->m * (double)p->n * (double)p->k)};
-    if (c->node->n_post && s->m.out.rank >= 2 && post_fused(c, d.fused) &&
-        post_flatten(d.fused, c->node->n_post, &s->m.out, p->m)) {
-        d.n_fused = c->node->n_post;
+    struct dnnl_fused fused[DNNL_FUSED_MAX];
+    const int left = c->node->n_post - s->done;
+    if (left && s->m.out.rank >= 2 && post_fused(c, fused) &&
+        post_flatten(fused + s->done, left, &s->m.out, p->m)) {
+        memcpy(d.fused, fused + s->done, (size_t)left * sizeof *fused);
+        d.n_fused = left;
         s->fused = dnnl_task_matmul(&d, &s->task, &ignored) == OK;
     }
     d.n_fused = 0;
@@ -194,10 +198,18 @@ static double multiplications(const struct matmul *m) {
     return (double)m->batch * (double)m->p.m * (double)m->p.n * (double)m->p.k;
 }
 
+/* With some rows our own tiles win, which fetch the next panel of weights meanwhile: weights of a
+ * model are seldom in a cache. */
+static bool for_dnnl(const struct matmul *m) {
+    enum { FEW = 16, SOME = 256 };
+    return multiplications(m) >= 1e7 && m->batch == 1 && m->alpha == 1 &&
+           (m->p.m < FEW || m->p.m > SOME || m->p.a_transposed);
+}
+
 static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
     const struct tensor *b = c->in[1].data;
     struct product *p = &s->m.p;
-    if (multiplications(&s->m) >= 1e7 && s->m.batch == 1 && s->m.alpha == 1)
+    if (for_dnnl(&s->m))
         try_task(c, s);
     size_t bytes = s->task ? dnnl_task_packed(s->task) : product_pack_floats(p) * sizeof(float);
     uint64_t packing = s->task           ? dnnl_task_packing(s->task)
@@ -233,12 +245,25 @@ static void release_matmul(void *state) {
         dnnl_task_free(s->task);
 }
 
-/* C as a row that is added as it is. */
-static bool plain_bias(const struct op_prepare *c, const struct matmul *m) {
-    if (c->node->n_in < 3 || c->in[2].dtype != DT_F32 || m->alpha != 1 || m->beta != 1)
-        return false;
-    const struct shape *s = &c->in[2].shape;
-    return s->rank >= 1 && s->dims[s->rank - 1] == (int64_t)m->p.n && elements(s) == m->p.n;
+static bool is_row(const struct op_prepare *c, int input, size_t n) {
+    const struct shape *s = &c->in[input].shape;
+    return c->in[input].dtype == DT_F32 && s->rank >= 1 && elements(s) == n &&
+           s->dims[s->rank - 1] == (int64_t)n;
+}
+
+/* The row that is added as it is: gemm's C, or else what the first post adds. */
+static void find_bias(const struct op_prepare *c, bool gemm, struct state *s) {
+    const struct node *n = c->node;
+    const bool third = gemm && n->n_in > 2 && c->in[2].dtype != DT_NONE;
+    if (c->out[0].dtype != DT_F32 || s->m.alpha != 1)
+        return;
+    if (third && s->m.beta == 1 && is_row(c, 2, s->m.p.n))
+        s->bias = 2;
+    if (third || !n->n_post || n->post[0].kind != POST_ADD || s->m.out.rank < 2 ||
+        !is_row(c, n->post[0].input, s->m.p.n))
+        return;
+    s->bias = n->post[0].input;
+    s->done = 1;
 }
 
 static enum code prepare(struct op_prepare *c, bool gemm, struct err *e) {
@@ -249,7 +274,7 @@ static enum code prepare(struct op_prepare *c, bool gemm, struct err *e) {
     TRY((gemm ? gemm_shapes : matmul_shapes)(OPERAND_AT(c), &c->in[0].shape, &c->in[1].shape, &s->m,
                                              e));
     s->half = t == DT_F16 || t == DT_BF16;
-    s->bias = gemm && plain_bias(c, &s->m);
+    find_bias(c, gemm, s);
     if (t == DT_F32 && c->in[1].data && s->m.b_shared) {
         enum code code = pack_b(c, s, e);
         if (code != OK) {
@@ -285,10 +310,10 @@ static enum code prepare_gemm(struct op_prepare *c, struct err *e) { return prep
 static enum code run_task(const struct op_call *c, const struct state *s, struct err *e) {
     struct dnnl_run run = {.src = c->in[0]->data,
                            .weights = s->m.p.panels,
-                           .bias = s->bias ? c->in[2]->data : NULL,
+                           .bias = s->bias ? c->in[s->bias]->data : NULL,
                            .dst = c->out[0]->data,
                            .scratch = (char *)c->scratch + s->inner};
-    post_extras(c, s->fused, &run);
+    post_extras(c, s->fused, s->done, &run);
     return dnnl_task_run(s->task, &run, e);
 }
 
@@ -302,7 +327,7 @@ static void run_f32(const struct op_call *c, const struct state *s, const float 
                                   .a = a,
                                   .b = b,
                                   .c = y};
-    batch.product.bias = s->bias ? c->in[2]->data : NULL;
+    batch.product.bias = s->bias ? c->in[s->bias]->data : NULL;
     product_batch_run(&batch, (char *)c->scratch + s->inner, c->threads);
 }
 
@@ -414,11 +439,11 @@ static enum code run_matmul(const struct op_call *c, struct err *e) {
         run_half(c, s);
     else
         run_plain(c, s);
-    bool third = c->node->op == &op_gemm && operand_in(c, 2) && !s->bias;
+    bool third = c->node->op == &op_gemm && operand_in(c, 2) && s->bias != 2;
     if (third || s->m.alpha != 1)
         scale(c, s);
-    if (!s->fused && c->node->n_post)
-        post_apply(c, y, 0, tensor_count(y));
+    if (!s->fused)
+        post_apply_all(c, y, s->done);
     return OK;
 }
 

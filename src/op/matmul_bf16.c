@@ -159,7 +159,7 @@ static enum code run_task(const struct op_call *c, const struct state *s, void *
                            .bias = bias ? bias->data : NULL,
                            .dst = y,
                            .scratch = (char *)c->scratch + s->inner};
-    post_extras(c, s->fused, &run);
+    post_extras(c, s->fused, 0, &run);
     return dnnl_task_run(s->task, &run, e);
 }
 

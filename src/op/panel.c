@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packing and walking of panels; see panel.h. Rows are taken in blocks that stay in the
- * second-level cache while all panels pass over them; with few rows and many columns the team
- * shares the panels instead. */
+ * second-level cache while all panels pass over them, the next panel on its way meanwhile; with few
+ * rows and many columns the team shares the panels instead of the rows. */
 #include "op/panel.h"
 
 #include "op/team.h"
@@ -9,8 +9,7 @@
 #include <string.h>
 
 enum {
-    TILES = 8,              /* of rows in a block */
-    TILE_MAX = 32,          /* rows of the largest tile */
+    ROWS = 192,             /* of a block */
     PANELS_STAY = 96 << 10, /* floats */
 };
 
@@ -109,48 +108,66 @@ void panel_multiply_rows(const struct panel_rows *r) {
 }
 
 /* Rows [row, row + rows) by columns [from, to), which begin at a panel. */
-static void block(const struct panel_product *p, size_t row, size_t rows, size_t from, size_t to) {
+struct part {
+    size_t row, rows, from, to;
+};
+
+/* At most ROWS rows. */
+static void multiply_block(const struct panel_product *p, const struct part *b) {
     const struct gemm_tile t = tile_size();
     gemm_f32_fn *fn = p->pairs ? kernel_set()->gemm_pairs : kernel_set()->gemm_f32;
-    const float *a[TILES * TILE_MAX];
-    for (size_t i = 0; i < rows; i++)
-        a[i] = p->a + (row + i) * p->a_row;
-    for (size_t col = from; col < to; col += t.nr)
-        for (size_t i = 0; i < rows; i += t.mr) {
-            struct gemm_f32 g = {.m = rows - i < t.mr ? rows - i : t.mr,
-                                 .n = p->n - col < t.nr ? p->n - col : t.nr,
-                                 .k = p->k,
-                                 .taps = 1,
-                                 .a = a + i,
-                                 .b = p->panels + col * p->k,
-                                 .bias = p->bias ? p->bias + col : NULL,
-                                 .c = p->c + (row + i) * p->c_row + col,
-                                 .ldc = p->c_row,
-                                 .add = p->add};
-            fn(&g);
+    const float *a[ROWS];
+    const size_t tiles = panel_tiles(b->rows), half = p->k * t.nr / 2;
+    for (size_t i = 0; i < b->rows; i++)
+        a[i] = p->a + (b->row + i) * p->a_row;
+    for (size_t col = b->from; col < b->to; col += t.nr) {
+        const float *panel = p->panels + col * p->k;
+        for (size_t i = 0; i < tiles; i++) {
+            const size_t first = panel_tile(b->rows, tiles, i);
+            fn(&(struct gemm_f32){
+                .m = panel_tile(b->rows, tiles, i + 1) - first,
+                .n = p->n - col < t.nr ? p->n - col : t.nr,
+                .k = p->k,
+                .taps = 1,
+                .a = a + first,
+                .b = panel,
+                .bias = p->bias ? p->bias + col : NULL,
+                .c = p->c + (b->row + first) * p->c_row + col,
+                .ldc = p->c_row,
+                .add = p->add,
+                .ahead = i < 2 && col + t.nr < b->to ? panel + t.nr * p->k + i * half : NULL});
         }
+    }
+}
+
+static void multiply_part(const struct panel_product *p, struct part part) {
+    const size_t blocks = (part.rows + ROWS - 1) / ROWS;
+    for (size_t i = 0; i < blocks; i++) {
+        struct part b = part;
+        b.row += panel_tile(part.rows, blocks, i);
+        b.rows = part.row + panel_tile(part.rows, blocks, i + 1) - b.row;
+        multiply_block(p, &b);
+    }
 }
 
 void panel_multiply(const struct panel_product *p, int threads) {
     const struct gemm_tile t = tile_size();
-    const size_t step = TILES * t.mr, blocks = (p->m + step - 1) / step;
     const int team = team_size(threads, (double)p->m * (double)p->n * (double)p->k * 0.025);
-    if (team == 1) {
-        for (size_t row = 0; row < p->m; row += step)
-            block(p, row, p->m - row < step ? p->m - row : step, 0, p->n);
+    const bool by_columns = p->m < (size_t)team * ROWS && p->n >= 2 * (size_t)team * t.nr;
+    if (team == 1) { /* often within a team already: not even a region of one */
+        multiply_part(p, (struct part){.rows = p->m, .to = p->n});
         return;
     }
-    const bool by_rows = p->m >= (size_t)team * t.mr * 2; /* else by columns */
-    const size_t rows_each =
-        by_rows && blocks < 2 * (size_t)team ? (p->m + (size_t)team - 1) / (size_t)team : step;
-    const size_t each = rows_each < step ? (rows_each + t.mr - 1) / t.mr * t.mr : step;
 #pragma omp parallel for num_threads(team) schedule(static)
-    for (int part = 0; part < team; part++) {
-        size_t first = by_rows ? team_cut(p->m, each, team, part) : 0,
-               last = by_rows ? team_cut(p->m, each, team, part + 1) : p->m;
-        size_t from = by_rows ? 0 : team_cut(p->n, t.nr, team, part),
-               to = by_rows ? p->n : team_cut(p->n, t.nr, team, part + 1);
-        for (size_t row = first; row < last; row += each)
-            block(p, row, last - row < each ? last - row : each, from, to);
+    for (int i = 0; i < team; i++) {
+        struct part part = {.rows = p->m, .to = p->n};
+        if (by_columns) {
+            part.from = team_cut(p->n, t.nr, team, i);
+            part.to = team_cut(p->n, t.nr, team, i + 1);
+        } else {
+            part.row = panel_tile(p->m, (size_t)team, (size_t)i);
+            part.rows = panel_tile(p->m, (size_t)team, (size_t)i + 1) - part.row;
+        }
+        multiply_part(p, part);
     }
 }

@@ -2,7 +2,10 @@
 /* Applying node->post; see post.h. */
 #include "op/post.h"
 
+#include "op/team.h"
 #include "op/wide.h"
+
+enum { GRAIN = 1 << 10 /* elements: of a team's parts */ };
 
 static unary_f32_fn *post_function(enum post_kind kind) {
     const struct kernel_set *k = kernel_set();
@@ -146,8 +149,9 @@ static void post_half(const struct tensor *t, const struct post *p, const struct
     }
 }
 
-void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count) {
-    for (int i = 0; i < c->node->n_post; i++) {
+static void apply_from(const struct op_call *c, const struct tensor *y, int done, size_t begin,
+                       size_t count) {
+    for (int i = done; i < c->node->n_post; i++) {
         const struct post *p = &c->node->post[i];
         unary_f32_fn *fn = post_function(p->kind);
         float *at = (float *)y->data + begin;
@@ -161,6 +165,24 @@ void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, s
             post_half(c->in[p->input], p, y, begin, count);
         else if (p->kind != POST_NONE)
             post_operand(c->in[p->input], p, y, begin, count);
+    }
+}
+
+void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count) {
+    apply_from(c, y, 0, begin, count);
+}
+
+void post_apply_all(const struct op_call *c, const struct tensor *y, int done) {
+    const size_t n = c->node->n_post > done ? tensor_count(y) : 0;
+    const int team = team_size(c->threads, (double)n * post_cost(c->node));
+    if (team == 1) {
+        apply_from(c, y, done, 0, n);
+        return;
+    }
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (int t = 0; t < team; t++) {
+        size_t from = team_cut(n, GRAIN, team, t);
+        apply_from(c, y, done, from, team_cut(n, GRAIN, team, t + 1) - from);
     }
 }
 
@@ -228,10 +250,10 @@ bool post_flatten(struct dnnl_fused *f, int n, const struct shape *out, size_t r
     return true;
 }
 
-void post_extras(const struct op_call *c, bool fused, struct dnnl_run *run) {
-    for (int i = 0; fused && i < c->node->n_post; i++) {
+void post_extras(const struct op_call *c, bool fused, int done, struct dnnl_run *run) {
+    for (int i = done; fused && i < c->node->n_post; i++) {
         const struct post *p = &c->node->post[i];
         if (p->kind == POST_ADD || p->kind == POST_MUL)
-            run->extra[i] = c->in[p->input]->data;
+            run->extra[i - done] = c->in[p->input]->data;
     }
 }

@@ -12,6 +12,9 @@
  * MUL are f32, f16 or bf16. */
 void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count);
 
+/* The same to all of y but for the first `done` posts, by a team where that pays. */
+void post_apply_all(const struct op_call *c, const struct tensor *y, int done);
+
 /* Nanoseconds per element, for team_size. */
 double post_cost(const struct node *n);
 
@@ -22,5 +25,5 @@ bool post_fused(const struct op_prepare *c, struct dnnl_fused out[DNNL_FUSED_MAX
 /* For a matrix product, which oneDNN sees as (rows, n) whatever the output's shape: false when an
  * operand is neither one row nor all of them. */
 bool post_flatten(struct dnnl_fused *f, int n, const struct shape *out, size_t rows);
-/* The operands of a task whose posts are fused. */
-void post_extras(const struct op_call *c, bool fused, struct dnnl_run *run);
+/* The operands of a task whose posts, but for the first `done`, are fused. */
+void post_extras(const struct op_call *c, bool fused, int done, struct dnnl_run *run);
