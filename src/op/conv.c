@@ -20,39 +20,13 @@
 
 enum { STREAMED = 250000 }; /* weights; see wants_task */
 
-static enum code shapes(const struct operand_at *at, const struct shape *x, const struct shape *w,
-                        struct window *window, struct err *e) {
-    char text_x[SHAPE_TEXT], text_w[SHAPE_TEXT];
-    int64_t groups = attr_int(at->node, "group", 1);
-    if (x->rank < 3 || x->rank > 2 + WINDOW_DIMS || w->rank != x->rank)
-        return operand_fail(at, e, INVALID, "input %s with weights %s", shape_print(x, text_x),
-                            shape_print(w, text_w));
-    if (groups < 1 || groups > w->dims[0] || w->dims[0] % groups != 0 ||
-        x->dims[1] != w->dims[1] * groups)
-        return operand_fail(at, e, INVALID, "input %s with weights %s in %lld groups",
-                            shape_print(x, text_x), shape_print(w, text_w), (long long)groups);
-    return window_of(at, x, w->dims + 2, window, e);
-}
-
 static enum code infer_conv(struct op_infer *c, struct err *e) {
     TRY(operand_need(c, 2, e));
     enum dtype t = c->in[0].dtype;
     if (!dtype_is_float(t) || c->in[1].dtype != t || (operand_given(c, 2) && c->in[2].dtype != t))
         return operand_fail(c, e, INVALID, "input is %s, weights are %s", dtype_name(t),
                             dtype_name(c->in[1].dtype));
-    operand_out_later(c, 0, t);
-    if (!operand_known(c))
-        return OK;
-    const struct shape *x = &c->in[0].shape, *w = &c->in[1].shape;
-    struct window window;
-    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
-    if (operand_given(c, 2) && (c->in[2].shape.rank != 1 || c->in[2].shape.dims[0] != w->dims[0]))
-        return operand_fail(c, e, INVALID, "the bias does not have %lld elements",
-                            (long long)w->dims[0]);
-    struct shape out = {.rank = x->rank, .dims = {x->dims[0], w->dims[0]}};
-    for (int i = 0; i < window.n; i++)
-        out.dims[2 + i] = window.out[i];
-    return operand_out(c, 0, t, &out, e);
+    return window_infer_conv(c, t, e);
 }
 
 struct conv {
@@ -177,7 +151,7 @@ static void release_conv(void *state) {
 static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     const struct shape *x = &c->in[0].shape, *w = &c->in[1].shape;
     struct window window;
-    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    TRY(window_of_conv(OPERAND_AT(c), x, w, &window, e));
     window_lay_down(&window);
     struct conv *s = ARENA_NEW(c->arena, struct conv);
     if (!s)

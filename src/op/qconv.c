@@ -45,17 +45,6 @@ static bool absent(const struct op_prepare *c, int i) {
 
 /* --- infer --- */
 
-static enum code shapes(const struct operand_at *at, const struct shape *x, const struct shape *w,
-                        struct window *window, struct err *e) {
-    char text_x[SHAPE_TEXT], text_w[SHAPE_TEXT];
-    int64_t groups = attr_int(at->node, "group", 1);
-    if (x->rank < 3 || x->rank > 2 + WINDOW_DIMS || w->rank != x->rank || groups < 1 ||
-        groups > w->dims[0] || w->dims[0] % groups != 0 || x->dims[1] != w->dims[1] * groups)
-        return operand_fail(at, e, INVALID, "input %s with weights %s in %lld groups",
-                            shape_print(x, text_x), shape_print(w, text_w), (long long)groups);
-    return window_of(at, x, w->dims + 2, window, e);
-}
-
 static enum code infer(struct op_infer *c, const struct roles *r, enum dtype result,
                        struct err *e) {
     if (!q8_is(c->in[r->x].dtype) || !q8_is(c->in[r->w].dtype) ||
@@ -68,7 +57,7 @@ static enum code infer(struct op_infer *c, const struct roles *r, enum dtype res
         return OK;
     const struct shape *x = &c->in[r->x].shape, *w = &c->in[r->w].shape;
     struct window window;
-    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    TRY(window_of_conv(OPERAND_AT(c), x, w, &window, e));
     const int per_channel[] = {r->w_scale, r->w_zero},
               single[] = {r->x_scale, r->x_zero, r->y_scale, r->y_zero};
     for (int i = 0; i < 2; i++)
@@ -401,7 +390,7 @@ static enum code prepare_qconv(struct op_prepare *c, struct err *e) {
     const struct roles *r = roles_of(c->node);
     const struct shape *x = &c->in[r->x].shape, *w = &c->in[r->w].shape;
     struct window window;
-    TRY(shapes(OPERAND_AT(c), x, w, &window, e));
+    TRY(window_of_conv(OPERAND_AT(c), x, w, &window, e));
     struct qconv *s = ARENA_NEW(c->arena, struct qconv);
     if (!s)
         return arena_fail(c->arena, sizeof *s, "a convolution", e);

@@ -105,6 +105,36 @@ enum code window_of(const struct operand_at *at, const struct shape *x, const in
     return OK;
 }
 
+enum code window_of_conv(const struct operand_at *at, const struct shape *x, const struct shape *w,
+                         struct window *window, struct err *e) {
+    char text_x[SHAPE_TEXT], text_w[SHAPE_TEXT];
+    int64_t groups = attr_int(at->node, "group", 1);
+    if (x->rank < 3 || x->rank > 2 + WINDOW_DIMS || w->rank != x->rank)
+        return operand_fail(at, e, INVALID, "input %s with weights %s", shape_print(x, text_x),
+                            shape_print(w, text_w));
+    if (groups < 1 || groups > w->dims[0] || w->dims[0] % groups != 0 ||
+        x->dims[1] != w->dims[1] * groups)
+        return operand_fail(at, e, INVALID, "input %s with weights %s in %lld groups",
+                            shape_print(x, text_x), shape_print(w, text_w), (long long)groups);
+    return window_of(at, x, w->dims + 2, window, e);
+}
+
+enum code window_infer_conv(struct op_infer *c, enum dtype to, struct err *e) {
+    operand_out_later(c, 0, to);
+    if (!operand_known(c))
+        return OK;
+    const struct shape *x = &c->in[0].shape, *w = &c->in[1].shape;
+    struct window window;
+    TRY(window_of_conv(OPERAND_AT(c), x, w, &window, e));
+    if (operand_given(c, 2) && (c->in[2].shape.rank != 1 || c->in[2].shape.dims[0] != w->dims[0]))
+        return operand_fail(c, e, INVALID, "the bias does not have %lld elements",
+                            (long long)w->dims[0]);
+    struct shape out = {.rank = x->rank, .dims = {x->dims[0], w->dims[0]}};
+    for (int i = 0; i < window.n; i++)
+        out.dims[2 + i] = window.out[i];
+    return operand_out(c, 0, to, &out, e);
+}
+
 void window_cube(struct window *w) {
     const struct window from = *w;
     const int more = WINDOW_DIMS - from.n;

@@ -22,6 +22,13 @@ struct window {
  * must then be there. */
 MUST_USE enum code window_of(const struct operand_at *at, const struct shape *x,
                              const int64_t *kernel, struct window *w, struct err *e);
+/* The same for a convolution of weights w (out, in/group, kernel...), whose groups and channels
+ * must fit x's. */
+MUST_USE enum code window_of_conv(const struct operand_at *at, const struct shape *x,
+                                  const struct shape *w, struct window *window, struct err *e);
+/* Output 0 of a convolution whose inputs are x, w and maybe a bias (out), shapes as far as they are
+ * known. */
+MUST_USE enum code window_infer_conv(struct op_infer *c, enum dtype to, struct err *e);
 /* Reads the attributes alone: kernel, stride, dilation, before, after (auto_pad aside), for
  * conv_transpose. */
 MUST_USE enum code window_attributes(const struct operand_at *at, int n, const int64_t *kernel,

@@ -29,7 +29,8 @@ enum {
     STAGGER = 16, /* floats between points, so that they do not fall into the same cache set */
     LEAST_IN = 64,
     LEAST_OUT = 32,
-    ROWS_MAX = 32 /* of the largest matrix tile */
+    LARGEST_Q8 = 2 << 20, /* bytes */
+    ROWS_MAX = 32         /* of the largest matrix tile */
 };
 
 static struct gemm_tile tile_size(const struct winograd *p) {
@@ -105,8 +106,11 @@ bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_
 /* The transforms cost as much per channel whatever the other side's channels are, and few tiles
  * make poor products of 36 times the weights. Measured with two threads on AVX-512 over the layers
  * of ResNet-50, VGG-19, DenseNet-121, Inception and YOLOv8n: 0.2 to 0.9 of oneDNN's time above this
- * line, 0.9 to 2 below. */
+ * line, 0.9 to 2 below. Of bytes the direct form has an eighth of the weights: beyond LARGEST_Q8
+ * what it saves in products goes into fetching them. */
 bool winograd_pays(const struct winograd *p) {
+    if (p->kind == WINOGRAD_Q8 && winograd_packed(p) > LARGEST_Q8)
+        return false;
     double work =
         (double)p->batch * (double)window_pixels(&p->w) * (double)p->in * (double)p->out * 9;
     return p->in >= LEAST_IN && p->out >= LEAST_OUT && work * (double)p->tiles >= 8e8;
