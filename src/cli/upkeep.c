@@ -128,7 +128,7 @@ static enum code swept_json(const struct store_swept *s, struct err *e) {
     return code;
 }
 
-/* All packs first: what gc would find of them is among them. */
+/* All packs first. What gc finds of them (a dry run: they are still there) is among them. */
 static enum code sweep(struct store *store, const struct gc_options *o, uint64_t grace,
                        struct store_swept *out, struct err *e) {
     struct store_swept packs = {0};
@@ -138,7 +138,8 @@ static enum code sweep(struct store *store, const struct gc_options *o, uint64_t
     if (!o->packs)
         return OK;
     out->packs = packs.packs;
-    out->bytes += packs.bytes;
+    out->bytes += packs.pack_bytes - out->pack_bytes;
+    out->pack_bytes = packs.pack_bytes;
     return OK;
 }
 

@@ -12,7 +12,13 @@
 #include "serve/grpc.h"
 #include "serve/protocol/protocol.h"
 
-enum { COMPRESS_MIN = 256, ERROR_BYTES = 16 << 10, KEPT_BUFS = 64, KEPT_BYTES = 64 << 10 };
+enum {
+    COMPRESS_MIN = 256,
+    ERROR_BYTES = 16 << 10,
+    ERROR_ROOM = 2 * ERROR_BYTES,
+    KEPT_BUFS = 64,
+    KEPT_BYTES = 64 << 10
+};
 
 /* Memory of ended bufs, kept by the thread that ended them for the next it begins: a steady server
  * allocates nothing. What is large goes back at once. */
@@ -129,6 +135,12 @@ static struct str retry_text(struct request *r) {
     return text ? str_of(text) : LIT("1");
 }
 
+/* A request that used up all it may have still hears what was wrong. */
+static void leave_room(struct arena *a) {
+    if (a->cap_bytes - a->used_bytes < ERROR_ROOM)
+        a->cap_bytes = a->used_bytes + ERROR_ROOM;
+}
+
 /* The request's data is kept out of it: only headers of the answer so far go. */
 void answer_error(struct request *r, const struct err *e) {
     int status = err_http(e->code);
@@ -138,6 +150,7 @@ void answer_error(struct request *r, const struct err *e) {
     }
     r->response.n_parts = 0;
     r->response.n_headers = 0;
+    leave_room(r->arena);
     answer_type(r, status, ANSWER_JSON);
     struct str body = answer_error_body(r, r->arena, e);
     answer_span(r, (struct span){(const uint8_t *)body.p, body.n});

@@ -154,6 +154,7 @@ static enum code visit_pack(void *ctx, const struct packfile *f, struct err *e) 
         return fail_errno(e, errno, "store '%s': cannot remove %s", w->store->folder, f->path);
     w->found.packs++;
     w->found.bytes += (uint64_t)f->st.st_size;
+    w->found.pack_bytes += (uint64_t)f->st.st_size;
     return OK;
 }
 

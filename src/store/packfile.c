@@ -212,6 +212,7 @@ static enum code drop_one(void *ctx, const struct packfile *f, struct err *e) {
         return fail_errno(e, errno, "store '%s': cannot remove %s", d->store->folder, f->path);
     d->swept.packs++;
     d->swept.bytes += (uint64_t)f->st.st_size;
+    d->swept.pack_bytes += (uint64_t)f->st.st_size;
     return OK;
 }
 

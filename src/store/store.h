@@ -234,6 +234,7 @@ MUST_USE enum code store_verify(struct store *s, void (*complain)(void *ctx, con
 
 struct store_swept {
     uint64_t blobs, bytes, drafts, packs; /* removed, or that would be */
+    uint64_t pack_bytes;                  /* those of bytes that are packs' */
 };
 /* Removes blobs that no version names, their packs, and drafts, all older than grace_s seconds.
  * dry: only count.
