@@ -20,10 +20,10 @@ class Refused(Exception):
 
 
 class Engine:
-    def __init__(self, model, threads=2, off=0, profile=False, cpu=None, precision="f32"):
+    def __init__(self, model, threads=2, off=0, profile=False, cpu=None, precision="f32", preload=None):
         arguments = [DRIVER, model, "--threads", str(threads), "--off", str(off), "--precision", precision]
         arguments += ["--profile"] if profile else []
-        environment = dict(os.environ, **({"SLIPWAY_CPU": cpu} if cpu else {}))
+        environment = dict(os.environ, **({"SLIPWAY_CPU": cpu} if cpu else {}), **({"LD_PRELOAD": preload} if preload else {}))
         self.folder = tempfile.mkdtemp()
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self._answer("ready")
@@ -86,6 +86,12 @@ class Engine:
         """[calls, total ns, min ns, op, kernel, layout, shapes, node] of each step."""
         self.feed(inputs)
         return [line.split("\t") for line in self._ask(f"steps {self.folder}")]
+
+    def needs(self, inputs):
+        """{planned, alive, late, measured, heap} of the first run of these shapes."""
+        self.feed(inputs)
+        names = ("planned", "alive", "late", "measured", "heap")
+        return dict(zip(names, map(int, self._ask(f"needs {self.folder}")[0].split())))
 
     def memory(self):
         names = ("constant", "packed", "slab", "plans", "runners")

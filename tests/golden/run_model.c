@@ -6,7 +6,9 @@
  * DIR/out_0.npy, ...; "ok" bench N DIR      N runs after two to warm up: "ok NS NS ..." steps DIR
  * one line per step: calls, ns, op, kernel, layout, shapes; then "ok" info             "in NAME
  * DTYPE DIMS", "out ...", "batches 0|1", "pass NAME" by bit; then "ok" memory           "constant
- * packed slab plans runners"; then "ok"
+ * packed slab plans runners"; then "ok" needs DIR        "planned alive late measured heap": bytes
+ * of a first run as its plan foretells them, steps it cannot tell of, bytes that the run counted,
+ * bytes the heap grew by (0 without tests/clients/alloc_count.c); then "ok"
  *
  * A failure is one line "error CODE text". Usage: run_model MODEL [--threads N] [--off MASK]
  * [--profile] [--precision f32|bf16] */
@@ -148,6 +150,26 @@ static void do_info(struct driver *d) {
         printf("pass\t%s\n", pass_name(i));
 }
 
+/* Of alloc_count.c where that is preloaded. */
+void alloc_mark(void) __attribute__((weak));
+size_t alloc_grown(void) __attribute__((weak));
+
+static enum code do_needs(struct driver *d, const char *dir, struct err *e) {
+    struct tensor inputs[INPUTS_MAX];
+    struct session_needs needs;
+    struct session_run run;
+    TRY(read_inputs(d, dir, inputs, e));
+    struct session_ask ask = {.inputs = inputs, .threads = d->threads};
+    TRY(session_predict(d->session, &ask, &needs, e));
+    if (alloc_mark)
+        alloc_mark();
+    TRY(session_begin(d->session, &ask, &run, e));
+    printf("%zu %zu %d %zu %zu\n", needs.slab_bytes, needs.live_bytes, needs.late,
+           run.memory_bytes, alloc_grown ? alloc_grown() : 0);
+    session_end(d->session, &run);
+    return OK;
+}
+
 static void do_memory(struct driver *d) {
     struct session_memory m;
     session_memory(d->session, &m);
@@ -164,6 +186,8 @@ static enum code obey(struct driver *d, char *line, struct err *e) {
         return do_bench(d, (int)runs, dir + 1, e);
     else if (strncmp(line, "steps ", 6) == 0)
         TRY(do_steps(d, line + 6, e));
+    else if (strncmp(line, "needs ", 6) == 0)
+        TRY(do_needs(d, line + 6, e));
     else if (strcmp(line, "info") == 0)
         do_info(d);
     else if (strcmp(line, "memory") == 0)
