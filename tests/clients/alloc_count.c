@@ -97,9 +97,7 @@ void *realloc(void *p, size_t n) {
     return moved ? count(moved) : (count(p), NULL);
 }
 
-void *aligned_alloc(size_t align, size_t n) {
-    return count(real_aligned(align, n));
-}
+void *aligned_alloc(size_t align, size_t n) { return count(real_aligned(align, n)); }
 
 int posix_memalign(void **out, size_t align, size_t n) {
     int code = real_memalign(out, align, n);

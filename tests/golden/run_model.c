@@ -164,8 +164,8 @@ static enum code do_needs(struct driver *d, const char *dir, struct err *e) {
     if (alloc_mark)
         alloc_mark();
     TRY(session_begin(d->session, &ask, &run, e));
-    printf("%zu %zu %d %zu %zu\n", needs.slab_bytes, needs.live_bytes, needs.late,
-           run.memory_bytes, alloc_grown ? alloc_grown() : 0);
+    printf("%zu %zu %d %zu %zu\n", needs.slab_bytes, needs.live_bytes, needs.late, run.memory_bytes,
+           alloc_grown ? alloc_grown() : 0);
     session_end(d->session, &run);
     return OK;
 }
