@@ -16,7 +16,8 @@ import bench_graph  # noqa: E402
 import engine  # noqa: E402
 import fetch  # noqa: E402
 
-MODELS = ("resnet50", "resnet50 int8", "PP-OCRv4 det 640x640", "PP-OCRv4 rec 48x320", "nudenet 320", "magika", "silero-vad", "light densenet121")
+MODELS = ("resnet50", "resnet50 int8", "PP-OCRv4 det 640x640", "PP-OCRv4 rec 48x320", "nudenet 320", "magika", "silero-vad", "light densenet121",
+          "MiniLM-L6 128 tokens", "MiniLM-L6 opset 14")
 LEVELS = ("vnni", "avx512", "avx2")  # what the processor may use at most; scalar is a reference, not a choice
 WORTH = 0.02  # factors nearer to 1 than this are noise
 
