@@ -232,3 +232,26 @@ def test_thoughts_by_ollama(thinker):
     body = {"model": "thinker", "messages": ask("Why?"), "options": {"temperature": 0, "num_predict": 60, "grammar": ALOUD}, "stream": False}
     message = ollama.ChatResponse(**thinker.post("/api/chat", json=body).json()).message
     assert message.thinking and message.content.endswith(".") and "think>" not in message.content
+
+
+# --- the client's own types, taken strictly ---
+
+CALLED = {"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "get_weather"}, "max_output_tokens": 300}
+
+
+@pytest.mark.parametrize("more", [{}, {"max_output_tokens": 3}, CALLED, {"text": {"format": {"type": "json_object"}}}])
+def test_events_are_whole(chat, more):
+    """The client builds its objects without looking; here every event must have each member that its types require."""
+    from openai.types.responses import Response, ResponseStreamEvent
+
+    event, types = pydantic.TypeAdapter(ResponseStreamEvent), []
+    body = {"model": "chat", "input": "Name a city.", "temperature": 0, "max_output_tokens": 12, **more}
+    for block in chat.post("/v1/responses", json={**body, "stream": True}).text.strip().split("\n\n"):
+        name, _, data = block.partition("\n")
+        event.validate_json(data.removeprefix("data: "))
+        types.append(json.loads(data.removeprefix("data: "))["type"])
+        assert name == "event: " + types[-1]
+    assert types[0] == "response.created" and types[-1] in ("response.completed", "response.incomplete")
+    Response.model_validate(chat.post("/v1/responses", json=body).json())
+    for opened, closed in (("output_item.added", "output_item.done"), ("content_part.added", "content_part.done")):
+        assert types.count("response." + opened) == types.count("response." + closed)
