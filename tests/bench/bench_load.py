@@ -3,9 +3,10 @@
     overload   ten times as many requests as it can answer: how fast the rest is refused, what is still answered, memory
     thousand   1,000 registered models, 100 of them loaded: latency as with one
     rollback   from the request for it to the last question the version still got
+    tensors    1 MB in and out, beside a program that only copies as much
     batching   ResNet-50, 8 clients at once, against the same engine called in a loop at batch 1
 
-Usage: python tests/bench/bench_load.py overload|thousand|rollback|batching [--seconds 60]"""
+Usage: python tests/bench/bench_load.py overload|thousand|rollback|tensors|batching [--seconds 60]"""
 import argparse
 import json
 import os
@@ -25,6 +26,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "clients"))
 import conftest  # noqa: E402
 import fetch  # noqa: E402
+from arrivals import open_load  # noqa: E402
 
 SLIPWAY = os.environ.get("SLIPWAY", os.path.join(ROOT, "build", "slipway"))
 
@@ -50,18 +52,6 @@ def add(store, path, name):
 
 def percentile(values, p):
     return sorted(values)[min(len(values) - 1, int(len(values) * p))] if values else 0
-
-
-def open_load(url, body, rate, seconds, connections):
-    """By status: count, per second, percentiles in milliseconds; arrivals at random moments."""
-    subprocess.run(["ninja", "-C", os.path.join(ROOT, "build"), "tests/bench/open_load"], check=True, stdout=subprocess.DEVNULL)
-    _, _, address, path = url.split("/", 3)
-    with tempfile.NamedTemporaryFile("w") as f:
-        f.write(body)
-        f.flush()
-        said = subprocess.run(["nice", "-n", "-10", os.path.join(ROOT, "build", "tests", "bench", "open_load"), address.split(":")[1], "/" + path, f.name,
-                               str(rate), str(seconds), str(connections)], check=True, capture_output=True, text=True)
-    return json.loads(said.stdout)
 
 
 def overload(a, tmp):
@@ -241,9 +231,92 @@ def batching(a, tmp):
     return said
 
 
+ECHO = """
+import socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+asks, answer = int(sys.argv[1]), b"x" * int(sys.argv[2])
+c = s.accept()[0]
+c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+room = memoryview(bytearray(asks))
+while True:
+    at = 0
+    while at < asks:
+        n = c.recv_into(room[at:])
+        if n == 0:
+            sys.exit()
+        at += n
+    c.sendall(answer)
+"""
+
+
+def round_trip(c, request, room, length=None):
+    """Microseconds, and the bytes of the answer: `length`, or what its head says."""
+    began, at = time.perf_counter(), 0
+    c.sendall(request)
+    while length is None or at < length:
+        n = c.recv_into(room[at:])
+        if n == 0:
+            raise SystemExit("the connection ended")
+        at += n
+        if length is None:
+            head = bytes(room[:1024]).partition(b"\r\n\r\n")[0]
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(head)
+            length = len(head) + 4 + int(re.search(rb"content-length: (\d+)", head, re.I).group(1))
+    return 1e6 * (time.perf_counter() - began), length
+
+
+def tensors(a, tmp):
+    """1 MB in, 1 MB out (the Open Inference Protocol's binary tensors), beside a program that only reads as many bytes and writes as
+    many, and the time the run itself takes. One client; both take turns, request by request."""
+    import socket
+
+    import onnx
+    from onnx import helper as oh
+
+    n = 1 << 18
+    io = [oh.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", n]) for name in "xy"]
+    graph = oh.make_graph([oh.make_node("Relu", ["x"], ["y"])], "relu", io[:1], io[1:])
+    onnx.save(oh.make_model(graph, opset_imports=[oh.make_opsetid("", 17)], ir_version=8), f"{tmp}/relu.onnx")
+    store = f"{tmp}/store"
+    add(store, f"{tmp}/relu.onnx", "relu")
+    server = Server(store)
+    body = np.random.default_rng(0).standard_normal((1, n)).astype(np.float32).tobytes()
+    head = json.dumps({"inputs": [{"name": "x", "shape": [1, n], "datatype": "FP32", "parameters": {"binary_data_size": len(body)}}],
+                       "outputs": [{"name": "y", "parameters": {"binary_data": True}}]}).encode()
+    request = (f"POST /v2/models/relu/infer HTTP/1.1\r\nHost: h\r\nContent-Type: application/octet-stream\r\n"
+               f"Inference-Header-Content-Length: {len(head)}\r\nContent-Length: {len(head) + len(body)}\r\n\r\n").encode() + head + body
+    room = memoryview(bytearray(2 << 20))
+
+    def dial(port):
+        c = socket.create_connection(("127.0.0.1", port))
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return c
+
+    ours = dial(int(server.url.rsplit(":", 1)[1]))
+    length = round_trip(ours, request, room)[1]
+    peer = subprocess.Popen([sys.executable, "-c", ECHO, str(len(request)), str(length)], stdout=subprocess.PIPE, text=True)
+    echo = dial(int(peer.stdout.readline()))
+    times = {"served": [], "copied": []}
+    until = time.monotonic() + a.seconds
+    while time.monotonic() < until:
+        times["served"].append(round_trip(ours, request, room)[0])
+        times["copied"].append(round_trip(echo, request, room, length)[0])
+    text = urllib.request.urlopen(server.url + "/metrics").read().decode()
+    runs, seconds = (float(re.search(rf"slipway_compute_seconds_{what}\{{[^}}]*\}} (\S+)", text).group(1)) for what in ("count", "sum"))
+    echo.close()
+    peer.wait()
+    server.close()
+    p50 = {k: percentile(v, 0.5) for k, v in times.items()}
+    compute = 1e6 * seconds / runs
+    return {"requests": len(times["served"]), "served_us_p50": round(p50["served"]), "copied_us_p50": round(p50["copied"]), "compute_us_mean": round(compute),
+            "served_us_p99": round(percentile(times["served"], 0.99)), "ratio": round(p50["served"] / (p50["copied"] + compute), 3)}
+
+
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("what", choices=["overload", "thousand", "rollback", "batching"])
+    p.add_argument("what", choices=["overload", "thousand", "rollback", "batching", "tensors"])
     p.add_argument("--seconds", type=int, default=60)
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as tmp:

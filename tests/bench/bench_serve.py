@@ -12,6 +12,8 @@ import tempfile
 import time
 import urllib.request
 
+from arrivals import open_load
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
@@ -167,6 +169,7 @@ def main():
                 rows["slipway OIP"].append(wrk(ours.url + "/v2/models/mlp/infer", oip, a.seconds, a.connections))
         half = max(1, int(max(r["rate"] for r in rows["slipway"]) / 2 / 1000))  # one request a millisecond from each
         half_load = wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, half, 1)
+        half_open = open_load(ours.url + "/v1/models/mlp:predict", body, max(r["rate"] for r in rows["slipway"]) / 2, a.seconds, 256)["200"]
         idle = resident(ours.process.pid)
     finally:
         ours.stop()
@@ -189,7 +192,7 @@ def main():
         "cores": os.cpu_count(), "connections": a.connections, "rounds": rows, "best": best,
         "ratio": round(best["slipway"] / best["fastapi+onnxruntime"], 1),
         "mlserver_ratio": round(best["slipway OIP"] / best["mlserver+onnxruntime OIP"], 1) if mlserver else None,
-        "of_nginx": round(best["slipway"] / best["nginx constant"], 2), "half_load": half_load,
+        "of_nginx": round(best["slipway"] / best["nginx constant"], 2), "half_load": half_load, "half_load_random_arrivals": half_open,
         "rec_exec_to_first_answer": cold,
         "mlp_resident_mb": [round(x / 1e6, 1) for x in idle], "rec_resident_mb": [round(x / 1e6, 1) for x in rec_resident],
         "binary_mb": round(os.path.getsize(SLIPWAY) / 1e6, 2), "binary_stripped_mb": round(os.path.getsize(stripped) / 1e6, 2),
@@ -200,6 +203,7 @@ def main():
         top = max(v, key=lambda r: r["rate"])
         print(f"{k:24}{top['rate']:12.0f}{top['p99_ms']:10.2f}")
     print(f"half load {half_load['rate']:.0f}/s: p99 {half_load['p99_ms']} ms; {result['of_nginx']} of nginx")
+    print(f"half load at random moments {half_open['per_s']:.0f}/s: p50 {half_open['p50_ms']} p99 {half_open['p99_ms']} ms")
     print(f"ratio {result['ratio']} x; rec exec to first answer {cold['min_ms']} ms min, {cold['median_ms']} ms median; "
           f"resident (all, anonymous) mlp {result['mlp_resident_mb']} MB, rec {result['rec_resident_mb']} MB; binary {result['binary_stripped_mb']} MB stripped")
     print(json.dumps(result))

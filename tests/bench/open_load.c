@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@ static struct connection {
     int fd;
     uint64_t due_ns; /* of the request under way; 0: free */
     size_t sent, got;
+    bool waits; /* for room to send the rest */
     char reply[REPLY];
 } all[CONNECTIONS];
 
@@ -92,7 +95,11 @@ static void push(struct connection *c) {
             break;
         c->sent += (size_t)n;
     }
-    struct epoll_event ev = {.events = EPOLLIN | (c->sent < request_bytes ? EPOLLOUT : 0u),
+    bool rest = c->sent < request_bytes;
+    if (rest == c->waits)
+        return;
+    c->waits = rest;
+    struct epoll_event ev = {.events = EPOLLIN | (rest ? EPOLLOUT : 0u),
                              .data.u32 = (uint32_t)(c - all)};
     epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &ev);
 }
@@ -156,6 +163,14 @@ static void report(double seconds) {
 
 static double gap_ns(double rate) { return -log(1 - drand48()) / rate * 1e9; }
 
+/* What happens before the next is due, or in the next while. Sleeping takes the kernel some
+ * microseconds: shorter waits are not slept. */
+static int wait_until(bool more, double left_ns, struct epoll_event *events, int room) {
+    long ns = !more ? 100000000 : left_ns < 20000 ? 0 : (long)left_ns;
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    return epoll_pwait2(epoll_fd, events, room, &t, NULL);
+}
+
 int main(int argc, char **argv) {
     if (argc != 7) {
         fprintf(stderr, "usage: open_load PORT PATH BODY-FILE RATE SECONDS CONNECTIONS\n");
@@ -164,6 +179,7 @@ int main(int argc, char **argv) {
     double rate = strtod(argv[4], NULL), seconds = strtod(argv[5], NULL);
     int n = (int)strtol(argv[6], NULL, 10);
     epoll_fd = epoll_create1(0);
+    prctl(PR_SET_TIMERSLACK, 1000UL);
     make_request(argv[2], argv[3]);
     for (int i = 0; i < n && i < CONNECTIONS; i++)
         open_one(i, (int)strtol(argv[1], NULL, 10));
@@ -175,8 +191,7 @@ int main(int argc, char **argv) {
         uint64_t now = now_ns();
         for (; due <= (double)now && due < (double)end; due += gap_ns(rate))
             start((uint64_t)due);
-        double left = due < (double)end ? (due - (double)now) * 1e-6 : 100;
-        int k = epoll_wait(epoll_fd, events, 256, left > 0 ? (int)ceil(left) : 0);
+        int k = wait_until(due < (double)end, due - (double)now, events, 256);
         for (int i = 0; i < k; i++) {
             struct connection *c = &all[events[i].data.u32];
             if (events[i].events & EPOLLOUT)
