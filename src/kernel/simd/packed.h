@@ -3,6 +3,8 @@
  * instruction set and these of its dot products:
  *   vi vi_dot(vi sum, vi w, vi a)   four products of unsigned w and signed a per lane; where
  *                                   DOT_FULL is 0, w <= 127
+ *   vi vi_dot_narrow(vi w, vi a), vi_add_narrow, vi_widen_add(vi sum, vi narrow)  the same by way
+ *                                   of sums of two products in 16 bits; only where DOT_FULL is 0
  *   vi vi_dot_signed(vi sum, vi w, vi a)  of signed w; only where DOT_FULL is 0
  *   vi vi_lookup(vi table, vi nibbles)
  * The tile of results kept in registers is DOT_FEW x DOT_VECTORS when there are few rows, DOT_MANY
@@ -112,14 +114,21 @@ SIMD vi start_of(const struct q8_group *q, int half, const struct form f) {
     return (vi)((words)neg << log_offset);
 }
 
-SIMD vi dot_of(vi sum, vi w, vi a, const struct form f) {
+/* Step i of n: sum += w * a. Small codes are summed in 16 bits as long as nothing can overflow. */
+SIMD void dot_step(vi *sum, vi *narrow, const int i, const int n, vi w, vi a, const struct form f) {
 #if DOT_FULL
-    (void)f;
-    return vi_dot(sum, w, a);
+    (void)narrow, (void)i, (void)n, (void)f;
+    *sum = vi_dot(*sum, w, a);
 #else
-    if (f.bits == 8)
-        return vi_dot_signed(sum, (vi)((words)w ^ 0x80808080u), a);
-    return f.table ? vi_dot_signed(sum, w, a) : vi_dot(sum, w, a);
+    if (form_full(f)) {
+        *sum = vi_dot_signed(*sum, f.bits == 8 ? (vi)((words)w ^ 0x80808080u) : w, a);
+        return;
+    }
+    const int room = INT16_MAX / (((1 << f.bits) - 1) * 2 * 127);
+    vi both = vi_dot_narrow(w, a);
+    *narrow = i % room ? vi_add_narrow(*narrow, both) : both;
+    if (i % room == room - 1 || i == n - 1)
+        *sum = vi_widen_add(*sum, *narrow);
 #endif
 }
 
@@ -198,7 +207,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
             s[c] = scales_at(scales + c / PARTS * g->scales_strip, group, c % PARTS, f);
 #pragma GCC unroll 2
         for (int half = 0; half < GROUP / f.sub; half++) {
-            vi sum[DOT_ROWS][DOT_VECTORS];
+            vi sum[DOT_ROWS][DOT_VECTORS], narrow[DOT_ROWS][DOT_VECTORS];
 #pragma GCC unroll 16
             for (size_t r = 0; r < m; r++) {
                 vi start = start_of(q + r * groups, half, f);
@@ -219,7 +228,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
                     vi x = four_bytes(a + r * g->k + 4 * j);
 #pragma GCC unroll 4
                     for (size_t c = 0; c < v; c++)
-                        sum[r][c] = dot_of(sum[r][c], w[c], x, f);
+                        dot_step(&sum[r][c], &narrow[r][c], i, f.sub / 4, w[c], x, f);
                 }
             }
 #pragma GCC unroll 16
