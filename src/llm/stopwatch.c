@@ -70,6 +70,30 @@ enum code stopwatch_decode(struct forward *f, int steps, int width, double *per_
     return code;
 }
 
+enum code stopwatch_depth(struct forward *f, size_t depth, int steps, double *prefill,
+                          double *decode, struct err *e) {
+    struct forward_row *rows = new_rows(depth, e);
+    const float *logits;
+    if (!rows)
+        return e->code;
+    kv_release(forward_kv(f), 0);
+    uint64_t began = clock_ns();
+    enum code code = prompt(f, rows, depth, e);
+    uint64_t then = clock_ns();
+    for (int i = 0; code == OK && i < steps; i++) {
+        size_t position = depth + (size_t)i;
+        code = kv_reserve(forward_kv(f), 0, position + 1, e);
+        *rows = (struct forward_row){token_at(f, position), (int32_t)position, 0, true};
+        if (code == OK)
+            code = forward_step(f, rows, 1, &logits, e);
+    }
+    *prefill = (double)depth * 1e9 / (double)(then - began);
+    *decode = steps * 1e9 / (double)(clock_ns() - then);
+    kv_release(forward_kv(f), 0);
+    mem_free(rows);
+    return code;
+}
+
 enum code stopwatch_embed(struct forward *f, size_t n, size_t tokens, double *per_second,
                           struct err *e) {
     struct forward_row *rows = new_rows(n * tokens, e);

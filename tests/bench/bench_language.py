@@ -1,7 +1,7 @@
 """The language engine beside llama.cpp (llama-cpp-python), interleaved: one process each per round, taking turns, so that a busy machine
 slows both. Best of the rounds; a ratio above 1 means that we are faster.
 
-Usage: python tests/bench/bench_language.py [--threads 2] [--rounds 3] [--kinds Q4_0,...] [--models FILE.gguf,...] [--json FILE]
+Usage: python tests/bench/bench_language.py [--threads 2] [--rounds 3] [--kinds Q4_0,...] [--models FILE.gguf,...] [--depth N] [--json FILE]
 Without --models it writes random models of a small Llama's shape (0.28 billion weights, vocabulary of 32,000) in every kind, once, to the
 folder of --keep. Kinds of K-quants are made from F16 by llama.cpp itself."""
 import argparse
@@ -70,25 +70,28 @@ def model_of(kind, folder):
     return path
 
 
-def ours(path, threads):
-    done = subprocess.run([DRIVER, path, "--threads", str(threads)], input="bench\n", capture_output=True, text=True, timeout=300)
+def ours(path, threads, depth):
+    done = subprocess.run([DRIVER, path, "--threads", str(threads)], input=f"bench_depth {depth}\n" if depth else "bench\n", capture_output=True,
+                          text=True, timeout=300)
     return [float(x) for x in done.stdout.split("\n")[1].split()]
 
 
-def llama(path, threads):
-    done = subprocess.run([sys.executable, __file__, "--llama", path, "--threads", str(threads)], capture_output=True, text=True, timeout=300)
+def llama(path, threads, depth):
+    done = subprocess.run([sys.executable, __file__, "--llama", path, "--threads", str(threads), "--depth", str(depth)], capture_output=True,
+                          text=True, timeout=300)
     return json.loads(done.stdout.strip().split("\n")[-1])
 
 
-def time_llama(path, threads):
-    """What `run_language bench` does, by llama.cpp."""
+def time_llama(path, threads, depth):
+    """What `run_language bench` (bench_depth) does, by llama.cpp."""
     import time
 
     import llama_cpp as L
     L.llama_backend_init()
     model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
     p = L.llama_context_default_params()
-    p.n_ctx, p.n_batch, p.n_ubatch, p.n_seq_max, p.kv_unified = 4096, 512, 512, 16, True
+    p.flash_attn_type = 1 if depth else p.flash_attn_type
+    p.n_ctx, p.n_batch, p.n_ubatch, p.n_seq_max, p.kv_unified = max(4096, depth + 64), 512, 512, 16, True
     p.n_threads = p.n_threads_batch = threads
     context = L.llama_init_from_model(model, p)
 
@@ -115,7 +118,19 @@ def time_llama(path, threads):
             step([101 + i] * width, [i + 1] * width, range(width), [1] * width)
         return n * width / (time.perf_counter() - start)
 
-    print(json.dumps([max(prefill(512) for _ in range(4))] + [max(decode(n, w) for _ in range(4)) for n, w in ((64, 1), (32, 8), (32, 16))]))
+    def at_depth():
+        start = time.perf_counter()
+        for at in range(0, depth, 512):
+            n = min(512, depth - at)
+            step([100] * n, range(at, at + n), [0] * n, [0] * (n - 1) + [at + n == depth])
+        then = time.perf_counter()
+        for i in range(32):
+            step([101 + i], [depth + i], [0], [1])
+        return [depth / (then - start), 32 / (time.perf_counter() - then)]
+
+    if depth:
+        return print(json.dumps(at_depth()))
+    return print(json.dumps([max(prefill(512) for _ in range(4))] + [max(decode(n, w) for _ in range(4)) for n, w in ((64, 1), (32, 8), (32, 16))]))
 
 
 def main():
@@ -126,21 +141,23 @@ def main():
     a.add_argument("--models", default="")
     a.add_argument("--keep", default=os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "slipway-bench"))
     a.add_argument("--json")
+    a.add_argument("--depth", type=int, default=0, help="a prompt of so many tokens, and decoding behind it; llama.cpp with flash attention")
     a.add_argument("--llama")
     a = a.parse_args()
+    work = (f"prefill {a.depth}", f"decode 1 behind {a.depth}") if a.depth else WORK
     if a.llama:
-        return time_llama(a.llama, a.threads)
+        return time_llama(a.llama, a.threads, a.depth)
     os.makedirs(a.keep, exist_ok=True)
     paths = a.models.split(",") if a.models else [model_of(kind, a.keep) for kind in a.kinds.split(",")]
     result = {"machine": platform.processor() or platform.machine(), "threads": a.threads, "models": {}}
     print("| model | work | llama.cpp tok/s | Slipway tok/s | ratio |\n|---|---|---:|---:|---:|")
     for path in paths:
-        rounds = [(ours(path, a.threads), llama(path, a.threads)) for _ in range(a.rounds)]
-        best = [[max(r[side][i] for r in rounds) for i in range(4)] for side in (0, 1)]
+        rounds = [(ours(path, a.threads, a.depth), llama(path, a.threads, a.depth)) for _ in range(a.rounds)]
+        best = [[max(r[side][i] for r in rounds) for i in range(len(work))] for side in (0, 1)]
         name = os.path.splitext(os.path.basename(path))[0]
         result["models"][name] = {"slipway": best[0], "llama.cpp": best[1]}
-        for i, work in enumerate(WORK):
-            print(f"| {name} | {work} | {best[1][i]:.0f} | {best[0][i]:.0f} | {best[0][i] / best[1][i]:.2f} |", flush=True)
+        for i, what in enumerate(work):
+            print(f"| {name} | {what} | {best[1][i]:.0f} | {best[0][i]:.0f} | {best[0][i] / best[1][i]:.2f} |", flush=True)
     if a.json:
         with open(a.json, "w", encoding="utf-8") as f:
             json.dump(result, f, indent=1)

@@ -6,6 +6,7 @@
  *   greedy N ID...           "ID:GAP ..." N times the best token, and how far the second is behind
  *   embed FILE ID... , ID... texts; FILE gets (texts, width) f32; "ok"
  *   bench                    "prefill_tps decode_tps decode_8_tps decode_16_tps", best of 4
+ *   bench_depth N            "prefill_tps decode_tps": a prompt of N, then 32 tokens behind it
  *   bench_embed              texts of 64 tokens per second, 64 at once, best of 4
  *
  * Usage: run_language MODEL [--threads N] [--kv f16|bf16|q8_0|f32] [--rows N]. A failure is one
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDS_MAX = 8192, LINE_ROOM = 16 * IDS_MAX, SEQUENCES = 64 };
+enum { IDS_MAX = 8192 + 64, LINE_ROOM = 16 * IDS_MAX, SEQUENCES = 64 };
 
 struct driver {
     struct import import;
@@ -141,6 +142,13 @@ static enum code do_bench(struct driver *d, struct err *e) {
     return OK;
 }
 
+static enum code do_bench_depth(struct driver *d, struct err *e) {
+    double prefill = 0, decode = 0;
+    TRY(stopwatch_depth(d->forward, (size_t)number(next_word(d)), 32, &prefill, &decode, e));
+    printf("%.1f %.1f\n", prefill, decode);
+    return OK;
+}
+
 static enum code do_bench_embed(struct driver *d, struct err *e) {
     double best = 0, now = 0;
     for (int round = 0; round < 4; round++) {
@@ -155,11 +163,9 @@ static enum code obey(struct driver *d, char *line, struct err *e) {
     static const struct {
         const char *name;
         enum code (*run)(struct driver *d, struct err *e);
-    } commands[] = {{"logits", do_logits},
-                    {"greedy", do_greedy},
-                    {"embed", do_embed},
-                    {"bench", do_bench},
-                    {"bench_embed", do_bench_embed}};
+    } commands[] = {
+        {"logits", do_logits}, {"greedy", do_greedy},           {"embed", do_embed},
+        {"bench", do_bench},   {"bench_depth", do_bench_depth}, {"bench_embed", do_bench_embed}};
     const char *name = strtok_r(line, " \n", &d->rest);
     for (size_t i = 0; name && i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(name, commands[i].name) == 0)
@@ -168,7 +174,7 @@ static enum code obey(struct driver *d, char *line, struct err *e) {
 }
 
 static enum code open_model(struct driver *d, int argc, char **argv, struct err *e) {
-    struct forward_options o = {.max_sequences = SEQUENCES, .context = 4096};
+    struct forward_options o = {.max_sequences = SEQUENCES, .context = IDS_MAX};
     struct llm_facts facts;
     for (int i = 2; i + 1 < argc; i += 2)
         if (strcmp(argv[i], "--threads") == 0)
