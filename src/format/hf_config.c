@@ -105,6 +105,22 @@ static enum code put_factors(struct hf_reader *r, const struct hf_object *rope, 
     return code;
 }
 
+/* YaRN (arXiv 2309.00071): the borders of its ramp, in turns, and what scales cosine and sine. */
+static void put_yarn(struct hf_reader *r, const struct hf_object *rope) {
+    double fast = real_or(rope, "beta_fast", 0), slow = real_or(rope, "beta_slow", 0),
+           over = real_or(rope, "mscale", 0), under = real_or(rope, "mscale_all_dim", 0),
+           stretch = 0.1 * log(fmax(1, real_or(rope, "factor", 1))),
+           magnitude = real_or(rope, "attention_factor", 0);
+    if (!(magnitude > 0) && over > 0 && under > 0)
+        magnitude = (1 + over * stretch) / (1 + under * stretch);
+    if (fast > 0)
+        fact_float(&r->facts, "rope_yarn_fast", fast);
+    if (slow > 0)
+        fact_float(&r->facts, "rope_yarn_slow", slow);
+    if (magnitude > 0)
+        fact_float(&r->facts, "rope_magnitude", magnitude);
+}
+
 static enum code put_scaling(struct hf_reader *r, const struct hf_object *rope, struct err *e) {
     struct str type = LIT("default");
     TRY(hf_object_text(rope, "type", &type, e));
@@ -122,6 +138,8 @@ static enum code put_scaling(struct hf_reader *r, const struct hf_object *rope, 
     fact_float(&r->facts, "rope_factor", real_or(rope, "factor", 1));
     fact_float(&r->facts, "rope_low", real_or(rope, "low_freq_factor", 1));
     fact_float(&r->facts, "rope_high", real_or(rope, "high_freq_factor", 4));
+    if (str_is(type, "yarn"))
+        put_yarn(r, rope);
     int64_t original = int_or(rope, "original_max_position_embeddings",
                               int_or(&r->config, "original_max_position_embeddings", 0));
     if (original > 0)
@@ -164,19 +182,53 @@ static void put_heads(struct hf_reader *r) {
 
 /* --- what is particular --- */
 
+/* layer_types: every n-th layer full, or all of them, or none. */
+static enum code read_layers(struct hf_reader *r, bool *said, int64_t *pattern, struct err *e) {
+    struct str raw;
+    struct json j;
+    bool more = true, regular = true;
+    int64_t n = 0, first = 0;
+    *said = hf_object_find(&r->config, "layer_types", &raw) && !str_is(raw, "null");
+    if (!*said)
+        return OK;
+    json_init(&j, raw, r->a);
+    TRY(json_enter_array(&j, e));
+    for (;;) {
+        struct str kind;
+        TRY(json_next_item(&j, &more, e));
+        if (!more)
+            break;
+        TRY(json_string(&j, &kind, e));
+        n++;
+        bool is_full = str_is(kind, "full_attention");
+        if (!is_full && !str_is(kind, "sliding_attention"))
+            return fail(e, UNSUPPORTED, "layer_types: '%.*s'", STR(str_sub(kind, 0, 64)));
+        first = is_full && first == 0 ? n : first;
+        regular &= is_full == (first > 0 && n % first == 0);
+    }
+    if (!regular)
+        return fail(e, UNSUPPORTED, "layer_types: full attention in other layers than every n-th");
+    *pattern = first;
+    return OK;
+}
+
 static enum code put_window(struct hf_reader *r, struct err *e) {
     bool uses = !str_is(r->arch, "qwen2") && !str_is(r->arch, "qwen3") &&
                 !str_is(r->arch, "qwen2moe") && !str_is(r->arch, "qwen3moe");
-    int64_t window = int_or(&r->config, "sliding_window", 0);
+    bool said;
+    int64_t window = int_or(&r->config, "sliding_window", 0), pattern = 0;
     if (!uses) {
         TRY(hf_object_bool(&r->config, "use_sliding_window", &uses, e));
         return uses && window ? fail(e, UNSUPPORTED, "use_sliding_window of this architecture")
                               : OK;
     }
-    if (window > 0)
+    TRY(read_layers(r, &said, &pattern, e));
+    if (!said && str_is(r->arch, "gemma3"))
+        pattern = int_or(&r->config, "sliding_window_pattern", 6);
+    if (window > 0 && pattern != 1)
         fact_int(&r->facts, "window", window);
-    if (str_is(r->arch, "gemma3"))
-        fact_int(&r->facts, "window_pattern", int_or(&r->config, "sliding_window_pattern", 6));
+    if (pattern > 1 || str_is(r->arch, "gemma3"))
+        fact_int(&r->facts, "window_pattern", pattern);
     return OK;
 }
 

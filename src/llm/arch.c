@@ -134,9 +134,9 @@ enum code arch_finish(const struct llm_facts *f, const struct weights *w, struct
         r->scale = 1 / f->rope_factor;
     if (str_is(f->rope_scaling, "yarn") && f->rope_factor > 0) {
         r->yarn_factor = f->rope_factor;
-        r->low = fmaxf(0, floorf(yarn_dim(f, 32)));
-        r->high = fminf((float)b->rope_dims - 1, ceilf(yarn_dim(f, 1)));
-        r->magnitude = 1 + 0.1f * logf(f->rope_factor);
+        r->low = fmaxf(0, floorf(yarn_dim(f, f->rope_yarn_fast)));
+        r->high = fminf((float)b->rope_dims - 1, ceilf(yarn_dim(f, f->rope_yarn_slow)));
+        r->magnitude = f->rope_magnitude > 0 ? f->rope_magnitude : 1 + 0.1f * logf(f->rope_factor);
     }
     return OK;
 }

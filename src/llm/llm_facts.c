@@ -51,6 +51,9 @@ enum code llm_facts_read(const struct model *m, struct llm_facts *f, struct err 
     k.rope_low = real(m, "rope_low", 1);
     k.rope_high = real(m, "rope_high", 4);
     k.rope_original = real(m, "rope_original", (float)k.context);
+    k.rope_yarn_fast = real(m, "rope_yarn_fast", 32);
+    k.rope_yarn_slow = real(m, "rope_yarn_slow", 1);
+    k.rope_magnitude = real(m, "rope_magnitude", 0);
     k.window = whole(m, "window", 0);
     k.window_pattern = whole(m, "window_pattern", gemma ? 6 : 0);
     k.experts = whole(m, "experts", 0);

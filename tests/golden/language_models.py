@@ -17,12 +17,15 @@ VOCAB, WIDTH, LAYERS, HEADS, KV, DIM, FFN, CONTEXT, EXPERTS = 96, 64, 3, 4, 2, 1
 TOKENS = [5, 17, 80, 3, 3, 61, 44, 90, 12, 7, 33, 58, 21, 9, 70, 2]
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 32}
+YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "beta_fast": 2.0, "beta_slow": 0.25, "original_max_position_embeddings": 64}
+LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * (DIM // 2), "original_max_position_embeddings": 8,
+            "long_factor": [1.0 + 0.5 * i for i in range(DIM // 2)]}
 ARCHS = {  # name: (GGUF architecture, what differs)
     "llama": ("llama", {}), "llama3": ("llama", {"scaled": True}), "mistral": ("llama", {"window": 6}),
     "mixtral": ("llama", {"experts": True}), "qwen2": ("qwen2", {"bias": True}), "qwen3": ("qwen3", {"qk_norm": True, "dim": 32}),
     "qwen2moe": ("qwen2moe", {"bias": True, "experts": True, "shared": True}), "qwen3moe": ("qwen3moe", {"qk_norm": True, "experts": True}),
     "gemma3": ("gemma3", {"qk_norm": True, "dim": 32, "layers": 7, "window": 5, "four_norms": True, "tied": True}),
-    "phi3": ("phi3", {"fused": True}), "bert": ("bert", {}),
+    "phi3": ("phi3", {"fused": True}), "phi3long": ("phi3", {"fused": True, "longrope": True}), "yarn": ("llama", {"yarn": True}), "bert": ("bert", {}),
 }
 
 
@@ -146,6 +149,16 @@ def write_gguf(arch, path):
         g.add_expert_feed_forward_length(FFN)
     if options.get("scaled"):
         g.add_tensor("rope_freqs.weight", llama3_factors(dim))
+    if options.get("yarn"):
+        g.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        g.add_rope_scaling_factor(YARN["factor"])
+        g.add_rope_scaling_orig_ctx_len(YARN["original_max_position_embeddings"])
+        g.add_rope_scaling_yarn_beta_fast(YARN["beta_fast"])
+        g.add_rope_scaling_yarn_beta_slow(YARN["beta_slow"])
+    if options.get("longrope"):
+        g.add_rope_scaling_orig_ctx_len(LONGROPE["original_max_position_embeddings"])
+        for kind in ("long", "short"):
+            g.add_tensor(f"rope_factors_{kind}.weight", np.array(LONGROPE[f"{kind}_factor"], np.float32))
     for name, w in weights(arch).items():
         g.add_tensor(name, np.ascontiguousarray(as_stored(kind, name, w)))
     g.write_header_to_file()
@@ -205,6 +218,14 @@ def hf_state(arch):
     return state
 
 
+def rope_of(options):
+    """rope_parameters of config.json."""
+    for key, rope in (("scaled", LLAMA3), ("yarn", YARN), ("longrope", LONGROPE)):
+        if options.get(key):
+            return rope
+    return {"rope_type": "default", "rope_theta": 10000.0}
+
+
 def hf_model(arch):
     import transformers as T
     options, layers, dim = sizes(arch)
@@ -212,7 +233,7 @@ def hf_model(arch):
         config = T.BertConfig(vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=FFN,
                               max_position_embeddings=CONTEXT, layer_norm_eps=1e-12)
         return T.BertModel(config, add_pooling_layer=False)
-    rope = LLAMA3 if options.get("scaled") else {"rope_type": "default", "rope_theta": 10000.0}
+    rope = rope_of(options)
     common = dict(vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=layers, num_attention_heads=HEADS, num_key_value_heads=KV, head_dim=dim,
                   intermediate_size=FFN, max_position_embeddings=CONTEXT, rms_norm_eps=1e-6, tie_word_embeddings=bool(options.get("tied")),
                   attn_implementation="eager", pad_token_id=0, bos_token_id=1, eos_token_id=2)
@@ -225,6 +246,9 @@ def hf_model(arch):
         return T.Gemma3ForCausalLM(config)
     common["rope_parameters"] = rope
     make = {"llama": (T.LlamaConfig, T.LlamaForCausalLM, {}), "llama3": (T.LlamaConfig, T.LlamaForCausalLM, {}),
+            "yarn": (T.LlamaConfig, T.LlamaForCausalLM, {}),
+            "phi3long": (T.Phi3Config, T.Phi3ForCausalLM,
+                         {"sliding_window": None, "original_max_position_embeddings": LONGROPE["original_max_position_embeddings"]}),
             "mistral": (T.MistralConfig, T.MistralForCausalLM, {"sliding_window": options.get("window")}),
             "mixtral": (T.MixtralConfig, T.MixtralForCausalLM, {"num_local_experts": EXPERTS, "num_experts_per_tok": 2, "sliding_window": None}),
             "qwen2": (T.Qwen2Config, T.Qwen2ForCausalLM, {}), "qwen3": (T.Qwen3Config, T.Qwen3ForCausalLM, {}),

@@ -18,7 +18,7 @@ from test_language import DRIVER, LIMIT, RECORD, compute
 from test_tokenizers import field, ours
 
 LINES = int(os.environ.get("SLIPWAY_TOKENIZER_LINES", "1500"))
-KINDS = {"llama3": "llama", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text"}
+KINDS = {"llama3": "llama", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text", "phi3long": "phi3", "yarn": "llama"}
 EXPERT = {"gate": ("gate_proj", "w1"), "up": ("up_proj", "w3"), "down": ("down_proj", "w2")}
 
 
@@ -31,9 +31,9 @@ def config_of(arch):
         return {**c, "layer_norm_eps": 1e-12}
     c |= {"num_key_value_heads": models.KV, "head_dim": dim, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
           "tie_word_embeddings": bool(options.get("tied")), "sliding_window": options.get("window")}
-    if options.get("scaled"):
-        c["rope_scaling"] = {k: v for k, v in models.LLAMA3.items() if k != "rope_theta"}
-        c["rope_theta"] = models.LLAMA3["rope_theta"]
+    rope = models.rope_of(options)
+    if rope["rope_type"] != "default":
+        c |= {"rope_scaling": {k: v for k, v in rope.items() if k != "rope_theta"}, "rope_theta": rope["rope_theta"]}
     if arch == "mixtral":
         c |= {"num_local_experts": models.EXPERTS, "num_experts_per_tok": 2}
     elif options.get("experts"):
@@ -82,6 +82,35 @@ def write_folder(arch, folder, shards=1):
 def test_folder_equals_transformers(tmp_path, arch):
     got = compute(write_folder(arch, f"{tmp_path}/{arch}", 3 if arch == "llama" else 1), tmp_path / "out")
     assert np.abs(got - RECORD[arch].reshape(-1)).max() < LIMIT
+
+
+def changed(folder, **changes):
+    """The folder, with another config.json."""
+    with open(f"{folder}/config.json") as f:
+        config = json.load(f)
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump(config | changes, f)
+    return folder
+
+
+def test_layer_types(tmp_path):
+    """Which layers see a window, as newer configurations list it."""
+    folder, types = write_folder("gemma3", f"{tmp_path}/gemma3"), ["sliding_attention"] * 5 + ["full_attention", "sliding_attention"]
+    changed(folder, layer_types=types, sliding_window_pattern=2)
+    assert np.abs(compute(folder, tmp_path / "out") - RECORD["gemma3"].reshape(-1)).max() < LIMIT
+    changed(folder, layer_types=["full_attention"] * 7)
+    assert np.abs(compute(folder, tmp_path / "out") - RECORD["gemma3"].reshape(-1)).max() > LIMIT
+    assert "other layers than every n-th" in refused(changed(folder, layer_types=types[::-1]))
+    assert "layer_types: 'linear_attention'" in refused(changed(folder, layer_types=["linear_attention"] * 7))
+
+
+def test_yarn(tmp_path):
+    folder, rope = write_folder("yarn", f"{tmp_path}/yarn"), models.YARN
+    usual = {"attention_factor": 1 + 0.1 * float(np.log(rope["factor"]))}
+    for more, same in ((usual, True), ({"mscale": 1.0, "mscale_all_dim": 1.0}, False), ({"attention_factor": 1.5}, False),
+                       ({"beta_fast": 32.0}, False), ({"beta_slow": 1.0}, False)):
+        got = compute(changed(folder, rope_scaling=rope | more), tmp_path / "out")
+        assert (np.abs(got - RECORD["yarn"].reshape(-1)).max() < LIMIT) == same, more
 
 
 def test_snapshot_of_the_cache(tmp_path):
