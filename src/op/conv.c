@@ -14,6 +14,7 @@
 #include "op/pack.h"
 #include "op/post.h"
 #include "op/reorder.h"
+#include "op/scratch.h"
 #include "op/team.h"
 #include "op/winograd.h"
 #include "tensor/cast.h"
@@ -116,29 +117,24 @@ static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *
     return OK;
 }
 
-static size_t take(size_t *at, size_t bytes) {
-    size_t here = *at;
-    *at = mem_round_up(here + bytes, MEM_LINE);
-    return here;
-}
-
 static void lay_out(struct op_prepare *c, struct conv *s) {
     const struct implicit *p = &s->implicit;
     const size_t channels_out = p->groups * p->out;
     size_t at = 0, in = p->batch * window_inputs(&p->w) * p->groups * p->in,
            out = p->batch * window_pixels(&p->w) * channels_out;
     bool carried = s->plain || s->wide;
-    take(&at, carried ? in * sizeof(float) * (s->plain && s->wide ? 2 : 1) : 0);
-    s->y_at = take(&at, carried ? out * sizeof(float) * (s->plain && s->wide ? 2 : 1) : 0);
-    s->bias_at = take(&at, s->wide ? channels_out * sizeof(float) : 0);
-    s->w_at = take(&at, s->packed ? 0
-                                  : (implicit_packed(p) +
-                                     (s->wide ? channels_out * p->in * window_taps(&p->w) : 0)) *
-                                        sizeof(float));
+    scratch_take(&at, carried ? in * sizeof(float) * (s->plain && s->wide ? 2 : 1) : 0);
+    s->y_at = scratch_take(&at, carried ? out * sizeof(float) * (s->plain && s->wide ? 2 : 1) : 0);
+    s->bias_at = scratch_take(&at, s->wide ? channels_out * sizeof(float) : 0);
+    s->w_at =
+        scratch_take(&at, s->packed ? 0
+                                    : (implicit_packed(p) +
+                                       (s->wide ? channels_out * p->in * window_taps(&p->w) : 0)) *
+                                          sizeof(float));
     s->inner_bytes = s->quarter ? winograd_scratch(&s->winograd, c->threads)
                      : s->task  ? dnnl_task_scratch(s->task)
                                 : implicit_scratch(p, c->threads);
-    s->inner_at = take(&at, s->inner_bytes);
+    s->inner_at = scratch_take(&at, s->inner_bytes);
     c->scratch_bytes = at;
 }
 

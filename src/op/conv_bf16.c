@@ -16,6 +16,7 @@
 #include "op/pack.h"
 #include "op/post.h"
 #include "op/reorder.h"
+#include "op/scratch.h"
 #include "op/team.h"
 #include "op/wide.h"
 #include "op/winograd.h"
@@ -108,24 +109,18 @@ static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *
     return OK;
 }
 
-static size_t take(size_t *at, size_t bytes) {
-    size_t here = *at;
-    *at = mem_round_up(here + bytes, MEM_LINE);
-    return here;
-}
-
 static void lay_out(struct op_prepare *c, struct conv *s) {
     const struct implicit *p = &s->implicit;
     size_t at = 0, in = p->batch * window_inputs(&p->w) * p->groups * p->in,
            out = p->batch * window_pixels(&p->w) * p->groups * p->out;
     s->staged = s->plain || !s->fused;
-    s->x_last = take(&at, s->plain ? in * sizeof(uint16_t) : 0);
-    s->x_wide = take(&at, s->task || s->by_winograd ? 0 : in * sizeof(float));
-    s->y_last = take(&at, s->staged ? out * sizeof(float) : 0);
-    s->y_plain = take(&at, s->staged && s->plain ? out * sizeof(float) : 0);
-    s->inner = take(&at, s->by_winograd ? winograd_scratch(&s->winograd, c->threads)
-                         : s->task      ? dnnl_task_scratch(s->task)
-                                        : implicit_scratch(p, c->threads));
+    s->x_last = scratch_take(&at, s->plain ? in * sizeof(uint16_t) : 0);
+    s->x_wide = scratch_take(&at, s->task || s->by_winograd ? 0 : in * sizeof(float));
+    s->y_last = scratch_take(&at, s->staged ? out * sizeof(float) : 0);
+    s->y_plain = scratch_take(&at, s->staged && s->plain ? out * sizeof(float) : 0);
+    s->inner = scratch_take(&at, s->by_winograd ? winograd_scratch(&s->winograd, c->threads)
+                                 : s->task      ? dnnl_task_scratch(s->task)
+                                                : implicit_scratch(p, c->threads));
     c->scratch_bytes = at;
 }
 

@@ -14,6 +14,7 @@
 #include "op/pack.h"
 #include "op/post.h"
 #include "op/reorder.h"
+#include "op/scratch.h"
 #include "op/team.h"
 #include "op/transposed.h"
 #include "tensor/cast.h"
@@ -131,9 +132,7 @@ struct conv_transpose {
 };
 
 static size_t take(size_t *at, bool wanted, size_t floats) {
-    size_t here = *at;
-    *at = mem_round_up(here + (wanted ? floats * sizeof(float) : 0), MEM_LINE);
-    return here;
+    return scratch_take(at, wanted ? floats * sizeof(float) : 0);
 }
 
 static enum code lay_out(struct op_prepare *c, struct conv_transpose *s, struct err *e) {

@@ -11,6 +11,7 @@
 #include "op/pack.h"
 #include "op/post.h"
 #include "op/product.h"
+#include "op/scratch.h"
 #include "op/team.h"
 
 /* --- shapes --- */
@@ -228,12 +229,6 @@ static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
     return OK;
 }
 
-static size_t take(size_t *at, size_t bytes) {
-    size_t here = *at;
-    *at = mem_round_up(here + bytes, MEM_LINE);
-    return here;
-}
-
 static size_t elements(const struct shape *s) {
     size_t n;
     return shape_count(s, &n) ? n : 0;
@@ -284,13 +279,13 @@ static enum code prepare(struct op_prepare *c, bool gemm, struct err *e) {
     }
     TRY(offsets(c, s, e));
     size_t at = 0;
-    s->a_wide = take(&at, s->half ? elements(&c->in[0].shape) * sizeof(float) : 0);
-    s->b_wide = take(&at, s->half ? elements(&c->in[1].shape) * sizeof(float) : 0);
-    s->y_wide = take(&at, s->half ? elements(&s->m.out) * sizeof(float) : 0);
-    s->inner =
-        take(&at, s->task                  ? dnnl_task_scratch(s->task)
-                  : t == DT_F32 || s->half ? product_batch_scratch(&s->m.p, s->m.batch, c->threads)
-                                           : 0);
+    s->a_wide = scratch_take(&at, s->half ? elements(&c->in[0].shape) * sizeof(float) : 0);
+    s->b_wide = scratch_take(&at, s->half ? elements(&c->in[1].shape) * sizeof(float) : 0);
+    s->y_wide = scratch_take(&at, s->half ? elements(&s->m.out) * sizeof(float) : 0);
+    s->inner = scratch_take(&at, s->task ? dnnl_task_scratch(s->task)
+                                 : t == DT_F32 || s->half
+                                     ? product_batch_scratch(&s->m.p, s->m.batch, c->threads)
+                                     : 0);
     c->scratch_bytes = at;
     c->state = s;
     c->flops = 2 * multiplications(&s->m);

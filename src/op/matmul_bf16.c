@@ -11,6 +11,7 @@
 #include "op/pack.h"
 #include "op/post.h"
 #include "op/product.h"
+#include "op/scratch.h"
 #include "op/team.h"
 #include "op/wide.h"
 
@@ -104,18 +105,12 @@ static void release_product(void *state) {
         dnnl_task_free(s->task);
 }
 
-static size_t take(size_t *at, size_t bytes) {
-    size_t here = *at;
-    *at = mem_round_up(here + bytes, MEM_LINE);
-    return here;
-}
-
 static void lay_out(struct op_prepare *c, struct state *s) {
     size_t at = 0;
     const size_t a = s->p.m * s->p.k, y = s->p.m * s->p.n;
-    s->a_wide = take(&at, s->task ? 0 : a * sizeof(float));
-    s->y_wide = take(&at, s->fused ? 0 : y * sizeof(float));
-    s->inner = take(&at, s->task ? dnnl_task_scratch(s->task) : product_scratch(&s->p));
+    s->a_wide = scratch_take(&at, s->task ? 0 : a * sizeof(float));
+    s->y_wide = scratch_take(&at, s->fused ? 0 : y * sizeof(float));
+    s->inner = scratch_take(&at, s->task ? dnnl_task_scratch(s->task) : product_scratch(&s->p));
     c->scratch_bytes = at;
 }
 

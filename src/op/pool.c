@@ -14,6 +14,7 @@
 #include "kernel/kernel.h"
 #include "op/operand.h"
 #include "op/reorder.h"
+#include "op/scratch.h"
 #include "op/team.h"
 #include "op/window.h"
 
@@ -109,21 +110,15 @@ static struct window one_window(const struct shape *x) {
     return w;
 }
 
-static size_t take(size_t *at, size_t bytes) {
-    size_t here = *at;
-    *at = mem_round_up(here + bytes, MEM_LINE);
-    return here;
-}
-
 static void lay_out(struct op_prepare *c, struct pool *s) {
     const enum dtype t = c->in[0].dtype;
     const size_t in = s->batch * s->channels * s->inputs, out = s->batch * s->channels * s->pixels;
     const size_t bytes = s->wide ? sizeof(float) : dtype_size(t);
     size_t at = 0;
-    take(&at, s->wide ? in * sizeof(float) : 0);
-    s->y_wide = take(&at, s->wide ? out * sizeof(float) : 0);
-    s->x_last = take(&at, s->carried ? in * bytes : 0);
-    s->y_last = take(&at, s->carried ? out * bytes : 0);
+    scratch_take(&at, s->wide ? in * sizeof(float) : 0);
+    s->y_wide = scratch_take(&at, s->wide ? out * sizeof(float) : 0);
+    s->x_last = scratch_take(&at, s->carried ? in * bytes : 0);
+    s->y_last = scratch_take(&at, s->carried ? out * bytes : 0);
     c->scratch_bytes = at;
 }
 

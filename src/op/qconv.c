@@ -20,6 +20,7 @@
 #include "op/pack.h"
 #include "op/q8.h"
 #include "op/reorder.h"
+#include "op/scratch.h"
 #include "op/team.h"
 #include "op/winograd.h"
 
@@ -355,28 +356,22 @@ static enum code pack_pairs(struct op_prepare *c, struct qconv *s, const struct 
     return OK;
 }
 
-static size_t take(size_t *at, size_t bytes) {
-    size_t here = *at;
-    *at = mem_round_up(here + bytes, MEM_LINE);
-    return here;
-}
-
 static void lay_out(struct op_prepare *c, struct qconv *s) {
     const struct implicit *p = &s->implicit;
     const size_t in = p->batch * s->pixels_in * p->groups,
                  out = p->batch * s->pixels_out * p->groups * s->channels_out;
     const bool pairs = !s->task && !s->quads && !s->quarter;
     size_t at = 0;
-    s->x_at = take(&at, s->plain ? in * s->channels_in : 0);
-    s->pairs_at = take(&at, pairs ? in * p->in * sizeof(float) : 0);
-    s->w_at = take(&at, s->packed ? 0 : weight_units(s) * sizeof(float));
-    s->packed_at = take(&at, s->packed ? 0 : implicit_packed(p) * sizeof(float));
-    s->sums_at = take(&at, pairs ? out * sizeof(int32_t) : 0);
-    s->y_at = take(&at, s->plain ? out : 0);
-    s->scale_at = take(&at, pairs ? p->groups * s->channels_out * sizeof(float) : 0);
-    s->inner_at = take(&at, s->quarter ? winograd_scratch(&s->winograd, c->threads)
-                            : s->task  ? dnnl_task_scratch(s->task)
-                                       : implicit_scratch(p, c->threads));
+    s->x_at = scratch_take(&at, s->plain ? in * s->channels_in : 0);
+    s->pairs_at = scratch_take(&at, pairs ? in * p->in * sizeof(float) : 0);
+    s->w_at = scratch_take(&at, s->packed ? 0 : weight_units(s) * sizeof(float));
+    s->packed_at = scratch_take(&at, s->packed ? 0 : implicit_packed(p) * sizeof(float));
+    s->sums_at = scratch_take(&at, pairs ? out * sizeof(int32_t) : 0);
+    s->y_at = scratch_take(&at, s->plain ? out : 0);
+    s->scale_at = scratch_take(&at, pairs ? p->groups * s->channels_out * sizeof(float) : 0);
+    s->inner_at = scratch_take(&at, s->quarter ? winograd_scratch(&s->winograd, c->threads)
+                                    : s->task  ? dnnl_task_scratch(s->task)
+                                               : implicit_scratch(p, c->threads));
     c->scratch_bytes = at;
 }
 

@@ -15,6 +15,7 @@
 #include "op/pack.h"
 #include "op/product.h"
 #include "op/q8.h"
+#include "op/scratch.h"
 #include "op/team.h"
 
 struct roles { /* which input is what; -1: there is none */
@@ -281,12 +282,6 @@ static enum code pack_b(struct op_prepare *c, struct qmatmul *s, const struct ro
     return OK;
 }
 
-static size_t take(size_t *at, size_t bytes) {
-    size_t here = *at;
-    *at = mem_round_up(here + bytes, MEM_LINE);
-    return here;
-}
-
 static void release_qmatmul(void *state) {
     struct qmatmul *s = state;
     if (s)
@@ -317,11 +312,11 @@ static enum code prepare_qmatmul(struct op_prepare *c, struct err *e) {
     }
     const bool own = s->task == NULL;
     size_t at = 0;
-    s->a_at = take(&at, own ? s->d.m * units * sizeof(float) : 0);
-    s->b_at = take(&at, own && !s->packed ? s->d.n * units * sizeof(float) : 0);
-    s->sums_at = take(&at, own ? s->d.m * s->d.n * sizeof(int32_t) : 0);
-    s->scale_at = take(&at, s->d.n * sizeof(float));
-    s->inner_at = take(&at, own ? product_scratch(&s->p) : dnnl_task_scratch(s->task));
+    s->a_at = scratch_take(&at, own ? s->d.m * units * sizeof(float) : 0);
+    s->b_at = scratch_take(&at, own && !s->packed ? s->d.n * units * sizeof(float) : 0);
+    s->sums_at = scratch_take(&at, own ? s->d.m * s->d.n * sizeof(int32_t) : 0);
+    s->scale_at = scratch_take(&at, s->d.n * sizeof(float));
+    s->inner_at = scratch_take(&at, own ? product_scratch(&s->p) : dnnl_task_scratch(s->task));
     c->flops = 2.0 * (double)s->d.batches * (double)s->d.m * (double)s->d.n * (double)s->d.k;
     s->team =
         own && s->d.batches >= (size_t)c->threads ? team_size(c->threads, 0.02 * c->flops) : 1;

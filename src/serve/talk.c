@@ -105,6 +105,23 @@ static void ask_terms(struct talk *t) {
         t->ask.deadline_ns = r->ask.deadline_ns;
 }
 
+enum code talk_find_model(struct request *r, struct str *model, struct err *e) {
+    struct json j;
+    struct str key;
+    bool more;
+    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
+    TRY(json_enter_object(&j, e));
+    for (;;) {
+        TRY(json_next_key(&j, &key, &more, e));
+        if (!more)
+            return json_end(&j, e);
+        if (str_is(key, "model") && json_peek(&j) == JSON_STRING)
+            TRY(json_string(&j, model, e));
+        else
+            TRY(json_skip(&j, NULL, e));
+    }
+}
+
 enum code talk_new(struct request *r, const struct talk_form *form, struct talk **out,
                    struct err *e) {
     struct language *l = live_language(r->ask.live);

@@ -83,6 +83,9 @@ struct talk {
 /* For r->ask.live (routed already): INVALID when that is no language model that generates. */
 MUST_USE enum code talk_new(struct request *r, const struct talk_form *form, struct talk **out,
                             struct err *e);
+/* "model" of a JSON body, read ahead of the rest, which depends on it; *model stays as it was where
+ * there is none. */
+MUST_USE enum code talk_find_model(struct request *r, struct str *model, struct err *e);
 /* r->ask.model and its selector from "NAME", "NAME@3", "NAME@prod"; empty: the only language model.
  * Routes. */
 MUST_USE enum code talk_route(struct request *r, struct str model, struct err *e);

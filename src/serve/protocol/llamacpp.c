@@ -160,23 +160,6 @@ static const struct talk_form form = {
     .whole = whole,
 };
 
-static enum code find_member(struct request *r, const char *name, struct str *text, struct err *e) {
-    struct json j;
-    struct str key;
-    bool more;
-    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (str_is(key, name) && json_peek(&j) == JSON_STRING)
-            TRY(json_string(&j, text, e));
-        else
-            TRY(json_skip(&j, NULL, e));
-    }
-}
-
 static enum code take_prompt(struct talk *t, struct json *j, bool *there, struct err *e) {
     struct json_tensor shape;
     struct str text;
@@ -197,7 +180,7 @@ static enum code decode(struct request *r, struct err *e) {
     struct str key, model = {0};
     bool more, taken, prompt = false;
     struct talk *t;
-    TRY(find_member(r, "model", &model, e));
+    TRY(talk_find_model(r, &model, e));
     TRY(talk_route(r, model, e));
     TRY(talk_new(r, &form, &t, e));
     talk_like_llama(t->language, LLAMA_TOP_P, &t->ask.sample);
@@ -231,7 +214,7 @@ static enum code decode(struct request *r, struct err *e) {
 static enum code language_of(struct request *r, const struct language **out, struct err *e) {
     struct str model = {0};
     if (r->body.n)
-        TRY(find_member(r, "model", &model, e));
+        TRY(talk_find_model(r, &model, e));
     else
         (void)http_query_get(&r->x->request, "model", r->arena, &model);
     TRY(talk_route(r, model, e));

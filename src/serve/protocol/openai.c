@@ -4,23 +4,6 @@
 
 /* --- reading --- */
 
-static enum code find_model(struct request *r, struct str *model, struct err *e) {
-    struct json j;
-    struct str key;
-    bool more;
-    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (str_is(key, "model") && json_peek(&j) == JSON_STRING)
-            TRY(json_string(&j, model, e));
-        else
-            TRY(json_skip(&j, NULL, e));
-    }
-}
-
 static enum code take_stream_options(struct openai *o, struct json *j, struct err *e) {
     struct str key;
     bool more;
@@ -116,7 +99,7 @@ enum code openai_read(struct request *r, const struct talk_form *form,
     struct json j;
     struct str key, model = {0};
     bool more;
-    TRY(find_model(r, &model, e));
+    TRY(talk_find_model(r, &model, e));
     TRY(talk_route(r, model, e));
     TRY(talk_new(r, form, out, e));
     struct openai *o = ARENA_NEW(r->arena, struct openai);
