@@ -117,10 +117,9 @@ void compose_opset(struct compose *c, int opset) {
 }
 
 static struct attr *new_attr(struct compose *c, const char *name, enum attr_kind kind) {
-    static struct attr nowhere;
     struct node *n = going(c) ? last(c) : NULL;
     if (!n || n->n_attrs == COMPOSE_ATTRS)
-        return &nowhere;
+        return &c->nowhere;
     struct attr *a = &n->attrs[n->n_attrs++];
     *a = (struct attr){.name = str_of(name), .kind = kind, .origin = {.file = -1}};
     return a;

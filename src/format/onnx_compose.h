@@ -21,6 +21,7 @@ struct compose {
     enum code code;
     struct err *e;
     int made;
+    struct attr nowhere; /* where attributes go after a failure */
 };
 
 typedef void compose_fn(struct compose *c);
