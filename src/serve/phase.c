@@ -17,6 +17,7 @@
 
 enum {
     ASIDE_BYTES = 128 << 10, /* longer bodies and answers are worked on by a side thread */
+    COPY_BYTES = 4 << 20,    /* of those that are copied at most, not read or written as text */
     TEXT_BYTES = 8 << 10,    /* longer texts, too: they become tokens */
     REFUSED_BODY =
         64 << 10, /* a request refused at its head is read when its body is no longer than this */
@@ -337,6 +338,13 @@ static bool is_image(struct span body) {
             memcmp(body.p, "--", 2) == 0); /* multipart: may hold one */
 }
 
+/* Of a long body, what is read byte by byte: not the binary tensors behind its head (oip.c). */
+static size_t read_bytes(const struct http_request *q) {
+    uint64_t head;
+    bool split = str_to_u64(http_header_get(q, "inference-header-content-length"), &head);
+    return split && head < q->body.n && q->body.n <= COPY_BYTES ? (size_t)head : q->body.n;
+}
+
 /* Pages stay on the loop: one that waits is resumed there, so it cannot end while its own call
  * still runs. */
 static bool long_decode(const struct request *r) {
@@ -345,7 +353,8 @@ static bool long_decode(const struct request *r) {
         return false;
     if (r->parent)
         return r->body.n > ASIDE_BYTES;
-    return q->body.n > (r->route->flags & ROUTE_TEXT ? TEXT_BYTES : ASIDE_BYTES) ||
+    const size_t most = r->route->flags & ROUTE_TEXT ? TEXT_BYTES : ASIDE_BYTES;
+    return (q->body.n > most && read_bytes(q) > most) ||
            ((r->route->flags & ROUTE_IMAGE) && is_image(q->body)) ||
            (q->body.n > ASIDE_BYTES / 16 && http_header_get(q, "content-encoding").n);
 }
@@ -395,7 +404,7 @@ static bool long_encode(const struct request *r) {
     size_t bytes = 0;
     for (size_t i = 0; i < r->ask.n_outputs; i++)
         bytes += tensor_bytes(&r->ask.outputs[i].tensor);
-    return bytes > ASIDE_BYTES;
+    return bytes > (r->as_it_lies ? COPY_BYTES : ASIDE_BYTES);
 }
 
 static void encode_now(struct request *r);

@@ -66,6 +66,7 @@ struct request {
     /* DECODE, RUN */
     struct ask ask;
     void *notes;         /* the protocol's own, from decode to encode */
+    bool as_it_lies;     /* the protocol sends all outputs as they lie: nothing is written out */
     struct media *media; /* media.h: what the version declares; NULL until something reads it */
     struct talk *talk;   /* talk.c: a language model is asked, not the host's queue */
 

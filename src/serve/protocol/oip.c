@@ -377,6 +377,17 @@ static enum code decode_json(struct request *r, struct notes *notes, struct err 
     return OK;
 }
 
+static bool sends_binary(const struct notes *notes, const struct wanted *want) {
+    return want && want->how != BY_DEFAULT ? want->how == BINARY : notes->binary;
+}
+
+static bool sends_all_binary(const struct notes *notes) {
+    for (size_t i = 0; i < notes->n_wanted; i++)
+        if (notes->wanted[i].classes || !sends_binary(notes, &notes->wanted[i]))
+            return false;
+    return notes->n_wanted || notes->binary;
+}
+
 /* Inference-Header-Content-Length: 0. The one input's shape is the signature's, its batch 1, one
  * free dim at most from the length. */
 static enum code decode_raw(struct request *r, struct notes *notes, struct err *e) {
@@ -423,7 +434,9 @@ static enum code decode(struct request *r, struct err *e) {
         return fail(e, INVALID, "Inference-Header-Content-Length is '%.*s', the body has %zu bytes",
                     STR(header), r->body.n);
     notes->header = (size_t)bytes;
-    return header.n && bytes == 0 ? decode_raw(r, notes, e) : decode_json(r, notes, e);
+    TRY(header.n && bytes == 0 ? decode_raw(r, notes, e) : decode_json(r, notes, e));
+    r->as_it_lies = sends_all_binary(notes);
+    return OK;
 }
 
 /* --- the answer --- */
@@ -504,7 +517,6 @@ static enum code put_json(struct request *r, struct json_out *w, struct str name
 static enum code put_output(struct request *r, struct json_out *w, const struct wanted *want,
                             struct ask_tensor *out, struct blobs *blobs, struct err *e) {
     const struct notes *notes = r->notes;
-    bool binary = want && want->how != BY_DEFAULT ? want->how == BINARY : notes->binary;
     if (datatype_name(out->tensor.dtype)[0] == '\0')
         return fail(e, UNSUPPORTED,
                     "output '%.*s' has type %s, which this protocol has no name for",
@@ -513,8 +525,8 @@ static enum code put_output(struct request *r, struct json_out *w, const struct 
         TRY(rawtensor_classify(r->arena, &out->tensor, want->classes, e));
     if (want && want->place.region.n)
         return put_shared(r, w, out->name, &out->tensor, &want->place, e);
-    return binary ? put_binary(r, w, out->name, &out->tensor, blobs, e)
-                  : put_json(r, w, out->name, &out->tensor, e);
+    return sends_binary(notes, want) ? put_binary(r, w, out->name, &out->tensor, blobs, e)
+                                     : put_json(r, w, out->name, &out->tensor, e);
 }
 
 /* In the order asked for, or the model's. */
@@ -558,7 +570,7 @@ static enum code encode(struct request *r, struct err *e) {
     char version[24];
     size_t bytes = 256;
     for (size_t i = 0; i < r->ask.n_outputs; i++)
-        bytes += notes->binary ? 128 : typed_text_bytes(&r->ask.outputs[i].tensor) + 128;
+        bytes += r->as_it_lies ? 128 : typed_text_bytes(&r->ask.outputs[i].tensor) + 128;
     struct buf *b = answer_buf(r, bytes, e);
     if (!b)
         return e->code;
