@@ -78,6 +78,8 @@ void buf_printf(struct buf *b, const char *format, ...) {
 }
 
 void buf_drop_front(struct buf *b, size_t n) {
+    if (n == 0)
+        return;
     memmove(b->p, b->p + n, b->n - n);
     b->n -= n;
 }
