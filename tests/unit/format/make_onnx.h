@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/pb.h"
+#include "format/format.h"
 #include "graph/model.h"
 
 #include "../base/check.h"
@@ -147,4 +148,13 @@ static inline void make_small_model(struct buf *b) {
 static inline struct span make_span(const struct buf *b) {
     assert_int_equal(b->code, OK);
     return (struct span){(const uint8_t *)b->p, b->n};
+}
+
+/* b, read as the only file of a model. */
+static inline enum code make_read(const struct format *format, const struct buf *b,
+                                  struct arena *arena, struct model **m, struct err *e) {
+    struct import_file file = {.name = LIT("test.onnx"), .bytes = make_span(b)};
+    struct format_input in = {
+        .name = file.name, .bytes = file.bytes, .files = &file, .n_files = 1, .arena = arena};
+    return format->read(&in, m, e);
 }

@@ -24,8 +24,7 @@ static int drop(void **state) {
 
 /* Reads what b holds. */
 static enum code read_b(void) {
-    struct format_input in = {.name = LIT("test.onnx"), .bytes = make_span(&b), .arena = &arena};
-    TRY(read_onnx(&in, &m, &e));
+    TRY(make_read(&format_onnx, &b, &arena, &m, &e));
     return graph_verify(m, &e);
 }
 
@@ -534,10 +533,7 @@ static void put_external_model(const char *location, const char *offset, const c
     pb_put_end(&b, g);
 }
 
-static enum code read_external_model(void) {
-    struct format_input in = {.name = LIT("test.onnx"), .bytes = make_span(&b), .arena = &arena};
-    return read_onnx(&in, &m, &e);
-}
+static enum code read_external_model(void) { return make_read(&format_onnx, &b, &arena, &m, &e); }
 
 static void external_data_is_a_range_of_another_file(void **state) {
     (void)state;

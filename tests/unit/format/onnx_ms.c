@@ -78,8 +78,7 @@ static enum code read_foreign(const struct foreign *f) {
     make_text(&b, 7, "com.microsoft");
     pb_put_end(&b, n);
     pb_put_end(&b, g);
-    struct format_input in = {.name = LIT("test.onnx"), .bytes = make_span(&b), .arena = &arena};
-    TRY(format_onnx.read(&in, &m, &e));
+    TRY(make_read(&format_onnx, &b, &arena, &m, &e));
     return graph_verify(m, &e);
 }
 
