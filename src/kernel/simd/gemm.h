@@ -9,7 +9,7 @@ void ISA(gemm_tile_f32)(struct gemm_tile *out) { *out = (struct gemm_tile){MR, N
 /* What follows the sum of row `row` at column `col` (0, VL) of the tile. */
 SIMD vf finished(const struct gemm_f32 *g, vf sum, size_t row, size_t col, size_t left) {
     if (g->plus)
-        sum = vf_add(sum, columns_load(g->plus + row * g->plus_row + col, left));
+        sum = vf_add(sum, some_load(g->plus + row * g->plus_row + col, left));
     return g->relu ? vf_max(vf_zero(), sum) : sum; /* the second operand is answered for NaN */
 }
 
@@ -28,11 +28,10 @@ SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
     const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
 #pragma GCC unroll 2
     for (size_t col = 0; col < v; col++) {
-        vf start = g->bias ? columns_load(g->bias + col * VL, left[col]) : vf_zero();
+        vf start = g->bias ? some_load(g->bias + col * VL, left[col]) : vf_zero();
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
-            acc[row][col] =
-                g->add ? columns_load(g->c + row * g->ldc + col * VL, left[col]) : start;
+            acc[row][col] = g->add ? some_load(g->c + row * g->ldc + col * VL, left[col]) : start;
     }
     const float *b = g->b, *ahead = g->ahead ? g->ahead : b;
     const size_t stride = g->ahead ? MEM_FLOATS : 0;
@@ -57,8 +56,8 @@ SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
     for (size_t col = 0; col < v; col++)
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
-            columns_store(g->c + row * g->ldc + col * VL,
-                          finished(g, acc[row][col], row, col * VL, left[col]), left[col]);
+            some_store(g->c + row * g->ldc + col * VL,
+                       finished(g, acc[row][col], row, col * VL, left[col]), left[col]);
 }
 
 /* One row: four steps of k side by side, since two accumulators alone would wait for each other. */
@@ -90,10 +89,10 @@ SIMD void single(const struct gemm_f32 *g, const size_t v) {
         size_t left = g->n - col * VL;
         vf sum = vf_add(vf_add(acc[0][col], acc[1][col]), vf_add(acc[2][col], acc[3][col]));
         if (g->add)
-            sum = vf_add(sum, columns_load(g->c + col * VL, left));
+            sum = vf_add(sum, some_load(g->c + col * VL, left));
         else if (g->bias)
-            sum = vf_add(sum, columns_load(g->bias + col * VL, left));
-        columns_store(g->c + col * VL, finished(g, sum, 0, col * VL, left), left);
+            sum = vf_add(sum, some_load(g->bias + col * VL, left));
+        some_store(g->c + col * VL, finished(g, sum, 0, col * VL, left), left);
     }
 }
 
@@ -117,26 +116,26 @@ void ISA(gemm_f32)(const struct gemm_f32 *g) {
     SIMD void window_##taps(const struct depthwise_f32 *c, size_t i, const size_t some) {          \
         vf w[taps];                                                                                \
         _Pragma("GCC unroll 25") for (size_t tap = 0; tap < (taps); tap++) w[tap] =                \
-            columns_load(c->w + tap * c->n + i, some);                                             \
-        const vf start = c->bias ? columns_load(c->bias + i, some) : vf_zero();                    \
+            some_load(c->w + tap * c->n + i, some);                                                \
+        const vf start = c->bias ? some_load(c->bias + i, some) : vf_zero();                       \
         for (size_t pixel = 0; pixel < c->pixels; pixel++) {                                       \
             vf s = start;                                                                          \
             _Pragma("GCC unroll 25") for (size_t tap = 0; tap < (taps); tap++) s =                 \
-                vf_fma(columns_load(c->x[tap * c->pixels + pixel] + i, some), w[tap], s);          \
-            columns_store(c->y + pixel * c->y_row + i, s, some);                                   \
+                vf_fma(some_load(c->x[tap * c->pixels + pixel] + i, some), w[tap], s);             \
+            some_store(c->y + pixel * c->y_row + i, s, some);                                      \
         }                                                                                          \
     }
 WINDOW(9)
 WINDOW(25)
 
 SIMD void window_any(const struct depthwise_f32 *c, size_t i, const size_t some) {
-    const vf start = c->bias ? columns_load(c->bias + i, some) : vf_zero();
+    const vf start = c->bias ? some_load(c->bias + i, some) : vf_zero();
     for (size_t pixel = 0; pixel < c->pixels; pixel++) {
         vf s = start;
         for (size_t tap = 0; tap < c->taps; tap++)
-            s = vf_fma(columns_load(c->x[tap * c->pixels + pixel] + i, some),
-                       columns_load(c->w + tap * c->n + i, some), s);
-        columns_store(c->y + pixel * c->y_row + i, s, some);
+            s = vf_fma(some_load(c->x[tap * c->pixels + pixel] + i, some),
+                       some_load(c->w + tap * c->n + i, some), s);
+        some_store(c->y + pixel * c->y_row + i, s, some);
     }
 }
 

@@ -10,11 +10,11 @@ SIMD void tile_pairs(const struct gemm_f32 *g, const size_t m, const size_t v) {
     const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
 #pragma GCC unroll 2
     for (size_t col = 0; col < v; col++) {
-        vi start = vf_bits(g->bias ? columns_load(g->bias + col * VL, left[col]) : vf_zero());
+        vi start = vf_bits(g->bias ? some_load(g->bias + col * VL, left[col]) : vf_zero());
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
             acc[row][col] =
-                g->add ? vf_bits(columns_load(g->c + row * g->ldc + col * VL, left[col])) : start;
+                g->add ? vf_bits(some_load(g->c + row * g->ldc + col * VL, left[col])) : start;
     }
     const float *b = g->b, *ahead = g->ahead ? g->ahead : b;
     const size_t stride = g->ahead ? MEM_FLOATS : 0;
@@ -41,7 +41,7 @@ SIMD void tile_pairs(const struct gemm_f32 *g, const size_t m, const size_t v) {
     for (size_t col = 0; col < v; col++)
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
-            columns_store(g->c + row * g->ldc + col * VL, vi_floats(acc[row][col]), left[col]);
+            some_store(g->c + row * g->ldc + col * VL, vi_floats(acc[row][col]), left[col]);
 }
 
 void ISA(gemm_pairs)(const struct gemm_f32 *g) {

@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the matrix tiles share: their size, MR x 2 vectors (12 x 32 numbers on AVX-512, 6 x 16 on
- * AVX2), loads and stores of part of a vector, and a case for each number of rows, which are
- * instances of one body with a constant. */
+ * AVX2), and a case for each number of rows, which are instances of one body with a constant. */
 #pragma once
 
 #include "kernel/kernel.h"
+#include "kernel/simd/some.h"
 
 #include <string.h>
 
 enum { MR = SIMD_ROWS, NR = 2 * VL, MEM_FLOATS = 16 /* of a cache line */ };
-
-/* Column `half` of the tile: all of it, or its first n elements. */
-SIMD vf columns_load(const float *p, size_t n) { return n >= VL ? vf_load(p) : vf_load_n(p, n); }
-SIMD void columns_store(float *p, vf v, size_t n) {
-    if (n >= VL)
-        vf_store(p, v);
-    else
-        vf_store_n(p, v, n);
-}
 
 #define TILE(body, m)                                                                              \
     case m:                                                                                        \

@@ -4,14 +4,7 @@
 #pragma once
 
 #include "kernel/kernel.h"
-
-SIMD vf some_load(const float *p, size_t n) { return n >= VL ? vf_load(p) : vf_load_n(p, n); }
-SIMD void some_store(float *p, vf v, size_t n) {
-    if (n >= VL)
-        vf_store(p, v);
-    else
-        vf_store_n(p, v, n);
-}
+#include "kernel/simd/some.h"
 
 /* t = B' d */
 SIMD void rows_in(const vf d0, const vf d1, const vf d2, const vf d3, const vf d4, const vf d5,

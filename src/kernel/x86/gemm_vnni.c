@@ -80,8 +80,8 @@ SIMD void settle(const struct gemm_f32 *g, vi acc[MR][2], const size_t m, const 
     const struct finish f = finish_of(g->finish, adds);
     const bool is_signed = g->finish->is_signed;
     const size_t n = g->n, ldc = g->ldc, plus_row = g->plus_row;
-    const vf scale[2] = {columns_load(g->scale, n),
-                         n > VL ? columns_load(g->scale + VL, n - VL) : vf_zero()};
+    const vf scale[2] = {some_load(g->scale, n),
+                         n > VL ? some_load(g->scale + VL, n - VL) : vf_zero()};
     const uint8_t *plus = (const uint8_t *)g->plus;
     uint8_t *y = (uint8_t *)g->c;
 #pragma GCC unroll 6
@@ -112,7 +112,7 @@ SIMD void tile_quads(const struct gemm_f32 *g, const size_t m) {
 #pragma GCC unroll 2
     for (size_t col = 0; col < 2; col++) {
         vi start =
-            vf_bits(g->bias && left[col] ? columns_load(g->bias + col * VL, left[col]) : vf_zero());
+            vf_bits(g->bias && left[col] ? some_load(g->bias + col * VL, left[col]) : vf_zero());
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
             acc[row][col] = start;

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Winograd's transforms of bf16 and the tile of pairs of bf16, with AVX512_BF16: one instruction
  * multiplies 32 pairs and rounds 16 numbers. */
-#include "kernel/kernel.h"
 #include "kernel/simd/avx512.h"
 
-enum { MR = GEMM_BF16_MR, MEM_FLOATS = 16 /* of a cache line */ };
-_Static_assert(GEMM_BF16_NR == 2 * VL, "the tile is two vectors wide");
+#include "kernel/simd/tile.h"
 
-SIMD vf some_load(const float *p, size_t n) { return n >= VL ? vf_load(p) : vf_load_n(p, n); }
-SIMD void some_store(float *p, vf v, size_t n) {
-    if (n >= VL)
-        vf_store(p, v);
-    else
-        vf_store_n(p, v, n);
-}
+_Static_assert((int)GEMM_BF16_MR == (int)MR && (int)GEMM_BF16_NR == (int)NR, "one shape of tile");
 
 SIMD vm first(size_t n) { return n >= VL ? (vm)-1 : vm_first(n); }
 
@@ -124,7 +116,7 @@ SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
             a[row] = g->a[tap * m + row];
-        for (size_t k = 0; k < g->k; k++, b += GEMM_BF16_NR, ahead += stride) {
+        for (size_t k = 0; k < g->k; k++, b += NR, ahead += stride) {
             __builtin_prefetch(ahead, 0, 2);
             __m512bh b0 = (__m512bh)vf_load(b), b1 = v > 1 ? (__m512bh)vf_load(b + VL) : b0;
 #pragma GCC unroll 12
@@ -143,28 +135,11 @@ SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
             some_store(g->c + row * g->ldc + col * VL, acc[row][col], left[col]);
 }
 
-#define TILE(m)                                                                                    \
-    case m:                                                                                        \
-        if (g->n > VL)                                                                             \
-            tile(g, m, 2);                                                                         \
-        else                                                                                       \
-            tile(g, m, 1);                                                                         \
-        break;
-
 void gemm_bf16_bf16(const struct gemm_f32 *g) {
+    const bool wide = g->n > VL;
     switch (g->m) {
-        TILE(1)
-        TILE(2)
-        TILE(3)
-        TILE(4)
-        TILE(5)
-        TILE(6)
-        TILE(7)
-        TILE(8)
-        TILE(9)
-        TILE(10)
-        TILE(11)
-        TILE(12)
+        TILE(tile, 1)
+        TILES(tile)
     default: break;
     }
 }
