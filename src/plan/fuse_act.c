@@ -266,23 +266,21 @@ static bool rule_limits(struct rewire *w, struct node *n) {
     return to_clip(w, n, x, low, high);
 }
 
+static void visit(struct rewire *w, struct node *n) {
+    if (n->n_out != 1 || n->n_post || match_dtype(w, n->out[0]) != DT_F32)
+        return;
+    bool times = str_is(n->op_name, "mul") || str_is(n->op_name, "div");
+    struct product p = times ? product_at(w, n->out[0]) : (struct product){0};
+    if (times && p.n <= 2 &&
+        (rule_ramp(w, n, &p) || rule_sigmoid(w, n, &p) || rule_gelu(w, n, &p) ||
+         rule_mish(w, n, &p)))
+        return;
+    if (!rule_limits(w, n) && str_is(n->op_name, "sum") && n->n_in == 2)
+        (void)rewire_become(w, n, "add", 2, (value_id[]){n->in[0], n->in[1]});
+}
+
 static enum code run(struct pass_run *r, struct err *e) {
-    struct rewire w;
-    TRY(rewire_open(&w, r->graph, r->arena, e));
-    for (node_id id = 0; id < r->graph->n_nodes; id++) {
-        struct node *n = rewire_visit(&w, id);
-        if (!n || n->n_out != 1 || n->n_post || match_dtype(&w, n->out[0]) != DT_F32)
-            continue;
-        bool times = str_is(n->op_name, "mul") || str_is(n->op_name, "div");
-        struct product p = times ? product_at(&w, n->out[0]) : (struct product){0};
-        if (times && p.n <= 2 &&
-            (rule_ramp(&w, n, &p) || rule_sigmoid(&w, n, &p) || rule_gelu(&w, n, &p) ||
-             rule_mish(&w, n, &p)))
-            continue;
-        if (!rule_limits(&w, n) && str_is(n->op_name, "sum") && n->n_in == 2)
-            (void)rewire_become(&w, n, "add", 2, (value_id[]){n->in[0], n->in[1]});
-    }
-    return rewire_close(&w, &r->changed, e);
+    return rewire_each(r->graph, r->arena, visit, &r->changed, e);
 }
 
 const struct pass pass_fuse_act = {.name = "fuse_act", .stages = PASS_PLAN, .run = run};

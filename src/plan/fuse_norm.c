@@ -186,17 +186,15 @@ static bool rule_softmax(struct rewire *w, struct node *n) {
     return rewire_attr_int(w, n, "axis", -1);
 }
 
+static void visit(struct rewire *w, struct node *n) {
+    if (n->n_out != 1 || n->n_post || match_dtype(w, n->out[0]) != DT_F32)
+        return;
+    if (!rule_layer_norm(w, n) && !rule_rms_norm(w, n))
+        (void)rule_softmax(w, n);
+}
+
 static enum code run(struct pass_run *r, struct err *e) {
-    struct rewire w;
-    TRY(rewire_open(&w, r->graph, r->arena, e));
-    for (node_id id = 0; id < r->graph->n_nodes; id++) {
-        struct node *n = rewire_visit(&w, id);
-        if (!n || n->n_out != 1 || n->n_post || match_dtype(&w, n->out[0]) != DT_F32)
-            continue;
-        if (!rule_layer_norm(&w, n) && !rule_rms_norm(&w, n))
-            (void)rule_softmax(&w, n);
-    }
-    return rewire_close(&w, &r->changed, e);
+    return rewire_each(r->graph, r->arena, visit, &r->changed, e);
 }
 
 const struct pass pass_fuse_norm = {.name = "fuse_norm", .stages = PASS_PLAN, .run = run};

@@ -37,6 +37,8 @@ static struct node *host_of(struct rewire *w, const struct node *add, int at) {
 }
 
 static void visit(struct rewire *w, struct node *add) {
+    if (!str_is(add->op_name, "q_linear_add"))
+        return;
     for (int at = 0; at <= 3; at += 3) {
         struct node *host = host_of(w, add, at);
         const int other = 3 - at, from[] = {other, other + 1, other + 2, 6, 7};
@@ -52,14 +54,7 @@ static void visit(struct rewire *w, struct node *add) {
 }
 
 static enum code run(struct pass_run *r, struct err *e) {
-    struct rewire w;
-    TRY(rewire_open(&w, r->graph, r->arena, e));
-    for (node_id id = 0; id < r->graph->n_nodes; id++) {
-        struct node *n = rewire_visit(&w, id);
-        if (n && str_is(n->op_name, "q_linear_add"))
-            visit(&w, n);
-    }
-    return rewire_close(&w, &r->changed, e);
+    return rewire_each(r->graph, r->arena, visit, &r->changed, e);
 }
 
 const struct pass pass_fuse_q8 = {.name = "fuse_q8", .stages = PASS_PLAN, .run = run};

@@ -114,6 +114,19 @@ struct node *rewire_visit(struct rewire *w, node_id id) {
     return &w->g->nodes[id];
 }
 
+enum code rewire_each(struct graph *g, struct arena *arena,
+                      void (*visit)(struct rewire *w, struct node *n), bool *changed,
+                      struct err *e) {
+    struct rewire w;
+    TRY(rewire_open(&w, g, arena, e));
+    for (node_id id = 0; id < g->n_nodes; id++) {
+        struct node *n = rewire_visit(&w, id);
+        if (n)
+            visit(&w, n);
+    }
+    return rewire_close(&w, changed, e);
+}
+
 value_id rewire_in(const struct rewire *w, const struct node *n, int i) {
     return i < n->n_in ? follow(w, n->in[i]) : VALUE_NONE;
 }

@@ -32,6 +32,11 @@ MUST_USE enum code rewire_open(struct rewire *w, struct graph *g, struct arena *
  * was full. */
 MUST_USE enum code rewire_close(struct rewire *w, bool *changed, struct err *e);
 
+/* A whole pass that looks at each node once, in order: from rewire_open to rewire_close. */
+MUST_USE enum code rewire_each(struct graph *g, struct arena *arena,
+                               void (*visit)(struct rewire *w, struct node *n), bool *changed,
+                               struct err *e);
+
 /* The node, its inputs up to date; NULL when it has been dropped. */
 struct node *rewire_visit(struct rewire *w, node_id id);
 value_id rewire_in(const struct rewire *w, const struct node *n, int i); /* VALUE_NONE: absent */

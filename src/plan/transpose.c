@@ -164,14 +164,7 @@ static void visit(struct rewire *w, struct node *n) {
 }
 
 static enum code run(struct pass_run *r, struct err *e) {
-    struct rewire w;
-    TRY(rewire_open(&w, r->graph, r->arena, e));
-    for (node_id id = 0; id < r->graph->n_nodes; id++) {
-        struct node *n = rewire_visit(&w, id);
-        if (n)
-            visit(&w, n);
-    }
-    return rewire_close(&w, &r->changed, e);
+    return rewire_each(r->graph, r->arena, visit, &r->changed, e);
 }
 
 const struct pass pass_transpose = {.name = "transpose", .stages = PASS_PLAN, .run = run};
