@@ -1,7 +1,7 @@
 # For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
 #   make          release build: build/slipway        make test   everything that proves it works
 #   make demo     real model, served, asked, answered  make bench  side by side with the peers
-.PHONY: all demo test quick asan tsan fuzz fuzz-graphs random-graphs zoo soak soak-language bench bench-graph bench-serve bench-llm install clean format tidy deps
+.PHONY: all demo test quick asan tsan fuzz fuzz-graphs random-graphs zoo greedy soak soak-language bench bench-graph bench-serve bench-llm install clean format tidy deps
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -71,6 +71,12 @@ zoo: all
 	@tools/deps test
 	@$(NINJA) -C build tests/golden/run_model
 	@.venv/bin/python tests/golden/zoo.py
+
+# 50 answers of 200 tokens of two real models as F32, beside llama.cpp: the same tokens.
+greedy: all
+	@tools/deps test
+	@$(NINJA) -C build tests/golden/run_language
+	@.venv/bin/python tests/golden/exact_greedy.py
 
 bench: bench-graph bench-serve
 

@@ -2,9 +2,12 @@
 """Greedy answers of slipway and of llama.cpp beside each other, with tests/golden/judge.py (f32) to say who is right where they part, and who
 is nearer to the model over all the rows that both computed from the same tokens.
 
-Usage: python tests/bench/greedy.py MODEL.gguf [--prompts 50] [--tokens 200]   (a Python that has llama-cpp-python)"""
+Usage: python tests/bench/greedy.py MODEL.gguf [--prompts 50] [--tokens 200] [--json FILE]   (a Python that has llama-cpp-python)"""
 import argparse
 import ctypes
+import functools
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -15,25 +18,20 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "golden"))
+from exact_greedy import DRIVER, GAP, PROMPTS  # noqa: E402
 from judge import Judge, distance  # noqa: E402
 
-DRIVER = os.path.join(os.environ.get("SLIPWAY_BUILD", os.path.join(ROOT, "build")), "tests", "golden", "run_language")
 QUIET = L.llama_log_callback(lambda *_: None)
-PROMPTS = """The capital of France is|Once upon a time, there was a little|def fibonacci(n):|Water boils at|The history of Rome begins
-In mathematics, a prime number is|Dear Sir or Madam,|The best way to learn programming|List three colours:|Photosynthesis is the process
-import numpy as np|Q: What is gravity? A:|She opened the door and|The weather in London|To bake a cake, first|Der schnelle braune Fuchs|La vie est
-SELECT name FROM|The year 1969 was|A neural network consists of|Shakespeare wrote|The Pacific Ocean|#include <stdio.h>|My favourite book is
-The human heart|Economics studies|When the sun rises|Machine learning models|A haiku about rain:|The law of supply|Newton's second law
-Yesterday I went|Computers store data|The Great Wall|In the beginning|The recipe calls for|Dogs are known for|Electric cars|The moon orbits
-Our company|Breaking news:|The theory of evolution|If x = 3 then|HTML stands for|Mount Everest|The piano was invented|Exercise is important because
-The French Revolution|Quantum mechanics|Good morning""".replace("\n", "|").split("|")
+# llama.cpp as it comes; with flash attention; on one thread; the prompt a token at a time
+LLAMAS = {"llama.cpp": {}, "llama.cpp, flash attention": {"flash": 1}, "llama.cpp, 1 thread": {"threads": 1}, "llama.cpp, prompt by tokens": {"chunk": 1}}
 
 
 class Theirs:
-    def __init__(self, path, flash):
+    def __init__(self, path, flash=0, threads=2, chunk=512):
         model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
         p = L.llama_context_default_params()
-        p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch, p.flash_attn_type = 2048, 512, 512, 2, 2, flash
+        p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch, p.flash_attn_type = 2048, 512, 512, threads, threads, flash
+        self.chunk = chunk
         self.context, self.vocab = L.llama_init_from_model(model, p), L.llama_model_get_vocab(model)
         self.width = L.llama_vocab_n_tokens(self.vocab)
 
@@ -46,14 +44,20 @@ class Theirs:
 
     def greedy(self, ids, n):
         self.forget()
-        out, now = [], ids
-        for _ in range(n):
-            room = (ctypes.c_int32 * len(now))(*now)
-            assert L.llama_decode(self.context, L.llama_batch_get_one(room, len(now))) == 0
-            row = np.ctypeslib.as_array(L.llama_get_logits_ith(self.context, -1), (self.width,))
-            out.append(int(row.argmax()))
-            now = out[-1:]
+        out, row = [], None
+        for at in range(0, len(ids), self.chunk):
+            row = self.step(ids[at : at + self.chunk])
+        for i in range(n):
+            best = int(row.argmax())
+            out.append(best)
+            if i < n - 1:
+                row = self.step([best])
         return out
+
+    def step(self, ids):
+        room = (ctypes.c_int32 * len(ids))(*ids)
+        assert L.llama_decode(self.context, L.llama_batch_get_one(room, len(ids))) == 0
+        return np.ctypeslib.as_array(L.llama_get_logits_ith(self.context, -1), (self.width,))
 
     def logits(self, ids, first):
         self.forget()
@@ -86,25 +90,29 @@ class Ours:
             return np.fromfile(f.name, np.float32).reshape(len(ids), -1)[first:]
 
 
-def compare(name, sides, answers, judge, prompts):
-    """Prints a row: how often both say the same n tokens; where they part, with whom the judge is and by what gap; distances."""
-    a, b = sides
-    same, with_a, with_b, gaps, far = 0, 0, 0, [], []
-    for ids, one, other in zip(prompts, answers[a], answers[b]):
-        n = len(one)
-        at = next((i for i in range(n) if one[i] != other[i]), n)
-        same += at == n
-        known = ids + one[: min(at, n - 1)]
-        first = len(ids) - 1
-        rows = [side.logits(known, first) for side in (a, b, judge)]
-        far.append([distance(rows[0], rows[2]), distance(rows[1], rows[2]), distance(rows[0], rows[1])])
-        if at < n:
-            gap = rows[2][-1][one[at]] - rows[2][-1][other[at]]
-            with_a, with_b = with_a + (gap > 0), with_b + (gap < 0)
-            gaps.append(abs(float(gap)))
-    far = np.sqrt((np.array(far) ** 2).mean(0))
-    gaps = np.sort(gaps) if gaps else np.zeros(1)
-    print(f"| {name} | {same} of {len(prompts)} | {with_a} : {with_b} | {np.median(gaps):.3f}, {gaps[-1]:.3f} | {far[0]:.3f} | {far[1]:.3f} | {far[2]:.3f} |", flush=True)
+def compare(sides, answers, judge, ids):
+    """Of one prompt: how many tokens are the same, and at the first that differs by how much the first, the second and the judge find the first's
+    better than the second's; distances over all rows before it."""
+    one, other = answers
+    n = len(one)
+    at = next((i for i in range(n) if one[i] != other[i]), n)
+    known = ids + one[: min(at, n - 1)]
+    rows = [side.logits(known, len(ids) - 1) for side in sides] + [judge(tuple(known), len(ids) - 1)]
+    gaps = [float(row[-1][one[at]] - row[-1][other[at]]) for row in rows] if at < n else None
+    return {"same": at, "gaps": gaps, "far": [distance(rows[0], rows[2]), distance(rows[1], rows[2]), distance(rows[0], rows[1])]}
+
+
+def table(records):
+    print("| first, second | equal | or gap of the first or second < 0.01 | judge with first : second | judge's gap: median, most | first to judge, rms | "
+          "second to judge | first to second |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+    for pair, group in itertools.groupby(sorted(records, key=lambda r: r["pair"]), key=lambda r: r["pair"]):
+        group = list(group)
+        gaps = np.array([r["gaps"] for r in group if r["gaps"]]).reshape(-1, 3)
+        near = int((np.abs(gaps[:, :2]).min(1) < GAP).sum())
+        by = np.append(np.sort(np.abs(gaps[:, 2])), 0)
+        far = np.sqrt((np.array([r["far"] for r in group]) ** 2).mean(0))
+        print(f"| {pair} | {len(group) - len(gaps)} of {len(group)} | {near} | {(gaps[:, 2] > 0).sum()} : {(gaps[:, 2] < 0).sum()} | "
+              f"{by[len(gaps) // 2]:.3f}, {by.max():.3f} | {far[0]:.3f} | {far[1]:.3f} | {far[2]:.3f} |")
 
 
 def main():
@@ -112,17 +120,29 @@ def main():
     p.add_argument("model")
     p.add_argument("--prompts", type=int, default=len(PROMPTS))
     p.add_argument("--tokens", type=int, default=200)
+    p.add_argument("--json", help="keeps what was found about each prompt: what is there already is not computed again")
     a = p.parse_args()
     L.llama_log_set(QUIET, None)
     L.llama_backend_init()
-    plain, flash, judge, ours = Theirs(a.model, 0), Theirs(a.model, 1), Judge(a.model), Ours(a.model)
-    prompts = [plain.tokens(text) for text in PROMPTS[: a.prompts]]
-    print(f"{os.path.basename(a.model)}, {len(prompts)} prompts, {a.tokens} tokens\n\n| first, second | equal | judge with first : second | judge's gap: median, "
-          "most | first to judge, rms | second to judge | first to second |\n|---|---:|---:|---:|---:|---:|---:|")
-    answers = {side: [side.greedy(ids, a.tokens) for ids in prompts] for side in (ours, plain, flash)}
-    compare("Slipway, llama.cpp", (ours, plain), answers, judge, prompts)
-    compare("Slipway, llama.cpp with flash attention", (ours, flash), answers, judge, prompts)
-    compare("llama.cpp, llama.cpp with flash attention", (plain, flash), answers, judge, prompts)
+    records = []
+    if a.json and os.path.exists(a.json):
+        with open(a.json, encoding="utf-8") as f:
+            records = [json.loads(line) for line in f]
+    judge = functools.lru_cache(2)(Judge(a.model).logits)
+    sides = {"Slipway": Ours(a.model)} | {name: Theirs(a.model, **how) for name, how in LLAMAS.items()}
+    pairs = [("Slipway", "llama.cpp"), ("Slipway", "llama.cpp, flash attention")] + [("llama.cpp", other) for other in list(LLAMAS)[1:]]
+    for text in PROMPTS[: a.prompts]:
+        if any(r["text"] == text for r in records):
+            continue
+        ids = sides["llama.cpp"].tokens(text)
+        answers = {name: side.greedy(ids, a.tokens) for name, side in sides.items()}
+        now = [{"text": text, "pair": " / ".join(pair), **compare([sides[n] for n in pair], [answers[n] for n in pair], judge, ids)} for pair in pairs]
+        records += now
+        if a.json:
+            with open(a.json, "a", encoding="utf-8") as f:
+                f.writelines(json.dumps(r) + "\n" for r in now)
+    print(f"{os.path.basename(a.model)}, {len(records) // len(pairs)} prompts, {a.tokens} tokens\n")
+    table(records)
 
 
 if __name__ == "__main__":

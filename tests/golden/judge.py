@@ -68,7 +68,7 @@ class Judge:
 
     def logits(self, ids, first=0):
         """Rows of logits from position `first` on."""
-        x = self.weights["token_embd"][ids]
+        x = self.weights["token_embd"][list(ids)]
         if self.gemma:
             x = x * np.float32(np.sqrt(x.shape[1]))
         for layer in range(self.layers):

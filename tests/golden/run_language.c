@@ -3,7 +3,8 @@
  * then obeys lines of stdin.
  *
  *   logits FILE ID...        one step; FILE gets the logits of all rows, (rows, vocab) f32; "ok"
- *   greedy N ID...           "ID:GAP ..." N times the best token, and how far the second is behind
+ *   greedy N ID... , ID...   "ID:GAP ... , ID:GAP ..." N times the best token of each sequence, all
+ *                            at one time, and how far the second is behind
  *   embed FILE ID... , ID... texts; FILE gets (texts, width) f32; "ok"
  *   bench                    "prefill_tps decode_tps decode_8_tps decode_16_tps", best of 4
  *   bench_depth N            "prefill_tps decode_tps": a prompt of N, then 32 tokens behind it
@@ -20,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDS_MAX = 8192 + 64, LINE_ROOM = 16 * IDS_MAX, SEQUENCES = 64 };
+enum { IDS_MAX = 8192 + 64, LINE_ROOM = 16 * IDS_MAX, SEQUENCES = 64, GREEDY_MAX = 1024 };
 
 struct driver {
     struct import import;
@@ -106,23 +107,70 @@ static int32_t best_of(const float *logits, size_t n, float *gap) {
     return (int32_t)best;
 }
 
-static enum code do_greedy(struct driver *d, struct err *e) {
-    int count = number(next_word(d));
+struct answer {
+    int32_t token[GREEDY_MAX];
+    float gap[GREEDY_MAX];
+};
+
+/* Whole prompts, one after the other; the last row of each becomes its next one. */
+static enum code read_prompts(struct driver *d, struct answer *answers, size_t *n, struct err *e) {
+    struct kv *kv = forward_kv(d->forward);
     const float *logits = NULL;
-    float gap;
-    read_ids(d);
-    d->rows[d->n - 1].want = true;
-    TRY(run_rows(d, &logits, e));
-    int32_t position = (int32_t)d->n;
-    for (int i = 0; i < count; i++, position++) {
-        int32_t token = best_of(logits, forward_vocab(d->forward), &gap);
-        printf("%d:%.5f ", token, (double)gap);
-        struct forward_row row = {token, position, 0, true};
-        TRY(kv_reserve(forward_kv(d->forward), 0, (size_t)position + 1, e));
-        TRY(forward_step(d->forward, &row, 1, &logits, e));
+    size_t sequences = 0;
+    for (size_t from = 0, to; from < d->n; from = to, sequences++) {
+        struct forward_row *last;
+        for (to = from; to < d->n && d->rows[to].sequence == d->rows[from].sequence; to++)
+            ;
+        if (sequences == SEQUENCES || to - from > forward_max_rows(d->forward))
+            return fail(e, LIMIT, "%zu prompts, one of %zu tokens", sequences + 1, to - from);
+        last = &d->rows[to - 1];
+        last->want = true;
+        kv_release(kv, last->sequence);
+        TRY(kv_reserve(kv, last->sequence, to - from, e));
+        TRY(forward_step(d->forward, d->rows + from, to - from, &logits, e));
+        struct answer *a = &answers[sequences];
+        a->token[0] = best_of(logits, forward_vocab(d->forward), &a->gap[0]);
+        d->rows[sequences] =
+            (struct forward_row){a->token[0], last->position + 1, last->sequence, true};
     }
+    *n = sequences;
+    return OK;
+}
+
+static enum code answer_prompts(struct driver *d, size_t count, struct answer *answers,
+                                struct err *e) {
+    size_t vocab = forward_vocab(d->forward), n;
+    const float *logits = NULL;
+    TRY(read_prompts(d, answers, &n, e));
+    for (size_t i = 1; i < count; i++) {
+        for (size_t s = 0; s < n; s++)
+            TRY(kv_reserve(forward_kv(d->forward), d->rows[s].sequence,
+                           (size_t)d->rows[s].position + 1, e));
+        TRY(forward_step(d->forward, d->rows, n, &logits, e));
+        for (size_t s = 0; s < n; s++) {
+            struct answer *a = &answers[s];
+            a->token[i] = best_of(logits + s * vocab, vocab, &a->gap[i]);
+            d->rows[s].token = a->token[i];
+            d->rows[s].position++;
+        }
+    }
+    for (size_t s = 0; s < n; s++)
+        for (size_t i = 0; i < count; i++)
+            printf("%s%d:%.5f ", s && !i ? ", " : "", answers[s].token[i],
+                   (double)answers[s].gap[i]);
     putchar('\n');
     return OK;
+}
+
+static enum code do_greedy(struct driver *d, struct err *e) {
+    size_t count = (size_t)number(next_word(d));
+    if (count == 0 || count > GREEDY_MAX)
+        return fail(e, LIMIT, "1 to %d tokens", GREEDY_MAX);
+    read_ids(d);
+    struct answer *answers = calloc(SEQUENCES, sizeof *answers);
+    enum code code = answers ? answer_prompts(d, count, answers, e) : fail(e, NOMEM, "answers");
+    free(answers);
+    return code;
 }
 
 /* --- bench: as shared/peers/time_llama.py times llama.cpp --- */

