@@ -12,15 +12,16 @@
  * cores that others use too, who burnt his share is not given the core when his part of the next
  * step is due: with libgomp's own spin PP-OCR's recogniser takes 44 to 1125 ms there, with this one
  * 13 to 40, without 12 to 30. OMP_WAIT_POLICY=active keeps libgomp from shortening the spin when
- * there are more teams than cores. libgomp reads both once, when it is loaded, before main:
- * cores_settle sets them and starts the program anew, once, when nobody has chosen (3 ms). */
+ * there are more teams than cores. libgomp reads both in a constructor. It is linked into the
+ * program, so that a constructor of ours can be before it; as a shared library it would have read
+ * them before any code of the program runs, and the program would have to be started twice (3 ms).
+ */
 #include "base/cores.h"
 
 #include "base/cpu.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 static const char SPINS[] = "1000"; /* pauses of a waiting thread */
 
@@ -108,9 +109,9 @@ int cores_waiting(void) {
     return waiting;
 }
 
-void cores_settle(char **argv) {
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
-        return;
-    if (setenv("OMP_WAIT_POLICY", "active", 1) == 0 && setenv("GOMP_SPINCOUNT", SPINS, 1) == 0)
-        execv("/proc/self/exe", argv); /* returns only on failure: then we go on as we are */
+/* What somebody chose stays. */
+__attribute__((constructor(101))) static void choose_spin(void) {
+    if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY") &&
+        setenv("OMP_WAIT_POLICY", "active", 1) == 0)
+        (void)setenv("GOMP_SPINCOUNT", SPINS, 1);
 }

@@ -6,7 +6,9 @@
 
 #include <stdint.h>
 
-void cores_setup(int cores); /* once at start: --threads, or cpu_cores() */
+/* Once at start: --threads, or cpu_cores(). A program that calls it has idle OpenMP threads sleep
+ * after a short spin instead of burning a core; cores.c says how. */
+void cores_setup(int cores);
 int cores_total(void);
 /* Waits until at least one core is free; returns how many were granted, 1..want. waiting > 0
  * elsewhere lowers the grant. */
@@ -16,8 +18,3 @@ int cores_take(int want);
 int cores_take_behind(int want);
 void cores_give(int granted);
 int cores_waiting(void);
-
-/* First thing in main: makes idle OpenMP threads sleep after a short spin instead of burning a
- * core, by starting the program again with OMP_WAIT_POLICY and GOMP_SPINCOUNT set (the runtime
- * reads them before main). Returns when one of them is set already, or cannot be. */
-void cores_settle(char **argv);

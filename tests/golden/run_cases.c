@@ -204,7 +204,6 @@ static enum code run_any(const char *dir, struct err *e) {
 int main(int argc, char **argv) {
     char line[LINE_ROOM];
     struct err e = {0};
-    cores_settle(argv);
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--threads") == 0)
             threads = (int)strtol(argv[i + 1], NULL, 10);
@@ -213,6 +212,7 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--spoil") == 0)
             spoils = strtoul(argv[i + 1], NULL, 10);
     }
+    cores_setup(threads);
     if (cpu_setup(&e) != OK) { /* SLIPWAY_CPU */
         fprintf(stderr, "%s\n", e.text);
         return 2;

@@ -215,7 +215,6 @@ int main(int argc, char **argv) {
     struct driver d = {.threads = 2};
     struct session_options o = {0};
     struct err e = {0};
-    cores_settle(argv);
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc)
             d.threads = (int)strtol(argv[++i], NULL, 10);
@@ -226,6 +225,7 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--precision") == 0 && i + 1 < argc)
             o.precision = strcmp(argv[++i], "bf16") ? PRECISION_F32 : PRECISION_BF16;
     }
+    cores_setup(d.threads);
     if (argc < 2 || cpu_setup(&e) != OK ||
         import_open(argv[1], &(struct format_limits){0}, &d.import, &e) != OK) {
         printf("error %s %s\n", err_name(e.code), argc < 2 ? "usage: run_model MODEL" : e.text);
