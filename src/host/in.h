@@ -173,7 +173,6 @@ void live_unref(struct live *l); /* the last one closes the session and unmaps *
 void live_fail(struct live *l, const struct err *e);
 const char *live_error(const struct live *l); /* the latest; lives as long as l */
 MUST_USE enum code live_open(struct live *l, const struct host_options *o, struct err *e);
-MUST_USE enum code live_warm(struct live *l, int threads, struct err *e);
 
 bool live_usable(const struct live *l); /* READY and not withdrawn; NULL: no */
 
@@ -293,6 +292,9 @@ bool entry_replace(struct host *h, struct live *from, struct live *to);
 /* Room for a version of this size within the budget. evict: others may be unloaded for it. */
 bool budget_room(struct host *h, uint64_t bytes, bool evict);
 void budget_note(struct host *h, struct live *l); /* l was loaded: how much it really takes */
+
+/* warm.c */
+MUST_USE enum code live_warm(struct live *l, int threads, struct err *e);
 
 /* circuit.c */
 void circuit_note(struct host *h, struct live *l, enum code code, const struct err *e);

@@ -8,8 +8,8 @@
 #include "host/in.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/cores.h"
+#include "base/mem.h"
 
 #include <string.h>
 
@@ -286,56 +286,6 @@ enum code live_open(struct live *l, const struct host_options *o, struct err *e)
         TRY(speech_open(l, e));
     make_counters(l);
     return OK;
-}
-
-/* Warm-up input: declared dims, free ones 1 (the batch) or GUESS. *guessed: a dim other than the
- * batch was free. */
-static enum code warm_input(const struct live_io *io, struct arena *a, struct tensor *out,
-                            bool *guessed, struct err *e) {
-    enum { GUESS = 32 };
-    struct shape shape = io->shape;
-    for (int d = 0; d < shape.rank; d++)
-        if (shape.dims[d] < 0) {
-            shape.dims[d] = d == 0 ? 1 : GUESS;
-            *guessed = *guessed || d > 0;
-        }
-    return tensor_new(a, io->dtype, &shape, out, e);
-}
-
-static enum code warm_once(struct live *l, int threads, bool *guessed, struct err *e) {
-    struct arena a;
-    arena_init(&a, (size_t)1 << 30);
-    struct tensor *inputs = ARENA_ARRAY(&a, l->n_inputs + 1, struct tensor);
-    enum code code = inputs ? OK : arena_fail(&a, sizeof *inputs, "warm-up", e);
-    for (size_t i = 0; code == OK && i < l->n_inputs; i++)
-        if (!l->inputs[i].optional)
-            code = warm_input(&l->inputs[i], &a, &inputs[i], guessed, e);
-    if (code == OK) {
-        int granted = cores_take(threads);
-        struct session_ask ask = {.inputs = inputs, .threads = granted};
-        struct session_run run;
-        code = session_begin(l->loaded.session, &ask, &run, e);
-        if (code == OK)
-            session_end(l->loaded.session, &run);
-        cores_give(granted);
-    }
-    arena_deinit(&a);
-    return code;
-}
-
-/* Once per team size a request may get, so that no request pays for making a plan. A guessed dim
- * may be a wrong guess: then the first request of a real shape pays, and the version is no less
- * ready. */
-enum code live_warm(struct live *l, int threads, struct err *e) {
-    bool guessed = false;
-    if (!l->loaded.session)
-        return OK;
-    enum code code = warm_once(l, threads, &guessed, e);
-    if (code == OK && threads > 1)
-        code = warm_once(l, 1, &guessed, e);
-    if (guessed || code == ERR_INVALID)
-        code = OK;
-    return code == OK ? OK : err_prefix(e, "warm-up");
 }
 
 /* --- looking (host.h) --- */

@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "host/host.h"
 
+#define TAPE_WARMUP "warmup" /* the part of a version that it runs before it is ready */
+
 struct tape {
     uint64_t at_us, version;
     struct ask_tensor *inputs, *outputs;

@@ -2,9 +2,11 @@
 /* Import: see import.h. Only job touches both the formats and the store. */
 #include "job/import.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/loaded.h"
+#include "job/warmup.h"
 #include "llm/chat.h"
 #include "llm/forward.h"
 #include "llm/preset.h"
@@ -128,15 +130,76 @@ static enum code check_text(const struct model *m, struct err *e) {
     return OK;
 }
 
-static enum code check_runs(const struct model *m, bool text, struct err *e) {
+/* --- requests to be answered before it is ready --- */
+
+/* The file to read, in the arena; *path NULL: none. */
+static enum code find_warmup(const struct job_import *j, struct arena *a, const char **path,
+                             struct err *e) {
+    *path = j->warmup;
+    if (*path)
+        return OK;
+    char *beside = arena_printf(a, "%s/" WARMUP_FILE, j->path);
+    if (!beside)
+        return arena_fail(a, strlen(j->path), "path", e);
+    if (file_exists(beside))
+        *path = beside;
+    return OK;
+}
+
+/* session NULL: a language model. */
+static enum code signature(const struct session *session, struct arena *a, struct live_io **out,
+                           size_t *n, struct err *e) {
+    const struct session_io *io = NULL;
+    *n = session ? session_inputs(session, &io) : 0;
+    *out = ARENA_ARRAY(a, *n + 1, struct live_io);
+    if (!*out)
+        return arena_fail(a, *n * sizeof **out, "signature", e);
+    for (size_t i = 0; i < *n; i++)
+        (*out)[i] = (struct live_io){.name = io[i].name,
+                                     .dtype = io[i].dtype,
+                                     .shape = io[i].shape,
+                                     .optional = io[i].optional};
+    return OK;
+}
+
+static enum code take_warmup(const struct job_import *j, const struct session *session,
+                             struct arena *a, struct buf *tapes, struct err *e) {
+    const char *path;
+    struct live_io *io;
+    struct span file;
+    size_t n;
+    TRY(find_warmup(j, a, &path, e));
+    if (!path)
+        return OK;
+    TRY(signature(session, a, &io, &n, e));
+    TRY(file_read(path, WARMUP_BYTES, a, &file, e));
+    enum code code = warmup_read(file, io, n, tapes, e);
+    return code == OK ? OK : err_prefix(e, "%s", path);
+}
+
+static enum code read_warmup(const struct job_import *j, const struct session *session,
+                             struct buf *tapes, struct err *e) {
+    struct arena a;
+    arena_init(&a, WARMUP_BYTES + (64 << 20));
+    enum code code = take_warmup(j, session, &a, tapes, e);
+    arena_deinit(&a);
+    return code;
+}
+
+/* Opens what it is, and reads its warm-up requests for that. */
+static enum code check_runs(const struct model *m, const struct job_import *j, struct buf *tapes,
+                            struct err *e) {
     struct session *session;
-    if (model_is_language(m))
-        return check_language(m, e);
-    if (text)
+    if (model_is_language(m)) {
+        TRY(check_language(m, e));
+        return read_warmup(j, NULL, tapes, e);
+    }
+    if (j->text)
         TRY(check_text(m, e));
     TRY(session_open(m, &(struct session_options){0}, &session, e));
+    enum code code = read_warmup(j, session, tapes, e);
     session_close(session);
-    return OK;
+    return code;
 }
 
 struct tick {
@@ -148,16 +211,25 @@ static void store_progress(void *ctx, uint64_t done, uint64_t total) {
     j->progress(j->progress_ctx, "storing", done, total);
 }
 
+static struct span bytes_of(const struct buf *b) {
+    return (struct span){(const uint8_t *)b->p, b->n};
+}
+
 static enum code put(struct store *s, const struct job_import *j, const struct import *in,
-                     const struct collector *c, struct span graph, struct store_added *out,
-                     struct err *e) {
+                     const struct collector *c, const struct buf *graph, const struct buf *tapes,
+                     struct store_added *out, struct err *e) {
     struct store_source *sources = mem_zalloc((size_t)in->n_files, sizeof *sources);
     if (!sources)
         return fail(e, NOMEM, "out of memory");
     for (int i = 0; i < in->n_files; i++)
         sources[i] = (struct store_source){in->files[i].name, in->files[i].bytes, c->files[i].p,
                                            c->files[i].n};
-    struct store_part parts[2] = {{LIT("graph"), graph}, {LIT("preprocess"), j->preprocess}};
+    struct store_part parts[3] = {{LIT("graph"), bytes_of(graph)}};
+    size_t n_parts = 1;
+    if (j->preprocess.n)
+        parts[n_parts++] = (struct store_part){LIT("preprocess"), j->preprocess};
+    if (tapes->n)
+        parts[n_parts++] = (struct store_part){str_of(TAPE_WARMUP), bytes_of(tapes)};
     struct tick tick = {j};
     struct store_new n = {
         .model = j->model,
@@ -167,7 +239,7 @@ static enum code put(struct store *s, const struct job_import *j, const struct i
         .sources = sources,
         .n_sources = (size_t)in->n_files,
         .parts = parts,
-        .n_parts = j->preprocess.n ? 2 : 1,
+        .n_parts = n_parts,
         .progress = j->progress ? store_progress : NULL,
         .progress_ctx = &tick,
     };
@@ -177,7 +249,7 @@ static enum code put(struct store *s, const struct job_import *j, const struct i
 }
 
 static enum code store_import(struct store *s, const struct job_import *j, const struct import *in,
-                              struct job_imported *out, struct err *e) {
+                              const struct buf *tapes, struct job_imported *out, struct err *e) {
     struct collector c = {.e = e};
     struct buf wire;
     arena_init(&c.arena, (size_t)256 << 20);
@@ -186,7 +258,7 @@ static enum code store_import(struct store *s, const struct job_import *j, const
     if (code == OK)
         code = wire_put(in->model, &wire, e);
     if (code == OK)
-        code = put(s, j, in, &c, (struct span){(const uint8_t *)wire.p, wire.n}, &out->added, e);
+        code = put(s, j, in, &c, &wire, tapes, &out->added, e);
     buf_deinit(&wire);
     arena_deinit(&c.arena);
     return code;
@@ -210,14 +282,17 @@ static void pack(struct store *s, struct str model, uint64_t version) {
 enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out,
                      struct err *e) {
     struct import in;
+    struct buf tapes;
     if (j->progress)
         j->progress(j->progress_ctx, "reading", 0, 0);
     TRY(import_open(j->path, &j->limits, &in, e));
     if (j->progress)
         j->progress(j->progress_ctx, "checking", 0, 0);
-    enum code code = check_runs(in.model, j->text, e);
+    buf_init(&tapes, WARMUP_BYTES);
+    enum code code = check_runs(in.model, j, &tapes, e);
     if (code == OK)
-        code = store_import(s, j, &in, out, e);
+        code = store_import(s, j, &in, &tapes, out, e);
+    buf_deinit(&tapes);
     bool language = code == OK && model_is_language(in.model);
     if (code == OK)
         out->format = in.format->name;

@@ -12,6 +12,8 @@ struct job_import {
     struct str origin;      /* what the user typed */
     uint64_t parent;        /* 0: none */
     struct span preprocess; /* JSON, .n == 0: none */
+    const char *warmup;     /* file of requests (job/warmup.h); NULL: WARMUP_FILE below a folder,
+                               where there is one */
     bool text;              /* it says that texts are sent: the model must have a tokenizer */
     struct format_limits limits;
     void (*progress)(void *ctx, const char *phase, uint64_t done, uint64_t total); /* may be NULL */

@@ -7,7 +7,7 @@
  * (tritonclient's response_compression_algorithm). */
 #include "serve/answer.h"
 
-#include "base/mem.h"
+#include "base/arena_buf.h"
 #include "serve/coding.h"
 #include "serve/grpc.h"
 #include "serve/protocol/protocol.h"
@@ -16,49 +16,10 @@ enum {
     COMPRESS_MIN = 256,
     ERROR_BYTES = 16 << 10,
     ERROR_ROOM = 2 * ERROR_BYTES,
-    KEPT_BUFS = 64,
-    KEPT_BYTES = 64 << 10
 };
 
-/* Memory of ended bufs, kept by the thread that ended them for the next it begins: a steady server
- * allocates nothing. What is large goes back at once. */
-static _Thread_local struct {
-    size_t n;
-    struct {
-        char *p; /* owned */
-        size_t room;
-    } slots[KEPT_BUFS];
-} kept;
-
-void answer_forget(void) {
-    while (kept.n)
-        mem_free(kept.slots[--kept.n].p);
-}
-
-static void end_buf(void *arg) {
-    struct buf *b = arg;
-    if (b->room == 0 || b->room > KEPT_BYTES || kept.n == KEPT_BUFS) {
-        buf_deinit(b);
-        return;
-    }
-    kept.slots[kept.n].p = b->p;
-    kept.slots[kept.n++].room = b->room;
-}
-
 struct buf *answer_buf(struct request *r, size_t reserve, struct err *e) {
-    struct buf *b = ARENA_NEW(r->arena, struct buf);
-    if (!b || !arena_defer(r->arena, end_buf, b)) {
-        (void)arena_fail(r->arena, sizeof *b, "answer", e);
-        return NULL;
-    }
-    buf_init(b, ANSWER_BYTES);
-    if (kept.n && reserve <= KEPT_BYTES) {
-        b->p = kept.slots[--kept.n].p;
-        b->room = kept.slots[kept.n].room;
-    }
-    if (!buf_reserve(b, reserve))
-        return buf_check(b, "answer", e) == OK ? b : NULL;
-    return b;
+    return arena_buf(r->arena, ANSWER_BYTES, reserve, "answer", e);
 }
 
 void answer_span(struct request *r, struct span bytes) {

@@ -10,8 +10,6 @@ enum { ANSWER_BYTES = 1 << 30 }; /* most bytes of one answer's text */
 /* A buf that ends with the request, with room for `reserve` bytes; NULL (and *e) when out of
  * memory. */
 struct buf *answer_buf(struct request *r, size_t reserve, struct err *e);
-void answer_forget(
-    void); /* a thread that had requests is about to end: frees the memory it kept for bufs */
 /* Appends the buf's bytes, or these bytes, to the body (HTTP_PARTS at most). The buf must not
  * change afterwards. */
 MUST_USE enum code answer_part(struct request *r, const struct buf *b, struct err *e);

@@ -8,6 +8,7 @@
  * the others run on threads of their own and only follow drain_job. */
 #include "serve/server.h"
 
+#include "base/arena_buf.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/hash.h"
@@ -341,7 +342,7 @@ static void *loop_main(void *arg) {
     struct loop_thread *t = arg;
     thread_answers_soon();
     loop_run(t->loop);
-    answer_forget();
+    arena_buf_forget();
     return NULL;
 }
 
@@ -403,7 +404,7 @@ void server_close(struct server *s) {
     side_close(s->side);
     regions_close(s->regions);
     probes_deinit(&s->probes);
-    answer_forget();
+    arena_buf_forget();
     auth_close(&s->auth);
     tls_close(s->tls);
     mem_free(s->loops);

@@ -2,6 +2,7 @@
 /* Side threads: see side.h. One lock, one queue in order of arrival. */
 #include "serve/side.h"
 
+#include "base/arena_buf.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "serve/answer.h"
@@ -35,7 +36,7 @@ static void *side_main(void *arg) {
     struct side *s = arg;
     for (struct side_job *job; (job = take(s)) != NULL;)
         job->fn(job);
-    answer_forget();
+    arena_buf_forget();
     return NULL;
 }
 

@@ -91,6 +91,15 @@ def config():
     return file
 
 
+def logging():
+    """The part of logging_config.proto that a log's metadata holds."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="tensorflow_serving/config/logging_config.proto", package="tensorflow.serving", syntax="proto3"
+    )
+    message(file, "SamplingConfig", ("sampling_rate", 1, F.TYPE_DOUBLE))
+    return file
+
+
 if "tensorflow.tsl" not in sys.modules:
     import tensorflow
     import tensorflow_serving  # noqa: F401
@@ -98,3 +107,4 @@ if "tensorflow.tsl" not in sys.modules:
     register("tensorflow.tsl.protobuf.error_codes_pb2", codes())
     register("tensorflow_serving.sources.storage_path.file_system_storage_path_source_pb2", policy())
     register("tensorflow_serving.config.model_server_config_pb2", config())
+    register("tensorflow_serving.config.logging_config_pb2", logging())

@@ -5,6 +5,7 @@
 
 #include "../unit/serve/image_cases.h"
 #include "../unit/serve/stand.h"
+#include "base/arena_buf.h"
 #include "serve/answer.h"
 #include "serve/protocol/protocol.h"
 
@@ -49,7 +50,7 @@ static void survives(const char *name, const void *body, size_t n, const char *h
             stand_header(&s, header, value);
         FAULT_BODY(f) { code = serve(p); }
         arena_deinit(&s.x.arena);
-        answer_forget();
+        arena_buf_forget();
         if (!(code == OK || (f.fired && (code == ERR_NOMEM || code == ERR_INVALID))))
             stop("%s: %s (%s)", name, err_name(code), s.e.text);
     }

@@ -11,9 +11,9 @@
 
 #include "base/pb.h"
 #include "job/follow.h"
+#include "job/tfproto.h"
 #include "serve/answer.h"
 #include "serve/in.h"
-#include "serve/protocol/tfproto.h"
 #include "serve/protocol/tfresult.h"
 #include "serve/records.h"
 
@@ -100,14 +100,6 @@ static enum code find_live(struct request *r, struct err *e) {
     return code == ERR_NOT_FOUND ? not_found(r, e) : code;
 }
 
-static enum code check_signature(struct str name, struct err *e) {
-    if (name.n == 0 || str_is(name, "serving_default") || str_is(name, "predict"))
-        return OK;
-    return fail(e, INVALID,
-                "Serving signature key \"%.*s\" not found; there is \"serving_default\"",
-                STR(str_sub(name, 0, SPEC_TEXT)));
-}
-
 static void put_spec(struct buf *b, uint32_t field, const struct request *r, struct str signature) {
     size_t at = pb_put_begin(b, field);
     pb_put_str(b, 1, live_model(r->ask.live));
@@ -150,7 +142,7 @@ static enum code take_input(struct request *r, const struct pb_field *f, struct 
                     STR(str_sub(name, 0, 60)), records_names(io, n, names, sizeof names),
                     STR(str_sub(name, 0, 60)));
     }
-    TRY(tfproto_take(r, value, name, &out->tensor, e));
+    TRY(tfproto_take(r->arena, value, name, &out->tensor, e));
     out->name = name;
     r->ask.n_inputs++;
     return OK;
@@ -196,7 +188,7 @@ static enum code decode_predict(struct request *r, struct notes *notes, struct e
     struct pb p;
     bool more;
     TRY(spec_of(r, 1, &notes->signature, e));
-    TRY(check_signature(notes->signature, e));
+    TRY(tfproto_signature(notes->signature, e));
     TRY(find_live(r, e));
     size_t most = live_outputs(r->ask.live, &io);
     struct str *names = ARENA_ARRAY(r->arena, most + 1, struct str);
@@ -250,7 +242,7 @@ static enum code take_task(struct request *r, const struct pb_field *f, struct t
         return fail(e, INVALID,
                     "All ModelSpecs in a MultiInferenceRequest must access the same "
                     "model name.");
-    TRY(check_signature(out->signature, e));
+    TRY(tfproto_signature(out->signature, e));
     out->verb = str_is(method, "tensorflow/serving/regress") ? REGRESS : CLASSIFY;
     if (out->verb == CLASSIFY && !str_is(method, "tensorflow/serving/classify"))
         return fail(e, UNSUPPORTED, "Unsupported signature method_name: %.*s",
@@ -283,6 +275,7 @@ static enum code decode_tasks(struct request *r, struct notes *notes, struct err
 }
 
 static enum code decode_examples(struct request *r, struct notes *notes, struct err *e) {
+    const struct live_io *io;
     struct span input = {0};
     struct pb_field f;
     struct pb p;
@@ -291,7 +284,7 @@ static enum code decode_examples(struct request *r, struct notes *notes, struct 
         TRY(decode_tasks(r, notes, e));
     else
         TRY(spec_of(r, 1, &notes->signature, e));
-    TRY(check_signature(notes->signature, e));
+    TRY(tfproto_signature(notes->signature, e));
     TRY(find_live(r, e));
     pb_init(&p, r->body);
     for (;;) {
@@ -301,7 +294,9 @@ static enum code decode_examples(struct request *r, struct notes *notes, struct 
         if (f.number == 2)
             TRY(pb_bytes(&f, &input, e));
     }
-    return tfproto_examples(r, input, e);
+    size_t n = live_inputs(r->ask.live, &io);
+    TRY(records_room(r, n, e));
+    return tfproto_examples(r->arena, input, io, n, r->ask.inputs, &r->ask.n_inputs, e);
 }
 
 static void put_class(struct buf *b, struct str label, double score) {

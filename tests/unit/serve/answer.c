@@ -5,32 +5,6 @@
 
 static struct stand s;
 
-static void test_bufs_are_reused(void **state) {
-    (void)state;
-    struct err e;
-    stand_open(&s, NULL, 0, NULL, 0);
-    answer_forget();
-    for (int round = 0; round < 3; round++) {
-        struct request *r = stand_text(&s, "");
-        uint64_t before = mem_count();
-        struct buf *b = answer_buf(r, 1000, &e);
-        assert_non_null(b);
-        assert_true(round == 0 || mem_count() - before <= 1); /* the arena's first chunk */
-        assert_int_equal(b->n, 0);
-        buf_put_text(b, "text");
-    }
-    arena_deinit(&s.x.arena);
-    assert_int_equal(kept.n, 1);
-    stand_text(&s, "");
-    assert_non_null(
-        answer_buf(&s.r, KEPT_BYTES + 1, &e)); /* large: not from the kept ones, and not kept */
-    arena_deinit(&s.x.arena);
-    assert_int_equal(kept.n, 1);
-    answer_forget();
-    assert_int_equal(kept.n, 0);
-    stand_close(&s);
-}
-
 static void refused(enum code code, int status, const char *header, const char *value) {
     stand_text(&s, "");
     struct err e = {.code = code, .text = "why \"so\""};
@@ -89,7 +63,6 @@ static void test_compression(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bufs_are_reused),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_compression),
     };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TensorProto and Example: see tfproto.h. Field numbers: tensor.proto, types.proto, example.proto,
  * feature.proto of TensorFlow. */
-#include "serve/protocol/tfproto.h"
+#include "job/tfproto.h"
 
-#include "serve/answer.h"
-#include "serve/records.h"
+#include "base/arena_buf.h"
 #include "tensor/cast.h"
+
+enum { LIST_BYTES = 1 << 30 }; /* of one tensor's values */
 
 enum list { /* how a type's list is written */
             LIST_NONE,
@@ -168,10 +169,10 @@ static void spread(const char *p, size_t n, size_t width, size_t size, enum dtyp
     }
 }
 
-static enum code from_list(struct request *r, struct span bytes, const struct proto *proto,
+static enum code from_list(struct arena *a, struct span bytes, const struct proto *proto,
                            struct str name, struct tensor *out, struct err *e) {
     size_t count, size = dtype_size(proto->row->dtype), width = width_of(proto->row);
-    struct buf *b = answer_buf(r, bytes.n / 2, e);
+    struct buf *b = arena_buf(a, LIST_BYTES, bytes.n / 2, "tensor", e);
     if (!b)
         return e->code;
     TRY(take_list(bytes, proto->row, b, e));
@@ -185,13 +186,13 @@ static enum code from_list(struct request *r, struct span bytes, const struct pr
         out->data = b->p;
         return OK;
     }
-    TRY(tensor_new(r->arena, out->dtype, &proto->shape, out, e)); /* zeros */
+    TRY(tensor_new(a, out->dtype, &proto->shape, out, e)); /* zeros */
     if (n)
         spread(b->p, n, width, size, out->dtype, out->data, count);
     return OK;
 }
 
-static enum code from_content(struct request *r, const struct proto *proto, struct str name,
+static enum code from_content(struct arena *a, const struct proto *proto, struct str name,
                               struct tensor *out, struct err *e) {
     size_t count, size = dtype_size(proto->row->dtype);
     if (proto->row->dtype == DT_STRING)
@@ -204,18 +205,18 @@ static enum code from_content(struct request *r, const struct proto *proto, stru
     out->data = (void *)(uintptr_t)proto->content.p;
     if ((uintptr_t)proto->content.p % size == 0 && out->dtype != DT_BOOL)
         return OK;
-    TRY(tensor_new(r->arena, out->dtype, &proto->shape, out, e));
+    TRY(tensor_new(a, out->dtype, &proto->shape, out, e));
     spread((const char *)proto->content.p, count, size, size, out->dtype, out->data, count);
     return OK;
 }
 
-enum code tfproto_take(struct request *r, struct span bytes, struct str name, struct tensor *out,
+enum code tfproto_take(struct arena *a, struct span bytes, struct str name, struct tensor *out,
                        struct err *e) {
     struct proto proto;
     TRY(take_head(bytes, name, &proto, e));
     *out = (struct tensor){.dtype = proto.row->dtype, .shape = proto.shape};
-    return proto.has_content ? from_content(r, &proto, name, out, e)
-                             : from_list(r, bytes, &proto, name, out, e);
+    return proto.has_content ? from_content(a, &proto, name, out, e)
+                             : from_list(a, bytes, &proto, name, out, e);
 }
 
 /* --- TensorProto out --- */
@@ -268,7 +269,7 @@ struct examples {
 };
 
 /* Input: {1 ExampleList, 2 ExampleListWithContext}; each: 1 examples, 2 context. */
-static enum code take_examples(struct request *r, struct span input, struct examples *out,
+static enum code take_examples(struct arena *a, struct span input, struct examples *out,
                                struct err *e) {
     struct pb_field f;
     struct pb p, list = {0};
@@ -282,7 +283,7 @@ static enum code take_examples(struct request *r, struct span input, struct exam
         if (f.number == 1 || f.number == 2)
             TRY(pb_sub(&f, &list, e));
     }
-    struct buf *b = answer_buf(r, 64 * sizeof(struct span), e);
+    struct buf *b = arena_buf(a, LIST_BYTES, 64 * sizeof(struct span), "tensor", e);
     if (!b)
         return e->code;
     while (list.p) {
@@ -372,10 +373,10 @@ static enum code take_feature(struct span feature, struct buf *values, enum dtyp
 }
 
 /* All examples' values of one input, one behind the other. */
-static enum code gather(struct request *r, const struct examples *x, const struct live_io *io,
+static enum code gather(struct arena *a, const struct examples *x, const struct live_io *io,
                         bool sole, struct buf **out, enum dtype *type, struct err *e) {
     *type = DT_NONE;
-    struct buf *b = *out = answer_buf(r, 1024, e);
+    struct buf *b = *out = arena_buf(a, LIST_BYTES, 1024, "tensor", e);
     if (!b)
         return e->code;
     for (size_t i = 0; i < x->n; i++) {
@@ -424,12 +425,12 @@ static enum code fit_shape(const struct live_io *io, size_t n_rows, size_t count
     return OK;
 }
 
-static enum code fill_input(struct request *r, const struct examples *x, const struct live_io *io,
+static enum code fill_input(struct arena *a, const struct examples *x, const struct live_io *io,
                             bool sole, struct ask_tensor *out, struct err *e) {
     enum dtype type;
     struct buf *b;
     struct shape shape;
-    TRY(gather(r, x, io, sole, &b, &type, e));
+    TRY(gather(a, x, io, sole, &b, &type, e));
     size_t count = b->n / (type == DT_STRING ? sizeof(struct str) : dtype_size(type));
     if ((type == DT_STRING) != (io->dtype == DT_STRING))
         return fail(e, INVALID, "feature '%.*s': the model takes %s", STR(io->name),
@@ -439,20 +440,28 @@ static enum code fill_input(struct request *r, const struct examples *x, const s
                                .tensor = {.dtype = io->dtype, .shape = shape, .data = b->p}};
     if (type == io->dtype)
         return OK;
-    TRY(tensor_new(r->arena, io->dtype, &shape, &out->tensor, e));
-    return cast_elements(io->dtype, out->tensor.data, type, b->p, count, true, r->arena, e);
+    TRY(tensor_new(a, io->dtype, &shape, &out->tensor, e));
+    return cast_elements(io->dtype, out->tensor.data, type, b->p, count, true, a, e);
 }
 
-enum code tfproto_examples(struct request *r, struct span input, struct err *e) {
-    const struct live_io *io;
+enum code tfproto_examples(struct arena *a, struct span input, const struct live_io *io,
+                           size_t n_io, struct ask_tensor *out, size_t *n, struct err *e) {
     struct examples x;
-    size_t n = live_inputs(r->ask.live, &io), required = 0;
-    TRY(take_examples(r, input, &x, e));
-    TRY(records_room(r, n, e));
-    for (size_t i = 0; i < n; i++)
+    size_t required = 0;
+    *n = 0;
+    TRY(take_examples(a, input, &x, e));
+    for (size_t i = 0; i < n_io; i++)
         required += live_io_required(&io[i]);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n_io; i++)
         if (live_io_required(&io[i]))
-            TRY(fill_input(r, &x, &io[i], required == 1, &r->ask.inputs[r->ask.n_inputs++], e));
+            TRY(fill_input(a, &x, &io[i], required == 1, &out[(*n)++], e));
     return OK;
+}
+
+enum code tfproto_signature(struct str name, struct err *e) {
+    if (name.n == 0 || str_is(name, "serving_default") || str_is(name, "predict"))
+        return OK;
+    return fail(e, INVALID,
+                "Serving signature key \"%.*s\" not found; there is \"serving_default\"",
+                STR(str_sub(name, 0, 200)));
 }
