@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "models"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "clients"))
 import conftest  # noqa: E402
 import fetch  # noqa: E402
-from arrivals import open_load  # noqa: E402
+from load import open_load  # noqa: E402
 
 SLIPWAY = os.environ.get("SLIPWAY", os.path.join(ROOT, "build", "slipway"))
 

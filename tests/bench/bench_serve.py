@@ -1,5 +1,6 @@
-"""Serving, side by side with the usual Python way, interleaved in the same minutes: small predictions per second, cold start,
-resident memory, binary size; nginx with a constant body as the ceiling. Usage: python tests/bench/bench_serve.py [--rounds 3] [--seconds 5]  -> a table and JSON."""
+"""Serving, side by side with the usual Python way, interleaved in the same minutes: small predictions per second (by wrk, and by
+http_load, which takes less of the cores that it shares with the server), times at half load, cold start, resident memory, binary
+size; nginx with a constant body as the ceiling. Usage: python tests/bench/bench_serve.py [--rounds 3] [--seconds 5]  -> a table and JSON."""
 import argparse
 import json
 import os
@@ -12,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 
-from arrivals import open_load
+from load import closed_load, open_load
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -52,6 +53,30 @@ def wrk(url, body, seconds, connections, pause_ms=0):
     if bad or errors:
         raise SystemExit(f"{url}: requests failed, no figure\n{out}")
     return {"rate": rate, "p99_ms": float(p99.group(1)) * {"us": 1e-3, "ms": 1, "s": 1e3}[p99.group(2)]}
+
+
+def pin(process, core):
+    """All threads of a process and of its children."""
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    for pid in [str(process.pid), *children]:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(thread), core)
+
+
+def half_load(servers, rate, seconds, rounds):
+    """Random arrivals, in turns: a server has one core, the generator the other, so that neither waits for the other. What the machine
+    itself takes from that core shows in the constant answer's times, what the generator loses in left_late."""
+    cores = sorted(os.sched_getaffinity(0))
+    out = {name: [] for name in servers}
+    for server, *_ in servers.values():
+        pin(server.process, cores[:1])
+    for _ in range(rounds):
+        for name, (_, url, body) in servers.items():
+            got = open_load(url, body, rate, seconds, 1024, ("taskset", "-c", str(cores[-1])))
+            out[name].append({k: {p: v[p] for p in ("count", "p50_ms", "p99_ms", "p999_ms")} for k, v in got.items()})
+    for server, *_ in servers.values():
+        pin(server.process, cores)
+    return out
 
 
 def resident(pid):
@@ -114,6 +139,21 @@ class Ours:
         self.process.wait()
 
 
+def ask(url, body):
+    request = urllib.request.Request(url, data=body.encode(), headers={"Content-Type": "application/json"})
+    return urllib.request.urlopen(request, timeout=20).read()
+
+
+def same_answers(asked):
+    """The generators look at status and length of an answer; that all servers compute the same is seen here, once."""
+    numbers = {name: [float(x) for x in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", ask(*what).decode().split("predictions")[-1].split("outputs")[-1])]
+               for name, what in asked.items()}
+    first = numbers["slipway"]
+    for name, got in numbers.items():
+        if len(got) != len(first) or any(abs(x - y) > 1e-4 for x, y in zip(got, first)):
+            raise SystemExit(f"{name} answers {got}, slipway {first}")
+
+
 def cold_start(store, model, url_path, body, content_type, rounds):
     """From exec to the first complete answer, page cache warm; minimum and median."""
     times = []
@@ -151,25 +191,26 @@ def main():
     peer = subprocess.Popen([sys.executable, "-m", "uvicorn", "peer_fastapi:app", "--port", str(port), "--log-level", "error", "--no-access-log"],
                             cwd=HERE, env={**os.environ, "MODEL": mlp})
     ours = Ours(store, "mlp")
-    request = urllib.request.Request(ours.url + "/v1/models/mlp:predict", data=body.encode())
-    nginx = Nginx(folder, urllib.request.urlopen(request, timeout=20).read().decode())
+    ours_url, peer_url = ours.url + "/v1/models/mlp:predict", f"http://127.0.0.1:{port}/predict"
+    nginx = Nginx(folder, ask(ours_url, body).decode())
     mlserver = MLServer(folder, a.mlserver, mlp) if a.mlserver else None
-    rows = {"slipway": [], "fastapi+onnxruntime": [], "nginx constant": []} | ({"slipway OIP": [], "mlserver+onnxruntime OIP": []} if mlserver else {})
+    asked = {"fastapi+onnxruntime": (peer_url, body), "slipway": (ours_url, body), "nginx constant": (nginx.url, body)}
     try:
         wait_for(f"http://127.0.0.1:{port}/docs")
         wait_for(nginx.url)
         if mlserver:
             wait_for(mlserver.ready, 60)
+            asked |= {"mlserver+onnxruntime OIP": (mlserver.url, oip), "slipway OIP": (ours.url + "/v2/models/mlp/infer", oip)}
+        same_answers(asked)
+        rows = {name: {"wrk": [], "lean": []} for name in asked}
         for _ in range(a.rounds):  # A B C A B C
-            rows["fastapi+onnxruntime"].append(wrk(f"http://127.0.0.1:{port}/predict", body, a.seconds, a.connections))
-            rows["slipway"].append(wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, a.connections))
-            rows["nginx constant"].append(wrk(nginx.url, body, a.seconds, a.connections))
-            if mlserver:
-                rows["mlserver+onnxruntime OIP"].append(wrk(mlserver.url, oip, a.seconds, a.connections))
-                rows["slipway OIP"].append(wrk(ours.url + "/v2/models/mlp/infer", oip, a.seconds, a.connections))
-        half = max(1, int(max(r["rate"] for r in rows["slipway"]) / 2 / 1000))  # one request a millisecond from each
-        half_load = wrk(ours.url + "/v1/models/mlp:predict", body, a.seconds, half, 1)
-        half_open = open_load(ours.url + "/v1/models/mlp:predict", body, max(r["rate"] for r in rows["slipway"]) / 2, a.seconds, 256)["200"]
+            for name, (url, what) in asked.items():
+                rows[name]["wrk"].append(wrk(url, what, a.seconds, a.connections))
+                rows[name]["lean"].append(closed_load(url, what, a.seconds, a.connections))
+        best = {name: {by: max(r["rate"] for r in v) for by, v in two.items()} for name, two in rows.items()}
+        half = max(best["slipway"].values()) / 2
+        in_step = wrk(ours_url, body, a.seconds, max(1, int(half / 1000)), 1)  # one request a millisecond from each
+        at_random = half_load({"slipway": (ours, ours_url, body), "nginx constant": (nginx, nginx.url, body)}, half, a.seconds, a.rounds)
         idle = resident(ours.process.pid)
     finally:
         ours.stop()
@@ -178,7 +219,6 @@ def main():
             mlserver.stop()
         peer.terminate()
         peer.wait()
-    best = {k: max(r["rate"] for r in v) for k, v in rows.items()}
     npy = os.path.join(folder, "x.npy")
     np.save(npy, np.random.default_rng(0).random((1, 3, 48, 320), np.float32))
     cold = cold_start(store, "rec", "/predict/rec", open(npy, "rb").read(), "application/x-npy", 7)
@@ -188,23 +228,26 @@ def main():
     one.stop()
     stripped = os.path.join(folder, "stripped")
     subprocess.run(["strip", "-o", stripped, SLIPWAY], check=True)
+    ratio = lambda ours, peer: {by: round(best[ours][by] / best[peer][by], 2) for by in ("wrk", "lean")} if peer in best else None
     result = {
         "cores": os.cpu_count(), "connections": a.connections, "rounds": rows, "best": best,
-        "ratio": round(best["slipway"] / best["fastapi+onnxruntime"], 1),
-        "mlserver_ratio": round(best["slipway OIP"] / best["mlserver+onnxruntime OIP"], 1) if mlserver else None,
-        "of_nginx": round(best["slipway"] / best["nginx constant"], 2), "half_load": half_load, "half_load_random_arrivals": half_open,
+        "of_fastapi": ratio("slipway", "fastapi+onnxruntime"), "of_mlserver": ratio("slipway OIP", "mlserver+onnxruntime OIP"),
+        "of_nginx": ratio("slipway", "nginx constant"), "half_load_in_step": in_step, "half_load_random_arrivals": at_random,
         "rec_exec_to_first_answer": cold,
         "mlp_resident_mb": [round(x / 1e6, 1) for x in idle], "rec_resident_mb": [round(x / 1e6, 1) for x in rec_resident],
         "binary_mb": round(os.path.getsize(SLIPWAY) / 1e6, 2), "binary_stripped_mb": round(os.path.getsize(stripped) / 1e6, 2),
     }
     shutil.rmtree(folder)
-    print(f"{'':24}{'requests/s':>12}{'p99 ms':>10}")
-    for k, v in rows.items():
-        top = max(v, key=lambda r: r["rate"])
-        print(f"{k:24}{top['rate']:12.0f}{top['p99_ms']:10.2f}")
-    print(f"half load {half_load['rate']:.0f}/s: p99 {half_load['p99_ms']} ms; {result['of_nginx']} of nginx")
-    print(f"half load at random moments {half_open['per_s']:.0f}/s: p50 {half_open['p50_ms']} p99 {half_open['p99_ms']} ms")
-    print(f"ratio {result['ratio']} x; rec exec to first answer {cold['min_ms']} ms min, {cold['median_ms']} ms median; "
+    print(f"{'':26}{'wrk /s':>10}{'p99 ms':>8}{'lean /s':>10}{'p99 ms':>8}")
+    for name, two in rows.items():
+        top = {by: max(v, key=lambda r: r["rate"]) for by, v in two.items()}
+        print(f"{name:26}" + "".join(f"{top[by]['rate']:10.0f}{top[by]['p99_ms']:8.2f}" for by in ("wrk", "lean")))
+    print(f"of FastAPI {result['of_fastapi']}, of MLServer {result['of_mlserver']}, of nginx {result['of_nginx']}")
+    print(f"half load in step, {in_step['rate']:.0f}/s: p99 {in_step['p99_ms']} ms; at random moments, {half:.0f}/s, one core each:")
+    for name, runs in at_random.items():
+        print(f"  {name:24}" + "; ".join(f"p50 {r['200']['p50_ms']} p99 {r['200']['p99_ms']} p99.9 {r['200']['p999_ms']}, left late p99.9 {r['left_late']['p999_ms']}"
+                                         for r in runs))
+    print(f"rec exec to first answer {cold['min_ms']} ms min, {cold['median_ms']} ms median; "
           f"resident (all, anonymous) mlp {result['mlp_resident_mb']} MB, rec {result['rec_resident_mb']} MB; binary {result['binary_stripped_mb']} MB stripped")
     print(json.dumps(result))
 
