@@ -19,6 +19,8 @@
 
 #include <string.h>
 
+enum { LENT_BYTES = 64 << 10 }; /* smaller outputs are copied: their run may serve another */
+
 #define LONG_BATCH_NS 5e7
 #define WINDOW_NS 1e7 /* no ask waits longer for company */
 #define SMALL_RUN_NS                                                                               \
@@ -235,6 +237,18 @@ static enum code copy_maps(struct ask *a, const struct live_io *io, const struct
     return OK;
 }
 
+/* Large outputs stay where the run wrote them when they are at least half of what it holds: copied
+ * and given back they would need as much memory, and time besides. */
+static bool lends(const struct live *l, const struct session_run *run) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < l->n_outputs; i++) {
+        if (run->outputs[i].dtype == DT_SEQUENCE || run->outputs[i].dtype == DT_STRING)
+            return false;
+        bytes += run->outputs[i].dtype == DT_NONE ? 0 : tensor_bytes(&run->outputs[i]);
+    }
+    return bytes >= LENT_BYTES && bytes >= run->memory_bytes / 2;
+}
+
 static enum code copy_output(struct ask *a, const struct live_io *io, const struct tensor *from,
                              int64_t row, bool split, struct tensor *out, struct err *e) {
     struct shape shape = from->shape;
@@ -259,7 +273,8 @@ static enum code copy_output(struct ask *a, const struct live_io *io, const stru
     return from->dtype == DT_STRING ? copy_strings(a->arena, out, e) : OK;
 }
 
-/* The rows [row, row + a->rows) of every wanted output, into the asker's arena. */
+/* The rows [row, row + a->rows) of every wanted output, into the asker's arena; those of a run that
+ * is lent as they lie. */
 static enum code give(const struct live *l, const struct session_run *run, struct ask *a,
                       int64_t row, bool split, struct err *e) {
     a->outputs = ARENA_ARRAY(a->arena, l->n_outputs + 1, struct ask_tensor);
@@ -272,7 +287,10 @@ static enum code give(const struct live *l, const struct session_run *run, struc
         struct ask_tensor *out = &a->outputs[a->n_outputs];
         out->name = l->outputs[i].name;
         out->columns = l->outputs[i].columns;
-        TRY(copy_output(a, &l->outputs[i], &run->outputs[i], row, split, &out->tensor, e));
+        if (a->lent.runner)
+            out->tensor = run->outputs[i];
+        else
+            TRY(copy_output(a, &l->outputs[i], &run->outputs[i], row, split, &out->tensor, e));
         a->n_outputs++;
     }
     return OK;
@@ -343,8 +361,11 @@ static enum code run_graph(struct host *h, struct live *l, struct ask *a, int th
         return code;
     a->compute_ns = run.compute_ns;
     observe(l, a->rows, run.compute_ns, began);
+    if (lends(l, &run))
+        a->lent = run;
     code = give(l, &run, a, 0, false, &a->err);
-    session_end(l->loaded.session, &run);
+    if (!a->lent.runner)
+        session_end(l->loaded.session, &run);
     return code;
 }
 

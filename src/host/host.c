@@ -317,6 +317,8 @@ bool host_submit(struct host *h, struct ask *a) {
 }
 
 void ask_end(struct ask *a) {
+    if (a->live)
+        session_end(a->live->loaded.session, &a->lent);
     live_unref(a->live);
     split_unref(a->split);
     a->live = NULL;

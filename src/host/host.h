@@ -19,6 +19,7 @@
 #include "graph/model.h"
 #include "host/quality.h"
 #include "llm/language.h"
+#include "plan/session.h"
 #include "host/rollout.h"
 #include "store/store.h"
 
@@ -77,8 +78,9 @@ struct ask {
      * of a header, a cookie, a field; .n == 0: the client sent none. NULL: there never is one.
      * Called by host_route on its caller's thread. */
     struct str (*sticky)(struct ask *a, enum sticky_kind kind, const char *name);
-    struct arena *arena;  /* the request's: output tensors are copied there. Used by one thread at a
-                             time: the caller must not touch it between host_submit and done */
+    struct arena *arena;  /* the request's: outputs are copied there, or lent until ask_end. Used by
+                             one thread at a time: the caller must not touch it between host_submit
+                             and done */
     volatile bool cancel; /* set by the loop when the client leaves */
     void (*done)(struct ask *a); /* called once, on another thread, unless host_submit answered */
     void *user;
@@ -88,16 +90,17 @@ struct ask {
     /* filled before done: */
     enum code code;
     struct err err;
-    bool loading;      /* UNAVAILABLE because the version is being loaded: ask again when
-                          host_on_change said so */
-    uint64_t retry_ns; /* OVERLOAD: when it is worth to ask again, 0: not known */
-    struct live *live; /* reference held until ask_end; NULL when routing failed. Before
-                          host_submit: NULL, or from host_route */
-    struct ask_tensor *outputs;
+    bool loading;               /* UNAVAILABLE because the version is being loaded: ask again when
+                                   host_on_change said so */
+    uint64_t retry_ns;          /* OVERLOAD: when it is worth to ask again, 0: not known */
+    struct live *live;          /* reference held until ask_end; NULL when routing failed. Before
+                                   host_submit: NULL, or from host_route */
+    struct ask_tensor *outputs; /* to be read only, until ask_end */
     size_t n_outputs;
     uint64_t queue_ns, compute_ns;
     size_t batch_rows; /* of the run it was part of */
     /* private to host: */
+    struct session_run lent; /* its memory holds the outputs, until ask_end; runner NULL: none */
     struct split *split;     /* reference until ask_end; not NULL: a split decided the version */
     struct shadow *shadow;   /* a copy is on its way to a second version */
     struct capture *capture; /* it is kept for later */
@@ -120,7 +123,7 @@ MUST_USE enum code host_admit(struct host *h, struct ask *a, struct err *e);
 /* Any thread; never waits. true: a is answered already, because it was refused or its run took no
  * longer than handing it over would have; done is not called. false: a lives until done. */
 MUST_USE bool host_submit(struct host *h, struct ask *a);
-void ask_end(struct ask *a); /* lets go of a->live */
+void ask_end(struct ask *a); /* lets go of the outputs and of a->live */
 
 /* --- looking --- */
 enum live_state { LIVE_UNLOADED, LIVE_LOADING, LIVE_READY, LIVE_DRAINING, LIVE_FAILED };

@@ -278,23 +278,19 @@ static void take_head(struct conn *c, struct exchange *x) {
 
 static void take_body(struct conn *c, struct exchange *x, struct span piece) {
     struct http_listener *l = c->listener;
-    struct span *body = &x->pub.request.body;
+    size_t have = x->pub.request.body.n;
     if (x->drains)
         return;
-    if (piece.n > x->body_limit - body->n) {
+    if (piece.n > x->body_limit - have) {
         refuse_too_large(c, x);
         return;
     }
     if (piece.n > l->limits.bodies_bytes - l->bodies_bytes ||
-        !exchange_reserve_body(x, body->n + piece.n)) {
+        !exchange_reserve_body(x, have + piece.n)) {
         refuse_no_memory(c);
         return;
     }
-    uint8_t *place = x->body + body->n;
-    if (piece.p != place) /* else it was read in place */
-        memcpy(place, piece.p, piece.n);
-    *body = (struct span){x->body, body->n + piece.n};
-    x->body_bytes += piece.n;
+    exchange_take_body(x, piece);
     l->bodies_bytes += piece.n;
 }
 
@@ -642,9 +638,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     if (!x || c->h2 || c->tls || x->drains || x->parser.chunked ||
         http1_body_left(&x->parser) < DIRECT_BYTES)
         return;
-    size_t have = x->pub.request.body.n, room = x->body_room - have;
+    size_t room;
     uint64_t left = http1_body_left(&x->parser);
-    buf->base = (char *)x->body + have;
+    buf->base = (char *)exchange_body_end(x, &room);
     buf->len = left < room ? (size_t)left : room;
 }
 

@@ -69,7 +69,8 @@ struct exchange *exchange_begin(struct exchange_pool *p) {
     x->phase = EXCHANGE_RECEIVING;
     x->announced = x->drains = x->close = x->full = false;
     x->framing = REPLY_SIZED;
-    x->body_limit = x->body_bytes = 0;
+    x->body_limit = x->body_bytes = x->body_lead = 0;
+    x->pub.body_aligned_at = 0;
     x->out_at = x->n_out = 0;
     return x;
 }
@@ -105,11 +106,15 @@ void exchange_end(struct exchange_pool *p, struct exchange *x) {
 }
 
 bool exchange_reserve_body(struct exchange *x, size_t bytes) {
-    size_t have = x->pub.request.body.n, room = bytes;
-    if (bytes <= x->body_room)
+    size_t have = x->pub.request.body.n, need, room;
+    if (!have)
+        x->body_lead = (size_t)-x->pub.body_aligned_at % MEM_LINE;
+    if (!add_size(bytes, x->body_lead, &need))
+        return false;
+    if (need <= x->body_room)
         return true;
-    if (have && (!mul_size(x->body_room, 2, &room) || room < bytes))
-        room = bytes;
+    if (!have || !mul_size(x->body_room, 2, &room) || room < need)
+        room = need;
     if (room < 1024)
         room = 1024;
     if (room > SIZE_MAX - MEM_LINE)
@@ -118,11 +123,20 @@ bool exchange_reserve_body(struct exchange *x, size_t bytes) {
     if (!body)
         return false;
     if (have)
-        memcpy(body, x->body, have);
+        memcpy(body + x->body_lead, x->body + x->body_lead, have);
     mem_free(x->body);
     x->body = body;
     x->body_room = room;
     return true;
+}
+
+void exchange_take_body(struct exchange *x, struct span piece) {
+    struct span *body = &x->pub.request.body;
+    uint8_t *begin = x->body + x->body_lead, *place = begin + body->n;
+    if (piece.p != place) /* else it was read in place */
+        memcpy(place, piece.p, piece.n);
+    *body = (struct span){begin, body->n + piece.n};
+    x->body_bytes += piece.n;
 }
 
 void exchange_put_continue(struct exchange *x) {

@@ -36,8 +36,8 @@ struct exchange {
     bool
         drains; /* on_head refused it: the body is read and dropped, the answer is ready in `out` */
     bool close; /* the connection ends after this answer */
-    uint8_t *body; /* owned; 64-byte aligned */
-    size_t body_room, body_limit;
+    uint8_t *body; /* owned; 64-byte aligned; the request's begins body_lead behind it */
+    size_t body_room, body_lead, body_limit;
     size_t body_bytes;               /* received; the handler may shorten its span */
     struct span out[EXCHANGE_SPANS]; /* [100 expected] [100 probe] head parts...; still to send from
                                         out_at on */
@@ -92,3 +92,11 @@ static inline size_t exchange_waiting(const struct exchange *x) { /* bytes of pi
 /* Room for `bytes` of body, keeping what is there. A growing body doubles; a first reservation is
  * exact. */
 bool exchange_reserve_body(struct exchange *x, size_t bytes);
+/* `piece` was received: it is copied to the body's end, where there is room for it. */
+void exchange_take_body(struct exchange *x, struct span piece);
+/* The room reserved behind what has come of the body: bytes read there are taken without a copy. */
+static inline uint8_t *exchange_body_end(const struct exchange *x, size_t *room) {
+    size_t at = x->body_lead + x->pub.request.body.n;
+    *room = x->body_room - at;
+    return x->body + at;
+}

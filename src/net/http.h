@@ -50,7 +50,7 @@ struct http_request { /* everything borrowed from the exchange */
     struct http_header headers[HTTP_HEADERS];
     int n_headers;
     struct span
-        body; /* complete, de-chunked, contiguous; 64-byte aligned start; may be written over */
+        body; /* complete, de-chunked, contiguous; may be written over. See body_aligned_at */
     uint64_t content_length; /* 0 when chunked or absent; valid at on_head */
     bool keep_alive;
 };
@@ -77,7 +77,9 @@ struct http_exchange {
     bool stays;  /* set by the handler: it only listens, so its end of the connection is its leaving
                   */
     bool pieces; /* set by on_head, only when duplex: on_body gets the body, it is not collected */
-    char peer[64]; /* "127.0.0.1:40000" */
+    uint64_t body_aligned_at; /* set by on_head: the byte of the body whose address is a multiple of
+                                 64; unset: the first */
+    char peer[64];            /* "127.0.0.1:40000" */
 };
 
 struct http_response;

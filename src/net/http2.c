@@ -267,16 +267,14 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static void collect(struct conn *c, struct exchange *x, struct span piece) {
     struct http_listener *l = c->listener;
-    struct span *body = &x->pub.request.body;
-    if (piece.n > x->body_limit - body->n) {
+    size_t have = x->pub.request.body.n;
+    if (piece.n > x->body_limit - have) {
         refuse_too_large(x);
     } else if (piece.n > l->limits.bodies_bytes - l->bodies_bytes ||
-               !exchange_reserve_body(x, body->n + piece.n)) {
+               !exchange_reserve_body(x, have + piece.n)) {
         refuse_no_memory(x);
     } else {
-        memcpy(x->body + body->n, piece.p, piece.n);
-        *body = (struct span){x->body, body->n + piece.n};
-        x->body_bytes += piece.n;
+        exchange_take_body(x, piece);
         l->bodies_bytes += piece.n;
     }
 }

@@ -338,10 +338,15 @@ static bool is_image(struct span body) {
             memcmp(body.p, "--", 2) == 0); /* multipart: may hold one */
 }
 
-/* Of a long body, what is read byte by byte: not the binary tensors behind its head (oip.c). */
+/* Where the binary tensors of a body begin (oip.c), when there are any. */
+static bool tensors_at(const struct http_request *q, uint64_t *at) {
+    return str_to_u64(http_header_get(q, "inference-header-content-length"), at);
+}
+
+/* Of a long body, what is read byte by byte: not the binary tensors behind its head. */
 static size_t read_bytes(const struct http_request *q) {
     uint64_t head;
-    bool split = str_to_u64(http_header_get(q, "inference-header-content-length"), &head);
+    bool split = tensors_at(q, &head);
     return split && head < q->body.n && q->body.n <= COPY_BYTES ? (size_t)head : q->body.n;
 }
 
@@ -591,6 +596,8 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
         (void)bidi_begin(r, &r->err);
     if (r->err.code == OK && !r->allow) {
         *body_limit = body_most(r);
+        if (x->request.content_length > ADMIT_BYTES) /* long tensors are used where they lie */
+            (void)tensors_at(&x->request, &x->body_aligned_at);
         return OK;
     }
     if (x->request.content_length > REFUSED_BODY) {

@@ -72,13 +72,14 @@ def test_nan(server):
 
 
 def test_binary_at_every_alignment(server):
-    x = np.arange(8, dtype=np.float64).reshape(2, 4)
-    for pad in range(16):
+    rows = {pad: 2 if pad % 3 else 5000 for pad in range(16)}  # a long body is placed, a long answer is sent from where it was computed
+    for pad, n in rows.items():
+        x = np.arange(4 * n, dtype=np.float64).reshape(n, 4)
         head = (
             json.dumps(
                 {
                     "inputs": [
-                        {"name": "x", "shape": [2, 4], "datatype": "FP64", "parameters": {"binary_data_size": 64}}
+                        {"name": "x", "shape": [n, 4], "datatype": "FP64", "parameters": {"binary_data_size": x.nbytes}}
                     ],
                     "parameters": {"binary_data_output": True},
                 }
@@ -87,7 +88,7 @@ def test_binary_at_every_alignment(server):
         )
         answer = infer(server, "echo_f64", head.encode(), x.tobytes())
         size = int(answer.headers["inference-header-content-length"])
-        assert np.array_equal(np.frombuffer(answer.content[size:], np.float64).reshape(2, 4), x)
+        assert np.array_equal(np.frombuffer(answer.content[size:], np.float64).reshape(n, 4), x)
 
 
 def test_empty_batch_and_large(server):

@@ -301,8 +301,10 @@ def test_a_version_that_takes_the_server_down_is_not_loaded_again(tmp_path):
         client.join()
     server = Server(store, "--poll-ms", "20", "--allow-control")
     assert until(lambda: version(server) == "1")
-    event = json.loads(store.run("log", "m", "--json").stdout)[0]
-    assert event["who"] == "circuit" and event["what"] == "rollback" and "died" in event["note"]
+    last = lambda: json.loads(store.run("log", "m", "--json").stdout)[0]
+    assert until(lambda: last()["who"] == "circuit")  # traffic goes back first, then the store is told
+    event = last()
+    assert event["what"] == "rollback" and "died" in event["note"]
     requests.post(server.url + "/v2/repository/models/m/load").raise_for_status()
     store.run("alias", "m@2", "prod")
     assert until(lambda: version(server) == "2")

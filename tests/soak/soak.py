@@ -6,7 +6,7 @@
 wrk asks five addresses without pause: one model by its alias, by its name and in the plain way, one that gets new versions,
 one that stays. Meanwhile names move (command line and admin API), splits and shadows change, another model is unloaded and
 loaded; all of it over TLS, whose certificate is replaced (by SIGHUP, or noticed). Every answer must be a 200 with one of the
-numbers that some version gives: wrk's script counts the others. Prints one JSON object; exits 1 when anything failed. --seconds ends it early (the smoke in CI)."""
+numbers that some version gives: wrk's script counts the others. --mixed: other clients ask too (beside.py). Prints one JSON object; exits 1 when anything failed. --seconds ends it early (the smoke in CI)."""
 import argparse
 import json
 import os
@@ -172,6 +172,7 @@ def main():
     p.add_argument("--certificates", type=int, default=5)
     p.add_argument("--seconds", type=float, default=0)
     p.add_argument("--connections", type=int, default=16)
+    p.add_argument("--mixed", action="store_true")
     p.add_argument("flags", nargs="*", help="for slipway serve, after --")
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -183,6 +184,10 @@ def main():
             ["wrk", "-t1", f"-c{a.connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), soak.url],
             stdout=subprocess.PIPE, text=True)
         before = resident(soak.server.pid)
+        beside = None
+        if a.mixed:
+            from beside import Beside
+            beside = Beside(soak.url, soak.admin, folder)
         total = failed = errors = at = 0
         events, odd, began = plan(a), [], time.monotonic()
         while total < a.requests:  # wrk ends by time: slices of it until there are enough
@@ -205,6 +210,8 @@ def main():
                 break
         for _, what in events[at:] if not a.seconds else []:
             getattr(soak, what)()
+        odd += beside.close() if beside else []
+        failed += len(beside.odd) if beside else 0
         seconds, after = time.monotonic() - began, resident(soak.server.pid)
         current = conftest.until(lambda: soak.served() == soak.newest())
         log = soak.close()
@@ -214,7 +221,7 @@ def main():
         if not current or not reloads:
             problems.append(f"certificate: {reloads} reloads, the newest one served: {current}")
         result = {"requests": total, "failed": failed, "socket_errors": errors, "seconds": round(seconds, 1), "per_s": round(total / seconds),
-                  **soak.done, "certificates_read": reloads, "resident_before": before, "resident_after": after, "odd": odd[:3], "log": problems[:5],
+                  **soak.done, "beside": beside.asked if beside else {}, "certificates_read": reloads, "resident_before": before, "resident_after": after, "odd": odd[:3], "log": problems[:5],
                   "exit": soak.server.returncode}
         print(json.dumps(result))
         sys.exit(bool(failed or errors or problems or soak.server.returncode))

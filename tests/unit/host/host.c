@@ -187,6 +187,32 @@ static void batches_keep_rows_apart(void **state) {
     free(q);
 }
 
+/* Two large answers that are being read at once lie in memory of their own, outside the arenas. */
+static void large_outputs_are_lent(void **state) {
+    (void)state;
+    enum { ROWS = 8192, N = 2 };
+    struct question q[N];
+    float *x = malloc(N * ROWS * 4 * sizeof *x);
+    for (int i = 0; i < N; i++) {
+        begin(&q[i], "plus", 1);
+        for (int k = 0; k < ROWS * 4; k++)
+            x[i * ROWS * 4 + k] = (float)(i + k);
+        q[i].input.tensor.shape.dims[0] = ROWS;
+        q[i].input.tensor.data = x + i * ROWS * 4;
+        submit_one(&q[i]);
+        assert_int_equal(wait_for(&q[i]), OK);
+        assert_true(q[i].arena.used_bytes < 64 << 10);
+    }
+    for (int i = 0; i < N; i++) {
+        const float *y = q[i].ask.outputs[0].tensor.data;
+        for (int k = 0; k < ROWS * 4; k++)
+            assert_true(y[k] == (float)(i + k + 1));
+        end(&q[i]);
+        assert_null(q[i].ask.lent.runner);
+    }
+    free(x);
+}
+
 static void cancelled_and_late_asks_do_not_run(void **state) {
     (void)state;
     struct question q;
@@ -375,6 +401,7 @@ int main(void) {
         cmocka_unit_test(answers),
         cmocka_unit_test(refuses_wrong_asks),
         cmocka_unit_test(batches_keep_rows_apart),
+        cmocka_unit_test(large_outputs_are_lent),
         cmocka_unit_test(brief_runs_are_answered_at_once),
         cmocka_unit_test(cancelled_and_late_asks_do_not_run),
         cmocka_unit_test(follows_the_store),

@@ -56,24 +56,38 @@ static void test_pool_is_bounded(void **state) {
     exchange_pool_deinit(&pool);
 }
 
-static void test_body_grows_and_is_aligned(void **state) {
-    (void)state;
-    struct exchange_pool pool;
-    exchange_pool_init(&pool, 1024, 1 << 20);
-    struct exchange *x = exchange_begin(&pool);
-    struct span *body = &x->pub.request.body;
+/* Every other piece is written in place, as a read would. */
+static void check_growing_body(struct exchange_pool *pool, uint64_t aligned_at) {
+    struct exchange *x = exchange_begin(pool);
+    const struct span *body = &x->pub.request.body;
+    x->pub.body_aligned_at = aligned_at;
     for (size_t n = 0; n < 100000; n += 777) {
-        assert_true(exchange_reserve_body(x, n + 777));
-        assert_int_equal((uintptr_t)x->body % 64, 0);
-        for (size_t i = 0; i < 777; i++)
-            x->body[n + i] = (uint8_t)(n + i);
-        *body = (struct span){x->body, n + 777};
+        uint8_t piece[777];
+        size_t room;
+        assert_true(exchange_reserve_body(x, n + sizeof piece));
+        uint8_t *end = exchange_body_end(x, &room), *at = n % 2 ? end : piece;
+        assert_true(room >= sizeof piece);
+        for (size_t i = 0; i < sizeof piece; i++)
+            at[i] = (uint8_t)(n + i);
+        exchange_take_body(x, (struct span){at, sizeof piece});
+        assert_int_equal(body->n, n + sizeof piece);
+        assert_int_equal(((uintptr_t)body->p + aligned_at) % 64, 0);
     }
     for (size_t i = 0; i < body->n; i++)
         assert_int_equal(body->p[i], (uint8_t)i);
     assert_false(exchange_reserve_body(x, SIZE_MAX - 1));
-    assert_int_equal(x->body[1000], (uint8_t)1000);
-    exchange_end(&pool, x);
+    assert_int_equal(body->p[1000], (uint8_t)1000);
+    exchange_end(pool, x);
+}
+
+static void test_body_grows_and_is_aligned(void **state) {
+    (void)state;
+    struct exchange_pool pool;
+    exchange_pool_init(&pool, 1024, 1 << 20);
+    check_growing_body(&pool, 0);
+    check_growing_body(&pool, 113);
+    check_growing_body(&pool, UINT64_MAX);
+    check_growing_body(&pool, 64);
     exchange_pool_deinit(&pool);
 }
 
