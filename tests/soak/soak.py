@@ -6,7 +6,8 @@
 wrk asks five addresses without pause: one model by its alias, by its name and in the plain way, one that gets new versions,
 one that stays. Meanwhile names move (command line and admin API), splits and shadows change, another model is unloaded and
 loaded; all of it over TLS, whose certificate is replaced (by SIGHUP, or noticed). Every answer must be a 200 with one of the
-numbers that some version gives: wrk's script counts the others. --mixed: other clients ask too (beside.py). Prints one JSON object; exits 1 when anything failed. --seconds ends it early (the smoke in CI)."""
+numbers that some version gives: wrk's script counts the others. --mixed: other clients ask too (beside.py).
+Prints one JSON object; exits 1 when anything failed. --seconds ends it early (the smoke in CI)."""
 import argparse
 import json
 import os
@@ -221,7 +222,8 @@ def main():
         if not current or not reloads:
             problems.append(f"certificate: {reloads} reloads, the newest one served: {current}")
         result = {"requests": total, "failed": failed, "socket_errors": errors, "seconds": round(seconds, 1), "per_s": round(total / seconds),
-                  **soak.done, "beside": beside.asked if beside else {}, "certificates_read": reloads, "resident_before": before, "resident_after": after, "odd": odd[:3], "log": problems[:5],
+                  **soak.done, "beside": beside.asked if beside else {},
+                  "certificates_read": reloads, "resident_before": before, "resident_after": after, "odd": odd[:3], "log": problems[:5],
                   "exit": soak.server.returncode}
         print(json.dumps(result))
         sys.exit(bool(failed or errors or problems or soak.server.returncode))
