@@ -182,12 +182,17 @@ static void put_heads(struct hf_reader *r) {
 
 /* --- what is particular --- */
 
-/* layer_types: every n-th layer full, or all of them, or none. */
-static enum code read_layers(struct hf_reader *r, bool *said, int64_t *pattern, struct err *e) {
+/* Which layers see a window only. */
+struct local {
+    int64_t from, pattern; /* from that one on; every n-th one is full, 0: none */
+};
+
+/* layer_types: every n-th layer full, all of them or none; or the first ones. */
+static enum code read_layers(struct hf_reader *r, bool *said, struct local *out, struct err *e) {
     struct str raw;
     struct json j;
-    bool more = true, regular = true;
-    int64_t n = 0, first = 0;
+    bool more = true, regular = true, leading = true;
+    int64_t n = 0, first = 0, lead = 0;
     *said = hf_object_find(&r->config, "layer_types", &raw) && !str_is(raw, "null");
     if (!*said)
         return OK;
@@ -205,30 +210,34 @@ static enum code read_layers(struct hf_reader *r, bool *said, int64_t *pattern, 
             return fail(e, UNSUPPORTED, "layer_types: '%.*s'", STR(str_sub(kind, 0, 64)));
         first = is_full && first == 0 ? n : first;
         regular &= is_full == (first > 0 && n % first == 0);
+        leading &= !is_full || lead == n - 1;
+        lead += is_full && lead == n - 1;
     }
-    if (!regular)
-        return fail(e, UNSUPPORTED, "layer_types: full attention in other layers than every n-th");
-    *pattern = first;
+    if (!regular && !leading)
+        return fail(e, UNSUPPORTED,
+                    "layer_types: full attention in other layers than every n-th or the first");
+    *out = regular ? (struct local){0, first} : (struct local){lead, 0};
     return OK;
 }
 
 static enum code put_window(struct hf_reader *r, struct err *e) {
-    bool uses = !str_is(r->arch, "qwen2") && !str_is(r->arch, "qwen3") &&
-                !str_is(r->arch, "qwen2moe") && !str_is(r->arch, "qwen3moe");
-    bool said;
-    int64_t window = int_or(&r->config, "sliding_window", 0), pattern = 0;
-    if (!uses) {
+    bool said, uses = true, qwen = str_starts(r->arch, "qwen");
+    int64_t window = int_or(&r->config, "sliding_window", 0);
+    struct local local = {0};
+    if (qwen) {
+        uses = false;
+        local.from = int_or(&r->config, "max_window_layers", 28);
         TRY(hf_object_bool(&r->config, "use_sliding_window", &uses, e));
-        return uses && window ? fail(e, UNSUPPORTED, "use_sliding_window of this architecture")
-                              : OK;
     }
-    TRY(read_layers(r, &said, &pattern, e));
+    TRY(read_layers(r, &said, &local, e));
     if (!said && str_is(r->arch, "gemma3"))
-        pattern = int_or(&r->config, "sliding_window_pattern", 6);
-    if (window > 0 && pattern != 1)
+        local.pattern = int_or(&r->config, "sliding_window_pattern", 6);
+    if (uses && window > 0 && local.pattern != 1)
         fact_int(&r->facts, "window", window);
-    if (pattern > 1 || str_is(r->arch, "gemma3"))
-        fact_int(&r->facts, "window_pattern", pattern);
+    if (local.from > 0)
+        fact_int(&r->facts, "window_from", local.from);
+    if (local.pattern > 1 || str_is(r->arch, "gemma3"))
+        fact_int(&r->facts, "window_pattern", local.pattern);
     return OK;
 }
 

@@ -58,6 +58,10 @@ static const struct word expert[] = {{"gate_proj", "ffn_gate"}, {"up_proj", "ffn
                                      {"down_proj", "ffn_down"}, {"w1", "ffn_gate"},
                                      {"w3", "ffn_up"},          {"w2", "ffn_down"}};
 
+/* All experts of a layer in one tensor, which has no ".weight" behind its name. */
+static const struct word experts[] = {{"gate_up_proj", "ffn_gate_up_exps.weight"},
+                                      {"down_proj", "ffn_down_exps.weight"}};
+
 #define FIND(list, s) find(list, sizeof list / sizeof list[0], s)
 
 static const char *find(const struct word *list, size_t n, struct str s) {
@@ -111,7 +115,7 @@ static struct str translate_layer(const struct hf_reader *r, struct str s, struc
     if (str_is(r->arch, "bert"))
         ours = FIND(encoder_layer, s);
     else if (cut_front(&s, "mlp.experts.") || cut_front(&s, "block_sparse_moe.experts."))
-        ours = cut_number(&s, &number) ? FIND(expert, s) : NULL;
+        ours = cut_number(&s, &number) ? FIND(expert, s) : end.n ? NULL : FIND(experts, s);
     else if (str_is(s, "post_attention_layernorm"))
         ours = str_is(r->arch, "gemma3") ? "post_attention_norm" : "ffn_norm";
     else

@@ -73,6 +73,7 @@ static void common(const struct llm_facts *f, struct blueprint *b) {
         .rope_pairs = f->rope_pairs,
         .rope = {.base = f->rope_theta, .scale = 1, .magnitude = 1},
         .window = (int32_t)f->window,
+        .window_from = (int)f->window_from,
         .window_pattern = (int)f->window_pattern,
         .experts = (size_t)f->experts,
         .experts_used = (size_t)f->experts_used,

@@ -32,6 +32,7 @@ struct blueprint {
     bool rope_pairs; /* neighbours turn together, else halves; */
     struct rope_plan rope, rope_local;
     int32_t window;     /* positions that local layers see; 0: all */
+    int window_from;    /* the first local layer */
     int window_pattern; /* every n-th layer is global; 0: all layers are local when there is a
                            window */
     size_t experts, experts_used, expert_ffn;
@@ -43,7 +44,7 @@ enum pooling { POOL_NONE, POOL_MEAN, POOL_CLS, POOL_LAST };
 
 /* Whether a layer sees the window only. */
 static inline bool blueprint_local(const struct blueprint *b, size_t layer) {
-    if (b->window <= 0)
+    if (b->window <= 0 || layer < (size_t)b->window_from)
         return false;
     return b->window_pattern <= 0 || (layer + 1) % (size_t)b->window_pattern != 0;
 }

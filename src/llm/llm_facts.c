@@ -55,6 +55,7 @@ enum code llm_facts_read(const struct model *m, struct llm_facts *f, struct err 
     k.rope_yarn_slow = real(m, "rope_yarn_slow", 1);
     k.rope_magnitude = real(m, "rope_magnitude", 0);
     k.window = whole(m, "window", 0);
+    k.window_from = whole(m, "window_from", 0);
     k.window_pattern = whole(m, "window_pattern", gemma ? 6 : 0);
     k.experts = whole(m, "experts", 0);
     k.experts_used = whole(m, "experts_used", 0);

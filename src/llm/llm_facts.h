@@ -15,7 +15,7 @@ struct llm_facts {
     struct str rope_scaling;
     float rope_factor, rope_low, rope_high, rope_original;
     float rope_yarn_fast, rope_yarn_slow, rope_magnitude; /* yarn; magnitude 0: by its formula */
-    int64_t window, window_pattern, experts, experts_used, expert_ffn;
+    int64_t window, window_from, window_pattern, experts, experts_used, expert_ffn;
     bool norm_experts;
     float embed_scale, attn_softcap, logit_softcap, query_scale;
     struct str pooling;

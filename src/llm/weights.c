@@ -136,6 +136,13 @@ static struct linear expert_matrix(struct binder *b, const char *what, size_t la
     return matrix_needed(b, format, layer, n, k);
 }
 
+/* gate, then up, of each expert in one tensor. */
+static struct linear half_expert(struct binder *b, size_t layer, size_t half) {
+    size_t ffn = b->plan->expert_ffn;
+    return matrix_part(b, "blk.%zu.ffn_gate_up_exps", layer, half * ffn, ffn,
+                       b->plan->experts * 2 * ffn, b->plan->width);
+}
+
 static void bind_experts(struct binder *b, struct layer *l, size_t i) {
     const struct blueprint *p = b->plan;
     struct experts *x = ARENA_NEW(b->arena, struct experts);
@@ -146,9 +153,12 @@ static void bind_experts(struct binder *b, struct layer *l, size_t i) {
     }
     x->gate = all, x->up = all + p->experts, x->down = all + 2 * p->experts;
     x->router = matrix_needed(b, "blk.%zu.ffn_gate_inp", i, p->experts, p->width);
+    bool both = find(b, "blk.%zu.ffn_gate_up_exps", i, ".weight");
     for (size_t expert = 0; expert < p->experts && b->code == OK; expert++) {
-        x->gate[expert] = expert_matrix(b, "gate", i, expert, p->expert_ffn, p->width);
-        x->up[expert] = expert_matrix(b, "up", i, expert, p->expert_ffn, p->width);
+        x->gate[expert] = both ? half_expert(b, i, 2 * expert)
+                               : expert_matrix(b, "gate", i, expert, p->expert_ffn, p->width);
+        x->up[expert] = both ? half_expert(b, i, 2 * expert + 1)
+                             : expert_matrix(b, "up", i, expert, p->expert_ffn, p->width);
         x->down[expert] = expert_matrix(b, "down", i, expert, p->width, p->expert_ffn);
     }
     x->shared_router = matrix(b, "blk.%zu.ffn_gate_inp_shexp", i, 1, p->width);

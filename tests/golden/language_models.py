@@ -26,7 +26,9 @@ ARCHS = {  # name: (GGUF architecture, what differs)
     "qwen2moe": ("qwen2moe", {"bias": True, "experts": True, "shared": True}), "qwen3moe": ("qwen3moe", {"qk_norm": True, "experts": True}),
     "gemma3": ("gemma3", {"qk_norm": True, "dim": 32, "layers": 7, "window": 5, "four_norms": True, "tied": True}),
     "phi3": ("phi3", {"fused": True}), "phi3long": ("phi3", {"fused": True, "longrope": True}), "yarn": ("llama", {"yarn": True}), "bert": ("bert", {}),
+    "qwen2window": ("qwen2", {"bias": True, "window": 6, "window_from": 1}),
 }
+FOLDERS = ["qwen2window"]  # what GGUF files cannot say
 
 
 def draw(name, *shape, around=0.0, span=0.3):
@@ -251,6 +253,8 @@ def hf_model(arch):
                          {"sliding_window": None, "original_max_position_embeddings": LONGROPE["original_max_position_embeddings"]}),
             "mistral": (T.MistralConfig, T.MistralForCausalLM, {"sliding_window": options.get("window")}),
             "mixtral": (T.MixtralConfig, T.MixtralForCausalLM, {"num_local_experts": EXPERTS, "num_experts_per_tok": 2, "sliding_window": None}),
+            "qwen2window": (T.Qwen2Config, T.Qwen2ForCausalLM, {"use_sliding_window": True, "sliding_window": options.get("window"),
+                                                                "max_window_layers": options.get("window_from")}),
             "qwen2": (T.Qwen2Config, T.Qwen2ForCausalLM, {}), "qwen3": (T.Qwen3Config, T.Qwen3ForCausalLM, {}),
             "qwen2moe": (T.Qwen2MoeConfig, T.Qwen2MoeForCausalLM,
                          {**experts, "num_experts": EXPERTS, "shared_expert_intermediate_size": FFN, "norm_topk_prob": False}),

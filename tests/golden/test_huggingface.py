@@ -18,7 +18,7 @@ from test_language import DRIVER, LIMIT, RECORD, compute
 from test_tokenizers import field, ours
 
 LINES = int(os.environ.get("SLIPWAY_TOKENIZER_LINES", "1500"))
-KINDS = {"llama3": "llama", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text", "phi3long": "phi3", "yarn": "llama"}
+KINDS = {"llama3": "llama", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text", "phi3long": "phi3", "yarn": "llama", "qwen2window": "qwen2"}
 EXPERT = {"gate": ("gate_proj", "w1"), "up": ("up_proj", "w3"), "down": ("down_proj", "w2")}
 
 
@@ -39,6 +39,8 @@ def config_of(arch):
     elif options.get("experts"):
         c |= {"num_experts": models.EXPERTS, "num_experts_per_tok": 2, "moe_intermediate_size": models.FFN, "decoder_sparse_step": 1,
               "norm_topk_prob": arch == "qwen3moe"}
+    if "window_from" in options:
+        c |= {"use_sliding_window": True, "max_window_layers": options["window_from"]}
     if arch == "gemma3":
         c |= {"query_pre_attn_scalar": dim, "rope_local_base_freq": 10000.0}
     return c
@@ -84,6 +86,28 @@ def test_folder_equals_transformers(tmp_path, arch):
     assert np.abs(got - RECORD[arch].reshape(-1)).max() < LIMIT
 
 
+@pytest.mark.parametrize("arch", ["mixtral", "qwen2moe", "qwen3moe"])
+def test_experts_in_one_tensor(tmp_path, arch):
+    """As newer versions of transformers hold them, and save them."""
+    folder = write_folder(arch, f"{tmp_path}/{arch}")
+    state = {k: np.ascontiguousarray(v) for k, v in models.hf_state(arch).items()}
+    assert "model.layers.0.mlp.experts.gate_up_proj" in state
+    save_file(state, f"{folder}/model.safetensors", metadata={"format": "pt"})
+    assert np.abs(compute(folder, tmp_path / "out") - RECORD[arch].reshape(-1)).max() < LIMIT
+    state["model.layers.0.mlp.experts.gate_up_proj"] = np.ascontiguousarray(state["model.layers.0.mlp.experts.gate_up_proj"][:, 1:])
+    save_file(state, f"{folder}/model.safetensors")
+    assert "blk.0.ffn_gate_up_exps.weight" in refused(folder)
+
+
+def test_windows_of_qwen(tmp_path):
+    """From a layer on, or as layer_types lists them; none unless use_sliding_window says so."""
+    folder, full, seen = write_folder("qwen2window", f"{tmp_path}/m"), "full_attention", "sliding_attention"
+    for change, of in (({"layer_types": [full, seen, seen]}, "qwen2window"), ({"layer_types": [full] * 3}, "qwen2"),
+                       ({"layer_types": None, "max_window_layers": 28}, "qwen2"),
+                       ({"max_window_layers": 1, "use_sliding_window": False}, "qwen2")):
+        assert np.abs(compute(changed(folder, **change), tmp_path / "out") - RECORD[of].reshape(-1)).max() < LIMIT, change
+
+
 def changed(folder, **changes):
     """The folder, with another config.json."""
     with open(f"{folder}/config.json") as f:
@@ -100,7 +124,7 @@ def test_layer_types(tmp_path):
     assert np.abs(compute(folder, tmp_path / "out") - RECORD["gemma3"].reshape(-1)).max() < LIMIT
     changed(folder, layer_types=["full_attention"] * 7)
     assert np.abs(compute(folder, tmp_path / "out") - RECORD["gemma3"].reshape(-1)).max() > LIMIT
-    assert "other layers than every n-th" in refused(changed(folder, layer_types=types[::-1]))
+    assert "other layers than every n-th or the first" in refused(changed(folder, layer_types=types[::-1]))
     assert "layer_types: 'linear_attention'" in refused(changed(folder, layer_types=["linear_attention"] * 7))
 
 

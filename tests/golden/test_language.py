@@ -35,7 +35,7 @@ def compute(path, out, kv="f32", cpu=None, threads=2, rows=512):
     return np.fromfile(out, np.float32)
 
 
-@pytest.mark.parametrize("arch", models.ARCHS)
+@pytest.mark.parametrize("arch", [a for a in models.ARCHS if a not in models.FOLDERS])
 def test_equals_transformers(folder, arch):
     got = compute(file_of(folder, arch), folder / "out")
     want = RECORD[arch].reshape(-1)

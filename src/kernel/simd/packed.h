@@ -182,6 +182,15 @@ SIMD void fetch_ahead(const struct packed_gemm *g, const uint8_t *codes, const u
             __builtin_prefetch(codes + c / PARTS * g->codes_strip + i);
 }
 
+/* Rows lie at multiples of one number; a compiler that knows it to stay the same keeps a pointer
+ * for each of them, more than there are registers. */
+#define PACKED_HIDE(n) __asm__("" : "+r"(n))
+_Static_assert(sizeof(struct q8_group) == GROUP, "rows of bytes and of groups are as far apart");
+
+SIMD const struct q8_group *group_of_row(const struct q8_group *q, size_t r, size_t row_bytes) {
+    return (const struct q8_group *)((const char *)q + r * row_bytes);
+}
+
 /* m rows from `row`, v vectors of outputs from the strip: both constant after inlining. The first
  * rows are those that wait for memory. */
 SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, const size_t m,
@@ -198,7 +207,9 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
 #pragma GCC unroll 4
         for (size_t c = 0; c < v; c++)
             acc[r][c] = vf_zero();
+    size_t row_bytes = g->k;
     for (size_t group = 0; group < groups; group++, codes += group_bytes, a += GROUP, q++) {
+        PACKED_HIDE(row_bytes);
         vf both[DOT_ROWS][DOT_VECTORS];
         struct scales s[DOT_VECTORS];
         fetch_ahead(g, codes, scales, group, row, m, v, f);
@@ -210,7 +221,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
             vi sum[DOT_ROWS][DOT_VECTORS], narrow[DOT_ROWS][DOT_VECTORS];
 #pragma GCC unroll 16
             for (size_t r = 0; r < m; r++) {
-                vi start = start_of(q + r * groups, half, f);
+                vi start = start_of(group_of_row(q, r, row_bytes), half, f);
 #pragma GCC unroll 4
                 for (size_t c = 0; c < v; c++)
                     sum[r][c] = start;
@@ -225,7 +236,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
                                       table);
 #pragma GCC unroll 16
                 for (size_t r = 0; r < m; r++) {
-                    vi x = four_bytes(a + r * g->k + 4 * j);
+                    vi x = four_bytes(a + r * row_bytes + 4 * j);
 #pragma GCC unroll 4
                     for (size_t c = 0; c < v; c++)
                         dot_step(&sum[r][c], &narrow[r][c], i, f.sub / 4, w[c], x, f);
@@ -242,7 +253,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
         }
 #pragma GCC unroll 16
         for (size_t r = 0; r < m; r++) {
-            const struct q8_group *x = q + r * groups;
+            const struct q8_group *x = group_of_row(q, r, row_bytes);
 #pragma GCC unroll 4
             for (size_t c = 0; c < v; c++) {
                 acc[r][c] = vf_fma(both[r][c], vf_set(x->d), acc[r][c]);
@@ -315,14 +326,12 @@ PACKED(mxfp4, 4, -1, TABLE_E2M1, 32, SCALE_BF16, false, false)
 
 /* 32 floats to bytes under one scale, with their sums. */
 SIMD void quantize_group(const float *x, float d, float inverse, int8_t *q, struct q8_group *g) {
-    int32_t sums[2] = {0, 0}, lanes[VL];
+    int32_t sums[2] = {0, 0};
     for (int half = 0; half < 2; half++)
         for (int i = 0; i < STRIP; i += VL) {
             vi v = vi_of(vf_mul(vf_load(x + half * STRIP + i), vf_set(inverse)));
             vi_store_8(q + half * STRIP + i, v);
-            vi_store(lanes, v);
-            for (int lane = 0; lane < VL; lane++)
-                sums[half] += lanes[lane];
+            sums[half] += (int32_t)vf_sum(vf_of(v)); /* exact: small integers */
         }
     int32_t all = sums[0] + sums[1];
     *g = (struct q8_group){.d = d,
