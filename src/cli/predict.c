@@ -211,8 +211,8 @@ static enum code run(struct cli *c, struct err *e) {
         return fail(e, USAGE, "--precision: '%s' is not one of f32, bf16, auto", o->precision);
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
     cores_setup(o->threads > 0 ? (int)o->threads : cpu_cores());
-    struct session_options so = {.precision =
-                                     precision_of(c->store, info.model, info.version, choice)};
+    struct session_options so = {
+        .brief = true, .precision = precision_of(c->store, info.model, info.version, choice)};
     TRY(loaded_open(c->store, info.model, info.version, &so, &l, e));
     enum code code = ask(c, o, &l, e);
     if (code == OK)

@@ -98,16 +98,10 @@ static void *copied(struct arena *a, const void *from, size_t n, size_t bytes) {
 
 static struct graph *copy_graph(struct model *m, struct graph *parent, const struct graph *from);
 
-/* The array of a list attribute; graphs one by one. Scalars came with the struct. */
+/* Graphs, one by one. What else is behind a pointer nobody writes to: it is shared. */
 static bool copy_attr(struct graph *owner, struct attr *to, const struct attr *from) {
     struct arena *a = owner->model->arena;
-    switch (from->kind) {
-    case ATTR_INTS: return (to->ints = copied(a, from->ints, from->n, sizeof *from->ints));
-    case ATTR_FLOATS: return (to->floats = copied(a, from->floats, from->n, sizeof *from->floats));
-    case ATTR_STRS: return (to->strs = copied(a, from->strs, from->n, sizeof *from->strs));
-    case ATTR_TENSOR: return (to->tensor = copied(a, from->tensor, 1, sizeof *from->tensor));
-    case ATTR_TENSORS:
-        return (to->tensors = copied(a, from->tensors, from->n, sizeof *from->tensors));
+    switch ((int)from->kind) {
     case ATTR_GRAPH: return (to->graph = copy_graph(owner->model, owner, from->graph));
     case ATTR_GRAPHS:
         to->graphs = ARENA_ARRAY(a, from->n, struct graph *);

@@ -9,8 +9,8 @@
  * makes).
  * 4. A subgraph (If/Loop/Scan body) has values of its own; what it takes from outside is a value
  * with `capture` set to the parent graph's value.
- * 5. Passes never change a published model: they edit a copy (graph_copy shares strings and
- * constants). */
+ * 5. Passes never change a published model: they edit a copy (graph_copy shares strings,
+ * attributes and constants). */
 #pragma once
 
 #include "base/buf.h"
@@ -166,7 +166,8 @@ struct node *graph_add_node(
 value_id graph_find(const struct graph *g, struct str name); /* linear; importers keep a map */
 struct model *graph_copy(
     const struct model *m,
-    struct arena *a); /* deep but for strings, constants' data and origin bytes; NULL: arena full */
+    struct arena *a); /* deep but for strings, lists in attributes, constants' data and origin
+                         bytes, which are m's; NULL: arena full */
 
 /* --- read (node.c, attr.c) --- */
 const struct attr *attr_find(const struct node *n, const char *name);

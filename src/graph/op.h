@@ -55,12 +55,15 @@ struct op_infer {
 /* Packed weights, made once per session and shared by all its plans. get() answers memory of
  * `bytes` (64-byte aligned, living as long as the session) for a constant (by its data pointer)
  * under a packing (a hash of what is done to it); *filled tells whether somebody has written it
- * already: then it may be memory that cannot be written. lasting: constant, its shape, packing and
- * CPU tell all bytes of the form, in any process: it may be kept for the next start. NULL: the
- * limit is reached (report NOMEM). Calls come from one prepare at a time. */
+ * already: then it may be memory that cannot be written; else the caller does, and a prepare that
+ * fails is taken not to have. find() answers a lasting form that is written, or NULL. lasting:
+ * constant, its shape, packing and CPU tell all bytes of the form, in any process: it may be kept
+ * for the next start. NULL: the limit is reached (report NOMEM). Calls come from one prepare at a
+ * time. */
 struct op_packs {
     void *(*get)(struct op_packs *p, const void *constant, uint64_t packing, size_t bytes,
                  bool lasting, bool *filled);
+    const void *(*find)(struct op_packs *p, const void *constant, uint64_t packing, size_t bytes);
 };
 
 struct op_prepare {
@@ -70,6 +73,7 @@ struct op_prepare {
     struct arena *arena;    /* lives as long as the plan */
     struct op_packs *packs; /* NULL: pack into the arena */
     int threads;            /* team size run() will have */
+    bool brief;             /* there will be few runs: compiling a kernel has to pay at once */
     void *state;            /* out: handed to run and release; NULL if none */
     size_t scratch_bytes; /* out: 64-byte aligned memory run() will find in call->scratch; contents
                              undefined */

@@ -198,6 +198,10 @@ static enum code full(const struct wire *w, size_t bytes, struct err *e) {
 
 static enum code take_u64(struct wire *w, uint64_t *out, struct err *e) {
     uint64_t v = 0;
+    if (w->p < w->end && *w->p < 0x80) { /* most are: a forest has millions */
+        *out = *w->p++;
+        return OK;
+    }
     for (unsigned shift = 0; shift < 64; shift += 7) {
         if (w->p == w->end)
             return broken(w, e);
@@ -258,7 +262,7 @@ static enum code take_str(struct wire *w, struct str *out, struct err *e) {
     struct span s = {0};
     TRY(take_bytes(w, &s, e));
     *out = arena_str(w->a, (struct str){(const char *)s.p, s.n});
-    return out->p ? OK : full(w, s.n, e);
+    return out->p ? OK : full(w, s.n + 1, e);
 }
 
 static enum code take_f32(struct wire *w, float *out, struct err *e) {
@@ -434,6 +438,19 @@ struct take_at { /* where an attribute is being taken */
     int depth;
 };
 
+/* Of a list: equal ones in a row, as a forest's modes are, are kept once. */
+static enum code take_next_str(struct wire *w, struct str *out, bool first, struct err *e) {
+    const uint8_t *mark = w->p;
+    struct span s = {0};
+    TRY(take_bytes(w, &s, e));
+    if (!first && str_eq(out[-1], (struct str){(const char *)s.p, s.n})) {
+        *out = out[-1];
+        return OK;
+    }
+    w->p = mark;
+    return take_str(w, out, e);
+}
+
 static enum code take_list(struct wire *w, struct attr *a, const struct take_at *at,
                            struct err *e) {
     static const size_t sizes[] = {
@@ -451,7 +468,7 @@ static enum code take_list(struct wire *w, struct attr *a, const struct take_at 
         switch (a->kind) {
         case ATTR_INTS: TRY(take_i64(w, (int64_t *)list + i, e)); break;
         case ATTR_FLOATS: TRY(take_f32(w, (float *)list + i, e)); break;
-        case ATTR_STRS: TRY(take_str(w, (struct str *)list + i, e)); break;
+        case ATTR_STRS: TRY(take_next_str(w, (struct str *)list + i, i == 0, e)); break;
         case ATTR_TENSORS: TRY(take_tensor(w, (struct tensor *)list + i, &ignored, e)); break;
         default: TRY(take_graph(w, at->owner, at->depth + 1, (struct graph **)list + i, e)); break;
         }

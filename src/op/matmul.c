@@ -201,16 +201,16 @@ static double multiplications(const struct matmul *m) {
 
 /* With some rows our own tiles win, which fetch the next panel of weights meanwhile: weights of a
  * model are seldom in a cache. */
-static bool for_dnnl(const struct matmul *m) {
+static bool for_dnnl(const struct matmul *m, bool brief) {
     enum { FEW = 16, SOME = 256 };
-    return multiplications(m) >= 1e7 && m->batch == 1 && m->alpha == 1 &&
+    return multiplications(m) >= (brief ? 2e8 : 1e7) && m->batch == 1 && m->alpha == 1 &&
            (m->p.m < FEW || m->p.m > SOME || m->p.a_transposed);
 }
 
 static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
     const struct tensor *b = c->in[1].data;
     struct product *p = &s->m.p;
-    if (for_dnnl(&s->m))
+    if (for_dnnl(&s->m, c->brief))
         try_task(c, s);
     size_t bytes = s->task ? dnnl_task_packed(s->task) : product_pack_floats(p) * sizeof(float);
     uint64_t packing = s->task           ? dnnl_task_packing(s->task)

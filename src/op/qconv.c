@@ -202,7 +202,7 @@ static void take_off_zero(const struct qconv *s, const int8_t *w, const int32_t 
     const size_t each = s->channels_in * window_taps(&s->implicit.w);
     for (size_t out = 0; out < s->implicit.groups * s->channels_out; out++, w += each) {
         int32_t sum = 0;
-        for (size_t i = 0; i < each; i++)
+        for (size_t i = 0; zero && i < each; i++)
             sum += w[i];
         to[out] = (int32_t)((uint32_t)(bias ? bias[out] : 0) - (uint32_t)sum * (uint32_t)zero);
     }
@@ -272,6 +272,14 @@ static int32_t unsigned_zero(const struct op_prepare *c, const struct roles *r) 
     return q8_zero(constant(c, r->x_zero), 0) + (c->in[r->x].dtype == DT_I8 ? 128 : 0);
 }
 
+/* A form that is there was exact when it was made. */
+static bool is_exact(const struct op_prepare *c, const struct qconv *s, const struct tensor *w,
+                     const int8_t *weights) {
+    return (c->packs && c->packs->find(c->packs, w->data, packing_of(w, weights, PACK_WINOGRAD_Q8),
+                                       winograd_packed(&s->winograd))) ||
+           winograd_is_exact(&s->winograd, weights);
+}
+
 static bool wants_quarter(const struct op_prepare *c, struct qconv *s, const struct roles *r,
                           const int8_t *weights) {
     struct implicit of;
@@ -279,7 +287,7 @@ static bool wants_quarter(const struct op_prepare *c, struct qconv *s, const str
                   s->channels_out);
     return (absent(c, r->bias) || constant(c, r->bias)) &&
            winograd_plan(&s->winograd, &of, WINOGRAD_Q8, c->threads) &&
-           winograd_pays(&s->winograd) && winograd_is_exact(&s->winograd, weights);
+           winograd_pays(&s->winograd) && is_exact(c, s, constant(c, r->w), weights);
 }
 
 /* Forms that need every parameter. Leaves s unset when none will do. */

@@ -13,7 +13,8 @@ struct pack {
     uint64_t packing;
     size_t bytes;
     void *data;
-    bool found, lasting; /* found: the keeper's memory */
+    struct pack *older;           /* of those this prepare writes */
+    bool found, lasting, written; /* found: the keeper's memory */
 };
 
 struct owned {
@@ -103,7 +104,7 @@ size_t packs_made(const struct packs *p, struct packs_made *out, size_t room) {
     size_t n = 0;
     for (size_t at = 0; at < p->room; at++) {
         const struct pack *k = p->table[at];
-        if (!k || k->found || !lasts(p, k))
+        if (!k || k->found || !k->written || !lasts(p, k))
             continue;
         if (n < room) {
             out[n].pack = name_of(p, k, out[n].layout);
@@ -116,39 +117,73 @@ size_t packs_made(const struct packs *p, struct packs_made *out, size_t room) {
 
 /* --- for operators --- */
 
-static void *get(struct op_packs *face, const void *constant, uint64_t packing, size_t bytes,
-                 bool lasting, bool *filled) {
-    struct packs *p = (struct packs *)face;
-    *filled = false;
-    if (!packs_owns(p, constant))
-        return p->moment ? arena_push_aligned(p->moment, bytes, MEM_LINE) : NULL;
-    struct pack *k = find(p, constant, packing, bytes);
-    if (k) {
-        *filled = true;
-        return k->data;
-    }
+static struct pack *add(struct packs *p, const struct pack *what) {
     if (p->n * 2 >= p->room && !grow_table(p))
         return NULL;
-    if (!(k = ARENA_NEW(&p->names, struct pack)))
+    struct pack *k = ARENA_NEW(&p->names, struct pack);
+    if (!k)
         return NULL;
-    *k = (struct pack){constant, packing, bytes, .lasting = lasting};
-    k->data = found(p, k);
-    k->found = *filled = k->data != NULL;
-    if (!k->found)
-        k->data = arena_push_aligned(&p->memory, bytes, MEM_LINE);
-    if (!k->data)
-        return NULL;
-    size_t at = mix(constant, packing);
+    *k = *what;
+    size_t at = mix(k->constant, k->packing);
     while (p->table[at & (p->room - 1)])
         at++;
     p->table[at & (p->room - 1)] = k;
     p->n++;
-    p->bytes += k->found ? 0 : bytes;
+    return k;
+}
+
+/* The form as the session has it, else as the keeper does. */
+static struct pack *known(struct packs *p, const struct pack *what) {
+    struct pack *k = find(p, what->constant, what->packing, what->bytes);
+    void *data = k ? NULL : found(p, what);
+    if (data && (k = add(p, what))) {
+        k->data = data;
+        k->found = k->written = true;
+    }
+    return k;
+}
+
+static const void *get_written(struct op_packs *face, const void *constant, uint64_t packing,
+                               size_t bytes) {
+    const struct pack what = {constant, packing, bytes, .lasting = true};
+    struct packs *p = (struct packs *)face;
+    struct pack *k = packs_owns(p, constant) ? known(p, &what) : NULL;
+    return k && k->written ? k->data : NULL;
+}
+
+static void *get(struct op_packs *face, const void *constant, uint64_t packing, size_t bytes,
+                 bool lasting, bool *filled) {
+    const struct pack what = {constant, packing, bytes, .lasting = lasting};
+    struct packs *p = (struct packs *)face;
+    *filled = false;
+    if (!packs_owns(p, constant))
+        return p->moment ? arena_push_aligned(p->moment, bytes, MEM_LINE) : NULL;
+    struct pack *k = known(p, &what);
+    if (!k) {
+        void *data = arena_push_aligned(&p->memory, bytes, MEM_LINE);
+        if (!data || !(k = add(p, &what)))
+            return NULL;
+        k->data = data;
+        p->bytes += bytes;
+    }
+    *filled = k->written;
+    if (!k->written) {
+        k->written = true;
+        k->older = p->fresh;
+        p->fresh = k;
+    }
     return k->data;
 }
 
+void packs_begin(struct packs *p) { p->fresh = NULL; }
+
+void packs_undo(struct packs *p) {
+    for (; p->fresh; p->fresh = p->fresh->older)
+        p->fresh->written = false;
+}
+
 void packs_init(struct packs *p, size_t cap_bytes, struct keeper *keeper) {
-    *p = (struct packs){.face = {get}, .keeper = keeper};
+    *p = (struct packs){.face = {get, get_written}, .keeper = keeper};
     arena_init(&p->memory, cap_bytes);
     arena_init(&p->names, NAMES_CAP);
 }

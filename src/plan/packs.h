@@ -22,6 +22,7 @@ struct packs {
     struct owned *owned;   /* open addressing: the session's constants */
     size_t n_owned, room_owned;
     struct pack **table; /* open addressing */
+    struct pack *fresh;  /* what the prepare at work has to write */
     size_t n, room;
     size_t bytes;
 };
@@ -29,6 +30,9 @@ void packs_init(struct packs *p, size_t cap_bytes, struct keeper *keeper);
 void packs_deinit(struct packs *p);
 /* Constants of this graph live as long as the session. */
 MUST_USE enum code packs_own(struct packs *p, const struct graph *g, struct err *e);
+/* Around a prepare: one that failed has not written what it asked for. */
+void packs_begin(struct packs *p);
+void packs_undo(struct packs *p);
 bool packs_owns(const struct packs *p, const void *constant);
 /* Lasting forms that the keeper was not found to have: how many, the first `room` of them in *out.
  * They stay where they are, and are written by now. */

@@ -142,9 +142,15 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
                            .out = w.out,
                            .arena = &p->arena,
                            .packs = &p->shop->packs.face,
-                           .threads = s->threads};
+                           .threads = s->threads,
+                           .brief = p->shop->o.brief};
     omp_set_num_threads(s->threads); /* oneDNN shapes its primitives for the team it sees */
-    TRY(n->op->prepare(&c, e));
+    packs_begin(&p->shop->packs);
+    enum code code = n->op->prepare(&c, e);
+    if (code != OK) {
+        packs_undo(&p->shop->packs);
+        return code;
+    }
     s->state = c.state;
     s->scratch_bytes = c.scratch_bytes;
     s->kernel = c.kernel;

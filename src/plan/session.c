@@ -17,6 +17,9 @@ enum { DEFAULT_PLANS = 16, DEFAULT_ITERATIONS = 1000000 };
 static const size_t DEFAULT_MEMORY = (size_t)8 << 30, MODEL_CAP = (size_t)16 << 30,
                     PACKS_CAP = (size_t)64 << 30;
 
+/* Whether requests may be joined is asked by those who would. */
+enum rows { ROWS_UNKNOWN, ROWS_APART, ROWS_TOGETHER };
+
 struct session {
     struct shop shop;
     struct shelf shelf;
@@ -26,7 +29,7 @@ struct session {
     const struct tensor **defaults; /* (n_inputs) of optional inputs */
     size_t n_inputs, n_outputs;
     size_t constant_bytes;
-    bool batches;
+    _Atomic enum rows rows;
     _Atomic bool unsteady;
 };
 
@@ -38,18 +41,6 @@ static bool has_body(const struct graph *g) {
             if (g->nodes[n].attrs[a].kind == ATTR_GRAPH || g->nodes[n].attrs[a].kind == ATTR_GRAPHS)
                 return true;
     return false;
-}
-
-static bool is_steady(const struct session *s) {
-    for (size_t i = 0; i < s->n_inputs; i++) {
-        const struct session_io *io = &s->inputs[i];
-        if (io->dtype == DT_STRING || io->dtype == DT_SEQUENCE || io->shape.rank < 0)
-            return false;
-        for (int d = s->batches ? 1 : 0; d < io->shape.rank; d++)
-            if (io->shape.dims[d] < 0)
-                return false;
-    }
-    return !has_body(s->model->main);
 }
 
 static struct session_io describe(const struct value *v) {
@@ -108,8 +99,7 @@ static enum code open_model(struct session *s, const struct model *m, struct err
     TRY(packs_own(&s->shop.packs, s->model->main, e));
     shelf_init(&s->shelf, &s->shop, s->model, s->shop.o.plans);
     s->shelf.defaults = s->defaults;
-    s->batches = rows_independent(s->model, s->inputs, s->outputs);
-    s->unsteady = !is_steady(s);
+    s->unsteady = has_body(s->model->main);
     return OK;
 }
 
@@ -160,9 +150,30 @@ size_t session_outputs(const struct session *s, const struct session_io **out) {
     return s->n_outputs;
 }
 
-bool session_batches(const struct session *s) { return s->batches; }
-bool session_steady(const struct session *s) {
-    return !atomic_load_explicit(&s->unsteady, memory_order_relaxed);
+bool session_batches(struct session *s) {
+    enum rows rows = s->rows;
+    if (rows == ROWS_UNKNOWN) { /* by two at once: the same answer */
+        rows = rows_independent(s->model, s->inputs, s->outputs) ? ROWS_APART : ROWS_TOGETHER;
+        s->rows = rows;
+    }
+    return rows == ROWS_APART;
+}
+
+static bool fixed_but_rows(struct session *s) {
+    const int first = session_batches(s) ? 1 : 0;
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        const struct session_io *io = &s->inputs[i];
+        if (io->dtype == DT_STRING || io->dtype == DT_SEQUENCE || io->shape.rank < 0)
+            return false;
+        for (int d = first; d < io->shape.rank; d++)
+            if (io->shape.dims[d] < 0)
+                return false;
+    }
+    return true;
+}
+
+bool session_steady(struct session *s) {
+    return !atomic_load_explicit(&s->unsteady, memory_order_relaxed) && fixed_but_rows(s);
 }
 
 /* --- what comes in --- */

@@ -28,6 +28,8 @@ struct session_options {
     uint64_t loop_limit; /* iterations of one Loop/Scan; 0: 1,000,000; of all in a run: 64 times */
     unsigned passes_off; /* bit mask of pass indexes (pass_index), for tests; 0: all on */
     bool profile;        /* keep per-node times */
+    bool brief; /* one answer is wanted, soon: kernels that are compiled first (oneDNN's) only
+                   where a single run makes up for it */
     enum precision precision;
     struct keeper *keeper; /* of packed weights, outlives the session; NULL: none */
 };
@@ -86,10 +88,10 @@ void session_end(struct session *s, struct session_run *run);
 /* The batch dimension: true when every input and output has a free first dim and rows are
  * independent (checked by the plan's shape inference at two batch sizes, no operator that mixes
  * along dim 0), so the host may join requests. */
-bool session_batches(const struct session *s);
+bool session_batches(struct session *s);
 /* What a run costs is told by how many rows it has, as far as runs so far show: inputs are numbers
  * whose dims but the first are fixed, nothing loops or branches, and no shape depends on data. */
-bool session_steady(const struct session *s);
+bool session_steady(struct session *s);
 
 /* Explains (show --plan, bench --profile): one row per step of the plan of these input shapes.
  * Behind an If, Loop or Scan come the steps of its bodies, as far as they have been planned, which

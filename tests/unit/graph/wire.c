@@ -21,7 +21,8 @@ static struct model *rich_model(struct arena *a) {
     static struct model_file files[] = {{.name = LIT("m.onnx"), .size = 64}};
     static struct model_meta meta[] = {{LIT("author"), LIT("nobody")}};
     static int64_t ints[] = {INT64_MIN, -1, 0, INT64_MAX};
-    static struct str strs[] = {LIT("a"), {NULL, 0}, LIT("ccc")};
+    static struct str strs[] = {LIT("a"), {NULL, 0}, LIT("ccc")},
+                      modes[] = {LIT("b"), LIT("bb"), LIT("bb"), LIT("")};
     static float floats[] = {0.1f, -1e30f};
     static int8_t tiny[] = {-8, 7, 1};
     struct model *m = make_model(a);
@@ -49,6 +50,7 @@ static struct model *rich_model(struct arena *a) {
         {.name = LIT("is"), .kind = ATTR_INTS, .n = 4, .ints = ints},
         {.name = LIT("fs"), .kind = ATTR_FLOATS, .n = 2, .floats = floats},
         {.name = LIT("ss"), .kind = ATTR_STRS, .n = 3, .strs = strs},
+        {.name = LIT("modes"), .kind = ATTR_STRS, .n = 4, .strs = modes},
         {.name = LIT("t"), .kind = ATTR_TENSOR, .tensor = &t[1]},
         {.name = LIT("ts"), .kind = ATTR_TENSORS, .n = 2, .tensors = t},
         {.name = LIT("gs"), .kind = ATTR_GRAPHS, .n = 1, .graphs = graphs},
@@ -101,6 +103,11 @@ static void what_is_put_is_taken(void **state) {
     assert_str(g->values[0].dim_names[0], "batch");
     assert_int_equal(g->nodes[0].attrs[3].ints[0], INT64_MIN);
     assert_str(g->nodes[0].attrs[5].strs[2], "ccc");
+    const struct str *modes = g->nodes[0].attrs[6].strs;
+    assert_str(modes[0], "b");
+    assert_str(modes[1], "bb");
+    assert_ptr_equal(modes[1].p, modes[2].p);
+    assert_int_equal(modes[3].n, 0);
     assert_true(g->nodes[0].post[0].beta == 6);
     const struct tensor *mapped = g->values[graph_find(g, LIT("mapped"))].constant;
     assert_ptr_equal(mapped->data, file + 16); /* in place */

@@ -42,6 +42,36 @@ static void packed_once(void **unused) {
     toy_deinit(&t);
 }
 
+/* A prepare that failed may have left its form half written. */
+static void failed_prepare(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct packs p;
+    struct err e;
+    bool filled;
+    toy_init(&t);
+    const void *w = numbers(t.g, toy_weights(&t, SHAPE(64), 1));
+    packs_init(&p, 1 << 20, NULL);
+    assert_int_equal(packs_own(&p, t.g, &e), OK);
+    assert_null(p.face.find(&p.face, w, 7, BYTES));
+    packs_begin(&p);
+    void *before = take(&p, w, 6, BYTES, &filled);
+    packs_begin(&p);
+    void *first = take(&p, w, 7, BYTES, &filled);
+    assert_ptr_equal(p.face.find(&p.face, w, 7, BYTES), first);
+    packs_undo(&p);
+    assert_null(p.face.find(&p.face, w, 7, BYTES));
+    packs_begin(&p);
+    assert_ptr_equal(take(&p, w, 7, BYTES, &filled), first);
+    assert_false(filled);
+    assert_ptr_equal(take(&p, w, 7, BYTES, &filled), first);
+    assert_true(filled);
+    assert_ptr_equal(take(&p, w, 6, BYTES, &filled), before);
+    assert_true(filled);
+    packs_deinit(&p);
+    toy_deinit(&t);
+}
+
 /* The table grows; every pack stays where it was. */
 static void many(void **unused) {
     (void)unused;
@@ -209,8 +239,8 @@ static void kept_and_found(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_once),    cmocka_unit_test(many),
-        cmocka_unit_test(whose_they_are), cmocka_unit_test(limited),
-        cmocka_unit_test(kept_and_found),
+        cmocka_unit_test(failed_prepare), cmocka_unit_test(whose_they_are),
+        cmocka_unit_test(limited),        cmocka_unit_test(kept_and_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
