@@ -57,14 +57,20 @@ static void on_fatal(int number, siginfo_t *info, void *context) {
         raise(number);
 }
 
+/* Of several sheets in one process the first is watched: a handler that found itself as the one
+ * before it would raise the signal for ever. */
 static void watch_signals(struct sheet *s) {
     struct sigaction on = {.sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO};
-    atomic_store(&current, s);
+    struct sheet *none = NULL;
+    if (!atomic_compare_exchange_strong(&current, &none, s))
+        return;
     for (int i = 0; i < FATALS; i++)
         sigaction(FATAL[i], &on, &before[i]);
 }
 
-static void unwatch_signals(void) {
+static void unwatch_signals(const struct sheet *s) {
+    if (atomic_load(&current) != s)
+        return;
     for (int i = 0; i < FATALS; i++)
         sigaction(FATAL[i], &before[i], NULL);
     atomic_store(&current, NULL);
@@ -241,7 +247,7 @@ void marks_close(struct marks *m) {
     if (!m)
         return;
     if (m->sheet) {
-        unwatch_signals();
+        unwatch_signals(m->sheet);
         munmap(m->sheet, sizeof *m->sheet);
     }
     if (m->fd >= 0) {

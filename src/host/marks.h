@@ -9,7 +9,8 @@
  *
  * A version being loaded when its process died is blamed, however it died (what needs too much
  * memory is killed). One that was running is blamed when the process died by its own fault
- * (SIGSEGV, SIGABRT, ...), not when somebody killed it. */
+ * (SIGSEGV, SIGABRT, ...), not when somebody killed it; of several marks in one process the first
+ * hear of that. */
 #pragma once
 
 #include "base/err.h"

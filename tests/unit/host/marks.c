@@ -158,11 +158,50 @@ static void marks_are_few(void **state) {
     marks_close(m);
 }
 
+/* Of two in one process the second neither hides the first nor leaves its handler behind. */
+static void two_in_one_process(void **state) {
+    (void)state;
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        struct marks *m, *second;
+        struct err e;
+        struct rlimit no_core = {0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        alarm(20); /* a signal raised for ever */
+        if (marks_open(store, &m, &e) != OK || marks_open(store, &second, &e) != OK)
+            _exit(1);
+        mark_running(marks_take(m, LIT("m"), 2), 1);
+        marks_close(second);
+        raise(SIGABRT);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    struct marks *m;
+    struct err e;
+    struct span text;
+    struct arena a;
+    arena_init(&a, 1 << 16);
+    assert_int_equal(marks_open(store, &m, &e), OK);
+    assert_int_equal(file_read(m->crashes, 1 << 12, &a, &text, &e), OK);
+    const char *last = (const char *)text.p + text.n - 1; /* the line's end */
+    while (last > (const char *)text.p && last[-1] != '\n')
+        last--;
+    struct str line = {last, (size_t)((const char *)text.p + text.n - last)};
+    assert_true(str_starts(line, "m 2 ") && !str_starts(line, "m 2 0"));
+    arena_deinit(&a);
+    marks_close(m);
+    forgive_all();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crashes_are_counted), cmocka_unit_test(others_are_not),
         cmocka_unit_test(deaths_far_apart),    cmocka_unit_test(files_of_others),
-        cmocka_unit_test(marks_are_few),
+        cmocka_unit_test(marks_are_few),       cmocka_unit_test(two_in_one_process),
     };
     return cmocka_run_group_tests(tests, open_store, close_store);
 }
