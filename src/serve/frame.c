@@ -80,6 +80,23 @@ static enum code take_row(struct request *r, struct json *j, const struct str *c
     }
 }
 
+/* Two columns of one name would be read as twice the rows. */
+static enum code check_twice(struct request *r, const struct json *j, const struct str *columns,
+                             size_t n, struct err *e) {
+    const struct live_io *io;
+    size_t n_inputs = live_inputs(r->ask.live, &io);
+    bool *seen = ARENA_ARRAY(r->arena, n_inputs + 1, bool);
+    if (!seen)
+        return arena_fail(r->arena, n_inputs * sizeof *seen, "inputs", e);
+    for (size_t i = 0; i < n; i++) {
+        int at = place(io, n_inputs, columns[i]);
+        if (seen[at])
+            return json_fail(j, e, "column '%.*s' is given twice", STR(columns[i]));
+        seen[at] = true;
+    }
+    return OK;
+}
+
 static enum code take_columns(struct request *r, struct json *j, const struct str *columns,
                               size_t n, struct err *e) {
     const struct live_io *io;
@@ -88,6 +105,7 @@ static enum code take_columns(struct request *r, struct json *j, const struct st
     struct typed *values = ARENA_ARRAY(r->arena, n_inputs + 1, struct typed);
     if (!values)
         return arena_fail(r->arena, n_inputs * sizeof *values, "inputs", e);
+    TRY(check_twice(r, j, columns, n, e));
     TRY(json_enter_array(j, e));
     for (;;) {
         TRY(json_next_item(j, &more, e));
