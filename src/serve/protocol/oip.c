@@ -488,18 +488,14 @@ static enum code put_binary(struct request *r, struct json_out *w, struct str na
     return add_blob(r, blobs, bytes, e);
 }
 
+/* Name, type and shape only, as Triton says it: its C++ client takes any parameters for those of a
+ * binary tensor. */
 static enum code put_shared(struct request *r, struct json_out *w, struct str name,
                             const struct tensor *t, const struct rawtensor_place *p,
                             struct err *e) {
     size_t n;
     TRY(rawtensor_store(r, p, name, t, &n, e));
     put_head(w, name, t);
-    json_put_key(w, "parameters");
-    json_put_object(w);
-    json_put_member_str(w, "shared_memory_region", p->region);
-    json_put_member_i64(w, "shared_memory_offset", p->offset);
-    json_put_member_i64(w, "shared_memory_byte_size", (int64_t)n);
-    json_put_object_end(w);
     json_put_object_end(w);
     return OK;
 }
