@@ -1,7 +1,7 @@
 # For people. Meson and Ninja do the work; each target says what it needs and installs it when it may (root on Debian).
 #   make          release build: build/slipway        make test   everything that proves it works
 #   make demo     real model, served, asked, answered  make bench  side by side with the peers
-.PHONY: all demo test quick asan tsan fuzz fuzz-graphs random-graphs zoo greedy soak soak-language bench bench-graph bench-serve bench-llm install clean format tidy deps
+.PHONY: all demo test quick asan tsan fuzz fuzz-graphs random-graphs zoo greedy wire soak soak-language bench bench-graph bench-serve bench-llm install clean format tidy deps
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -58,6 +58,11 @@ random-graphs: all
 	@tools/deps test
 	@$(NINJA) -C build tests/golden/run_cases
 	@.venv/bin/python tests/golden/random_graphs.py --graphs 5000 --seed 1000000 --coverage
+
+# Clients written in Go and C++ (grpcurl, ghz, h2spec, perf_analyzer), fetched into build/peers, against the real binary.
+wire: all
+	@tools/deps wire
+	@.venv/bin/python -m pytest -q tests/clients/test_tools.py
 
 soak: all
 	@tools/deps bench
