@@ -42,7 +42,7 @@ EXAMPLES = {"example_list": {"examples": [{"features": {"feature": {"x": {"float
 
 CALLS = [  # every service, most methods: what is sent, what must be in the answer or in the refusal
     ("grpc.health.v1.Health/Check", {"service": "affine"}, '"SERVING"'),
-    ("grpc.health.v1.Health/List", {}, '"affine"'),
+    ("grpc.health.v1.Health/List", {}, '"tensorflow.serving.PredictionService"'),
     (f"{TRITON}/ServerLive", {}, '"live": true'),
     (f"{TRITON}/ServerReady", {}, '"ready": true'),
     (f"{TRITON}/ModelReady", {"name": "affine"}, '"ready": true'),
@@ -85,7 +85,7 @@ def test_grpcurl_describes_every_method(server):
     wanted = set()
     for source in (ROOT / "src" / "serve" / "protocol").glob("*.c"):
         text = source.read_text()
-        define = dict(re.findall(r'#define (\w+) "(/[^"]+)"', text))
+        define = dict(re.findall(r'#define (\w+) "(/[^"]*\.[^"]+)"', text))
         prefix = re.search(r'#define METHOD\(.*?"(/[^"]*/)" name', text, re.S)
         wanted |= {prefix[1] + m for m in re.findall(r'METHOD\("(\w+)"', text)} if prefix else set()
         wanted |= set(re.findall(r'ROUTE_POST, "(/[\w.]+\.[\w.]+/\w+)"', text))
