@@ -28,13 +28,6 @@ static size_t loaded_bytes(const struct host *h) {
     return bytes;
 }
 
-static size_t waiting_of(struct host *h, const struct live *l) {
-    pthread_mutex_lock(&h->queue_lock);
-    size_t waiting = l->waiting;
-    pthread_mutex_unlock(&h->queue_lock);
-    return waiting;
-}
-
 /* *young: there is one that may go in a moment. */
 static struct live *least_used(struct host *h, const struct live *not_this, bool *young) {
     struct live *best = NULL;
@@ -45,7 +38,7 @@ static struct live *least_used(struct host *h, const struct live *not_this, bool
             struct live *l = h->models[i]->lives[k];
             uint64_t touched = atomic_load(&l->touched_ns);
             if (l == not_this || l->pinned || atomic_load(&l->state) != LIVE_READY ||
-                touched >= oldest || waiting_of(h, l))
+                touched >= oldest || atomic_load(&l->waiting))
                 continue;
             if (l->loaded_ns + YOUNG_NS > now) {
                 *young = true;

@@ -39,12 +39,12 @@ struct live {
 
     /* under queue_lock */
     struct ask *first, *last_of[PRIORITIES]; /* queue.c */
-    size_t waiting;
-    double backlog[PRIORITIES]; /* expected ns of compute of what waits */
-    uint64_t came_ns;           /* the last ask that was queued */
-    double gap_ns;              /* between two of them, of late */
-    uint64_t ripe_ns;           /* until then what waits may wait for company; 0: it may not */
-    size_t company;             /* asks that are enough */
+    _Atomic size_t waiting;                  /* changed under queue_lock */
+    double backlog[PRIORITIES];              /* expected ns of compute of what waits */
+    uint64_t came_ns;                        /* the last ask that was queued */
+    double gap_ns;                           /* between two of them, of late */
+    uint64_t ripe_ns; /* until then what waits may wait for company; 0: it may not */
+    size_t company;   /* asks that are enough */
     bool in_ring;
     struct live *ring_next;
     _Atomic double weight; /* share of the cores beside others: 1 */
