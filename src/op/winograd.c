@@ -10,8 +10,9 @@
  * Pairs of bf16, or of int16 made of bytes, lie in the place of each f32 of V and of the packed
  * weights.
  *
- * Scratch: a row of zeros (of bytes: zero points) that padding points to, V (one, or one per
- * thread), M (one per thread).
+ * Scratch: V, if the team holds one together; for each thread V, if it has its own, and M; a row of
+ * zeros (of bytes: zero points) that padding points to. A thread's part begins at a multiple of
+ * PART_BYTES, so that in layer after layer it is the same memory, in that thread's cache already.
  */
 #include "op/winograd.h"
 
@@ -25,7 +26,9 @@ enum {
     SIDE_MAX = WINOGRAD_OUT,
     BLOCK_TILES = 48,
     BLOCK_BF16 = 96 * 128, /* tiles times channels: V takes 384 KB */
-    SHARE_TILES = 64,      /* up to here the team shares a block */
+    SHARE_TILES = 64,      /* up to here the team shares a block... */
+    SHARE_TILES_Q8 = 16,   /* ...of bytes */
+    PART_BYTES = 512 << 10,
     STAGGER = 16, /* floats between points, so that they do not fall into the same cache set */
     LEAST_IN = 64,
     LEAST_OUT = 32,
@@ -98,7 +101,8 @@ bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_
                            .side = side,
                            .across = across,
                            .tiles = tiles};
-    p->share = tiles <= SHARE_TILES && panels(p) >= (size_t)threads;
+    p->share = tiles <= (kind == WINOGRAD_Q8 ? SHARE_TILES_Q8 : SHARE_TILES) &&
+               panels(p) >= (size_t)threads;
     p->block = tiles_at_once(p, threads);
     return true;
 }
@@ -232,9 +236,16 @@ static size_t line_up(size_t floats) { return mem_round_up(floats * sizeof(float
 static size_t v_bytes(const struct winograd *p) { return line_up(points(p) * v_step(p)); }
 static size_t m_bytes(const struct winograd *p) { return line_up(points(p) * m_step(p)); }
 
+static size_t part_bytes(const struct winograd *p) {
+    return mem_round_up((p->share ? 0 : v_bytes(p)) + m_bytes(p), PART_BYTES);
+}
+static size_t shared_bytes(const struct winograd *p) { return p->share ? v_bytes(p) : 0; }
+static size_t padding_at(const struct winograd *p, int threads) {
+    return shared_bytes(p) + (size_t)threads * part_bytes(p);
+}
+
 size_t winograd_scratch(const struct winograd *p, int threads) {
-    return line_up(p->in) + (p->share ? 1 : (size_t)threads) * v_bytes(p) +
-           (size_t)threads * m_bytes(p);
+    return padding_at(p, threads) + line_up(p->in);
 }
 
 struct place { /* of one thread */
@@ -246,11 +257,9 @@ struct place { /* of one thread */
 
 static struct place place_of(const struct winograd *p, const struct winograd_run *r, int index,
                              int parts) {
-    char *v = (char *)r->scratch + line_up(p->in),
-         *m = v + (p->share ? 1 : (size_t)parts) * v_bytes(p);
-    return (struct place){p, r, r->scratch,
-                          (float *)(v + (p->share ? 0 : (size_t)index) * v_bytes(p)),
-                          (float *)(m + (size_t)index * m_bytes(p))};
+    char *scratch = r->scratch, *own = scratch + shared_bytes(p) + (size_t)index * part_bytes(p);
+    return (struct place){p, r, scratch + padding_at(p, parts), (float *)(p->share ? scratch : own),
+                          (float *)(p->share ? own : own + v_bytes(p))};
 }
 
 struct spot { /* a tile's first output */
@@ -441,7 +450,8 @@ static void share_a_block(const struct winograd *p, const struct winograd_run *r
 }
 
 void winograd_run(const struct winograd *p, const struct winograd_run *r) {
-    memset(r->scratch, r->q8 ? r->q8->padding : 0, p->in * number_bytes(p));
+    memset((char *)r->scratch + padding_at(p, r->threads), r->q8 ? r->q8->padding : 0,
+           p->in * number_bytes(p));
     if (p->share) {
         share_a_block(p, r, r->threads);
         return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where values live. One walk over the steps gives each value a root; a second places the roots
- * that need memory of the slab by their lifetimes (memory.c), together with the scratch of each
- * step.
+ * that need memory of the slab by their lifetimes (memory.c), beside one piece of scratch for all
+ * steps: each thread finds its part of it in its core's cache, where values have come and gone
+ * through all caches (with two threads ResNet-50 in 8 bits takes 5 % longer otherwise).
  *
  * 1. A result goes over its first operand (OP_INPLACE) only when that operand's root dies at this
  * very step, is memory of the slab, has as many bytes, and is not read by this step under another
@@ -187,10 +188,17 @@ static int count_outputs_of_inputs(const struct plan *p) {
     return n;
 }
 
+static size_t most_scratch(const struct plan *p) {
+    size_t most = 0;
+    for (int k = 0; k < p->n_steps; k++)
+        most = p->steps[k].scratch_bytes > most ? p->steps[k].scratch_bytes : most;
+    return most;
+}
+
 static enum code place_offsets(struct placing *x, struct err *e) {
     struct plan *p = x->p;
     const struct graph *g = p->graph;
-    int room = g->n_values + p->n_steps + p->n_outputs + 1, n = 0;
+    int room = g->n_values + p->n_outputs + 2, n = 0;
     struct memory_span *spans = ARENA_ARRAY(&x->scratch, (size_t)room, struct memory_span);
     int *order = ARENA_ARRAY(&x->scratch, (size_t)room, int);
     size_t *alive = ARENA_ARRAY(&x->scratch, (size_t)p->n_steps + 2, size_t);
@@ -200,9 +208,9 @@ static enum code place_offsets(struct placing *x, struct err *e) {
     for (int v = 0; v < g->n_values; v++)
         if (p->places[v].kind == PLACE_SLAB && p->places[v].root == v)
             spans[n++] = (struct memory_span){x->root_first[v], x->root_last[v], x->bytes[v], 0};
-    for (int k = 0; k < p->n_steps; k++)
-        if (p->steps[k].scratch_bytes)
-            spans[n++] = (struct memory_span){k, k, p->steps[k].scratch_bytes, 0};
+    const size_t scratch = most_scratch(p);
+    if (scratch)
+        spans[n++] = (struct memory_span){0, p->n_steps, scratch, 0};
     for (int i = 0; i < p->n_outputs; i++)
         if (g->outputs[i] != VALUE_NONE && p->places[g->outputs[i]].kind == PLACE_INPUT)
             spans[n++] =
@@ -218,9 +226,8 @@ static enum code place_offsets(struct placing *x, struct err *e) {
     for (int v = 0; v < g->n_values; v++)
         if (p->places[v].kind == PLACE_SLAB && p->places[v].root == v)
             p->places[v].offset = spans[n++].offset;
-    for (int k = 0; k < p->n_steps; k++)
-        if (p->steps[k].scratch_bytes)
-            p->steps[k].scratch_offset = spans[n++].offset;
+    if (scratch)
+        p->scratch_offset = spans[n++].offset;
     for (int i = 0; i < p->n_outputs; i++)
         if (g->outputs[i] != VALUE_NONE && p->places[g->outputs[i]].kind == PLACE_INPUT)
             p->copies[p->n_copies++] =

@@ -41,7 +41,7 @@ struct step { /* one per node, in order */
     void *state;
     const char *kernel;
     double flops;
-    size_t scratch_bytes, scratch_offset;
+    size_t scratch_bytes;
     int threads;
     int first_in, first_out; /* in the runner's lists of pointers */
     bool late, alias;        /* alias: nothing to do, output 0 is input 0's bytes */
@@ -88,6 +88,7 @@ struct plan {
     int n_in_slab, n_in_inputs;
     struct plan_copy *copies;
     int n_copies;
+    size_t scratch_offset;         /* in the slab: of every step's */
     size_t slab_bytes, live_bytes; /* live: most alive at one step, padding included */
     struct nested *nested;         /* list: bodies of this graph's nodes */
 

@@ -268,7 +268,7 @@ static enum code run_step(struct run *x, const struct step *s, struct err *e) {
                            .in = r->in + s->first_in,
                            .out = r->out + s->first_out,
                            .scratch =
-                               s->scratch_bytes ? (char *)r->bound + s->scratch_offset : NULL,
+                               s->scratch_bytes ? (char *)r->bound + r->plan->scratch_offset : NULL,
                            .threads = s->threads,
                            .host = &x->host};
     return s->late ? run_late(x, s, &call, e) : s->node->op->run(&call, e);
