@@ -10,12 +10,48 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 
+#include <dlfcn.h>
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* --- the library --- */
+
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(dnnl_dilated_convolution_forward_desc_init) X(dnnl_engine_create) \
+    X(dnnl_matmul_desc_init) X(dnnl_memory_create) X(dnnl_memory_desc_get_size) \
+    X(dnnl_memory_desc_init_by_tag) X(dnnl_memory_destroy) X(dnnl_memory_set_data_handle_v2) \
+    X(dnnl_post_ops_append_binary) X(dnnl_post_ops_append_eltwise) \
+    X(dnnl_post_ops_append_sum_v3) X(dnnl_post_ops_create) X(dnnl_post_ops_destroy) \
+    X(dnnl_primitive_attr_create) X(dnnl_primitive_attr_destroy) \
+    X(dnnl_primitive_attr_set_output_scales) X(dnnl_primitive_attr_set_post_ops) \
+    X(dnnl_primitive_attr_set_scratchpad_mode) X(dnnl_primitive_attr_set_zero_points) \
+    X(dnnl_primitive_create) X(dnnl_primitive_desc_create) X(dnnl_primitive_desc_destroy) \
+    X(dnnl_primitive_desc_query) X(dnnl_primitive_desc_query_md) X(dnnl_primitive_destroy) \
+    X(dnnl_primitive_execute) X(dnnl_reorder_primitive_desc_create) X(dnnl_set_max_cpu_isa) \
+    X(dnnl_stream_create) X(dnnl_stream_destroy) X(dnnl_stream_wait)
+/* clang-format on */
+
+#define FIELD(name) __typeof__(name) *name;
+static struct { FUNCTIONS(FIELD) } lib;
+
+#define QUOTE(number) #number
+#define FILE_OF(major) "libdnnl.so." QUOTE(major)
+
+/* Opened when the first task is wanted (decision 0012): a program that computes nothing with it
+ * does not pay for its 40 MB, and a machine without it computes by our own kernels. Its teams are
+ * ours: the program exports the OpenMP that it has in it (meson.build). */
+static bool open_lib(void) {
+    void *so = dlopen(FILE_OF(DNNL_VERSION_MAJOR), RTLD_LAZY | RTLD_LOCAL);
+    bool whole = so != NULL;
+#define FIND(name) whole = whole && (*(void **)&lib.name = dlsym(so, #name)) != NULL;
+    FUNCTIONS(FIND)
+    return whole;
+}
 
 /* --- the engine: one for the process --- */
 
@@ -39,11 +75,11 @@ static dnnl_cpu_isa_t lowered_isa(void) {
 }
 
 static void start(void) {
-    if (!(cpu_flags() & CPU_AVX2))
+    if (!(cpu_flags() & CPU_AVX2) || !open_lib())
         return;
-    (void)dnnl_set_max_cpu_isa(
+    (void)lib.dnnl_set_max_cpu_isa(
         lowered_isa()); /* refused when already set by the environment: that is its right */
-    if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
+    if (lib.dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
         engine = NULL;
 }
 
@@ -122,9 +158,9 @@ static struct weight_types weight_types(enum dnnl_number src) {
 static void kit_free(struct kit *k, int n_args) {
     for (int i = 0; i < n_args; i++)
         if (k->memory[i])
-            dnnl_memory_destroy(k->memory[i]);
+            lib.dnnl_memory_destroy(k->memory[i]);
     if (k->stream)
-        dnnl_stream_destroy(k->stream);
+        lib.dnnl_stream_destroy(k->stream);
     mem_free(k);
 }
 
@@ -132,9 +168,9 @@ static struct kit *kit_new(const struct dnnl_task *t) {
     struct kit *k = mem_zalloc(1, sizeof *k);
     if (!k)
         return NULL;
-    bool ok = dnnl_stream_create(&k->stream, engine, dnnl_stream_in_order) == dnnl_success;
+    bool ok = lib.dnnl_stream_create(&k->stream, engine, dnnl_stream_in_order) == dnnl_success;
     for (int i = 0; ok && i < t->n_args; i++)
-        ok = dnnl_memory_create(&k->memory[i], &t->args[i].md, engine, DNNL_MEMORY_NONE) ==
+        ok = lib.dnnl_memory_create(&k->memory[i], &t->args[i].md, engine, DNNL_MEMORY_NONE) ==
              dnnl_success;
     if (!ok) {
         kit_free(k, t->n_args);
@@ -167,7 +203,7 @@ void dnnl_task_free(struct dnnl_task *t) {
         kit_free(k, t->n_args);
     }
     if (t->primitive)
-        dnnl_primitive_destroy(t->primitive);
+        lib.dnnl_primitive_destroy(t->primitive);
     pthread_mutex_destroy(&t->lock);
     mem_free(t);
 }
@@ -176,7 +212,7 @@ void dnnl_task_free(struct dnnl_task *t) {
 
 static dnnl_status_t add_function(struct parts *p, dnnl_alg_kind_t kind, float alpha, float beta) {
     p->n_posts++;
-    return dnnl_post_ops_append_eltwise(p->posts, 1.0f, kind, alpha, beta);
+    return lib.dnnl_post_ops_append_eltwise(p->posts, 1.0f, kind, alpha, beta);
 }
 
 static dnnl_status_t add_fused(struct parts *p, const struct dnnl_fused *f, int index) {
@@ -199,12 +235,12 @@ static dnnl_status_t add_fused(struct parts *p, const struct dnnl_fused *f, int 
     case DNNL_FUSED_ADD:
     case DNNL_FUSED_MUL:
         p->n_posts++;
-        return dnnl_post_ops_append_binary(
+        return lib.dnnl_post_ops_append_binary(
             p->posts, f->kind == DNNL_FUSED_ADD ? dnnl_binary_add : dnnl_binary_mul,
             &p->operand[index]);
     case DNNL_FUSED_SUM:
         p->n_posts++;
-        return dnnl_post_ops_append_sum_v3(p->posts, f->alpha, f->zero, dnnl_data_type_undef);
+        return lib.dnnl_post_ops_append_sum_v3(p->posts, f->alpha, f->zero, dnnl_data_type_undef);
     }
     return dnnl_invalid_arguments;
 }
@@ -218,30 +254,30 @@ struct quantisation {
 
 static dnnl_status_t make_attr(struct parts *p, const struct dnnl_fused *fused, int n_fused,
                                const struct quantisation *q) {
-    dnnl_status_t s = dnnl_primitive_attr_create(&p->attr);
+    dnnl_status_t s = lib.dnnl_primitive_attr_create(&p->attr);
     if (s == dnnl_success)
-        s = dnnl_primitive_attr_set_scratchpad_mode(p->attr, dnnl_scratchpad_mode_user);
+        s = lib.dnnl_primitive_attr_set_scratchpad_mode(p->attr, dnnl_scratchpad_mode_user);
     if (s == dnnl_success)
-        s = dnnl_post_ops_create(&p->posts);
+        s = lib.dnnl_post_ops_create(&p->posts);
     for (int i = 0; s == dnnl_success && i < n_fused; i++)
         s = add_fused(p, &fused[i], i);
     if (s == dnnl_success)
-        s = dnnl_primitive_attr_set_post_ops(p->attr, p->posts);
+        s = lib.dnnl_primitive_attr_set_post_ops(p->attr, p->posts);
     if (s == dnnl_success && q->scales)
-        s = dnnl_primitive_attr_set_output_scales(
+        s = lib.dnnl_primitive_attr_set_output_scales(
             p->attr, q->n_scales, q->n_scales > 1 ? 1 << q->channel_axis : 0, q->scales);
     if (s == dnnl_success && q->src_zero)
-        s = dnnl_primitive_attr_set_zero_points(p->attr, DNNL_ARG_SRC, 1, 0, &q->src_zero);
+        s = lib.dnnl_primitive_attr_set_zero_points(p->attr, DNNL_ARG_SRC, 1, 0, &q->src_zero);
     if (s == dnnl_success && q->dst_zero)
-        s = dnnl_primitive_attr_set_zero_points(p->attr, DNNL_ARG_DST, 1, 0, &q->dst_zero);
+        s = lib.dnnl_primitive_attr_set_zero_points(p->attr, DNNL_ARG_DST, 1, 0, &q->dst_zero);
     return s;
 }
 
 static void parts_free(struct parts *p) {
     if (p->posts)
-        dnnl_post_ops_destroy(p->posts);
+        lib.dnnl_post_ops_destroy(p->posts);
     if (p->attr)
-        dnnl_primitive_attr_destroy(p->attr);
+        lib.dnnl_primitive_attr_destroy(p->attr);
 }
 
 /* --- from descriptor to task --- */
@@ -251,7 +287,7 @@ static void add_arg(struct dnnl_task *t, int name, const dnnl_memory_desc_t *md)
 }
 
 static const dnnl_memory_desc_t *queried(const_dnnl_primitive_desc_t pd, dnnl_query_t what) {
-    return dnnl_primitive_desc_query_md(pd, what, 0);
+    return lib.dnnl_primitive_desc_query_md(pd, what, 0);
 }
 
 static bool reference(const char *impl) {
@@ -264,7 +300,7 @@ static void collect_args(struct dnnl_task *t, const struct parts *p, const_dnnl_
     add_arg(t, DNNL_ARG_WEIGHTS, queried(pd, dnnl_query_weights_md));
     add_arg(t, DNNL_ARG_DST, queried(pd, dnnl_query_dst_md));
     const dnnl_memory_desc_t *scratch = queried(pd, dnnl_query_scratchpad_md);
-    t->scratch_bytes = dnnl_memory_desc_get_size(scratch);
+    t->scratch_bytes = lib.dnnl_memory_desc_get_size(scratch);
     add_arg(t, DNNL_ARG_SCRATCHPAD, scratch);
     if (p->bias.ndims)
         add_arg(t, DNNL_ARG_BIAS, &p->bias);
@@ -286,13 +322,13 @@ static enum code make_task(const char *what, const void *desc, struct parts *p,
     omp_set_num_threads(threads);
     t->threads = threads;
     const char *impl = "";
-    dnnl_status_t s = dnnl_primitive_desc_create(&pd, desc, p->attr, engine, NULL);
+    dnnl_status_t s = lib.dnnl_primitive_desc_create(&pd, desc, p->attr, engine, NULL);
     if (s == dnnl_success)
-        s = dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &impl);
+        s = lib.dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &impl);
     if (s == dnnl_success && reference(impl))
         s = dnnl_unimplemented;
     if (s == dnnl_success)
-        s = dnnl_primitive_create(&t->primitive, pd);
+        s = lib.dnnl_primitive_create(&t->primitive, pd);
     if (s == dnnl_success) {
         collect_args(t, p, pd, fused, n_fused);
         t->plain = p->plain;
@@ -300,7 +336,7 @@ static enum code make_task(const char *what, const void *desc, struct parts *p,
         t->kits = kit_new(t);
     }
     if (pd)
-        dnnl_primitive_desc_destroy(pd);
+        lib.dnnl_primitive_desc_destroy(pd);
     if (s == dnnl_success && t->kits) {
         *out = t;
         return OK;
@@ -325,7 +361,7 @@ static void copy_dims(dnnl_dims_t to, const int64_t *from, int n, int64_t less) 
 static dnnl_status_t conv_operand(const struct dnnl_conv *c, int index, dnnl_memory_desc_t *md) {
     dnnl_dims_t dims;
     copy_dims(dims, c->fused[index].dims, c->n_spatial + 2, 0);
-    return dnnl_memory_desc_init_by_tag(
+    return lib.dnnl_memory_desc_init_by_tag(
         md, c->n_spatial + 2, dims, data_type(c->fused[index].number), channels_last[c->n_spatial]);
 }
 
@@ -344,16 +380,17 @@ static dnnl_status_t conv_memory(const struct dnnl_conv *c, struct parts *p) {
     }
     const struct weight_types types = weight_types(c->src);
     dnnl_status_t s =
-        dnnl_memory_desc_init_by_tag(&p->src, n + 2, src, data_type(c->src), channels_last[n]);
+        lib.dnnl_memory_desc_init_by_tag(&p->src, n + 2, src, data_type(c->src), channels_last[n]);
     if (s == dnnl_success)
-        s = dnnl_memory_desc_init_by_tag(&p->dst, n + 2, dst, data_type(c->dst), channels_last[n]);
+        s = lib.dnnl_memory_desc_init_by_tag(&p->dst, n + 2, dst, data_type(c->dst),
+                                             channels_last[n]);
     if (s == dnnl_success)
-        s = dnnl_memory_desc_init_by_tag(&p->weights, at, w, types.packed, dnnl_format_tag_any);
+        s = lib.dnnl_memory_desc_init_by_tag(&p->weights, at, w, types.packed, dnnl_format_tag_any);
     if (s == dnnl_success)
-        s = dnnl_memory_desc_init_by_tag(&p->plain, at, w, types.plain,
-                                         c->groups > 1 ? plain_groups[n] : plain_weights[n]);
+        s = lib.dnnl_memory_desc_init_by_tag(&p->plain, at, w, types.plain,
+                                             c->groups > 1 ? plain_groups[n] : plain_weights[n]);
     if (s == dnnl_success && c->bias)
-        s = dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, types.bias, dnnl_a);
+        s = lib.dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, types.bias, dnnl_a);
     for (int i = 0; s == dnnl_success && i < c->n_fused; i++)
         if (c->fused[i].kind == DNNL_FUSED_ADD || c->fused[i].kind == DNNL_FUSED_MUL)
             s = conv_operand(c, i, &p->operand[i]);
@@ -374,7 +411,7 @@ enum code dnnl_task_conv(const struct dnnl_conv *c, struct dnnl_task **out, stru
     enum code code;
     dnnl_status_t s = conv_memory(c, &p);
     if (s == dnnl_success)
-        s = dnnl_dilated_convolution_forward_desc_init(
+        s = lib.dnnl_dilated_convolution_forward_desc_init(
             &desc, dnnl_forward_inference, dnnl_convolution_direct, &p.src, &p.weights,
             c->bias ? &p.bias : NULL, &p.dst, stride, dilation, before, after);
     if (s == dnnl_success)
@@ -394,10 +431,10 @@ static dnnl_status_t matrix(dnnl_memory_desc_t *md, int64_t batch, int64_t rows,
                             bool flat, dnnl_data_type_t type, bool transposed) {
     if (flat) {
         dnnl_dims_t dims = {rows, cols};
-        return dnnl_memory_desc_init_by_tag(md, 2, dims, type, transposed ? dnnl_ba : dnnl_ab);
+        return lib.dnnl_memory_desc_init_by_tag(md, 2, dims, type, transposed ? dnnl_ba : dnnl_ab);
     }
     dnnl_dims_t dims = {batch, rows, cols};
-    return dnnl_memory_desc_init_by_tag(md, 3, dims, type, transposed ? dnnl_acb : dnnl_abc);
+    return lib.dnnl_memory_desc_init_by_tag(md, 3, dims, type, transposed ? dnnl_acb : dnnl_abc);
 }
 
 static dnnl_status_t matmul_memory(const struct dnnl_matmul *c, struct parts *p, bool flat) {
@@ -409,8 +446,8 @@ static dnnl_status_t matmul_memory(const struct dnnl_matmul *c, struct parts *p,
         s = matrix(&p->plain, c->b_batch, c->k, c->n, flat, given, c->b_transposed);
     p->weights = p->plain;
     if (s == dnnl_success && c->constant)
-        s = dnnl_memory_desc_init_by_tag(&p->weights, p->plain.ndims, p->plain.dims, types.packed,
-                                         dnnl_format_tag_any);
+        s = lib.dnnl_memory_desc_init_by_tag(&p->weights, p->plain.ndims, p->plain.dims,
+                                             types.packed, dnnl_format_tag_any);
     if (s == dnnl_success)
         s = matrix(&p->dst, c->batch, c->m, c->n, flat, data_type(c->dst), false);
     if (s == dnnl_success && c->bias)
@@ -432,7 +469,7 @@ enum code dnnl_task_matmul(const struct dnnl_matmul *c, struct dnnl_task **out, 
     enum code code;
     dnnl_status_t s = matmul_memory(c, &p, flat);
     if (s == dnnl_success)
-        s = dnnl_matmul_desc_init(&desc, &p.src, &p.weights, c->bias ? &p.bias : NULL, &p.dst);
+        s = lib.dnnl_matmul_desc_init(&desc, &p.src, &p.weights, c->bias ? &p.bias : NULL, &p.dst);
     if (s == dnnl_success)
         s = make_attr(&p, c->fused, c->n_fused, &q);
     if (s == dnnl_success)
@@ -448,7 +485,7 @@ enum code dnnl_task_matmul(const struct dnnl_matmul *c, struct dnnl_task **out, 
 const char *dnnl_task_kernel(const struct dnnl_task *t) { return t->kernel; }
 size_t dnnl_task_scratch(const struct dnnl_task *t) { return t->scratch_bytes; }
 size_t dnnl_task_packed(const struct dnnl_task *t) {
-    return dnnl_memory_desc_get_size(&t->args[1].md);
+    return lib.dnnl_memory_desc_get_size(&t->args[1].md);
 }
 
 uint64_t dnnl_task_packing(
@@ -466,31 +503,31 @@ enum code dnnl_task_pack(struct dnnl_task *t, const void *plain, void *packed, s
     dnnl_primitive_t reorder = NULL;
     dnnl_stream_t stream = NULL;
     omp_set_num_threads(t->threads);
-    dnnl_status_t s = dnnl_memory_create(&from, &t->plain, engine, (void *)(uintptr_t)plain);
+    dnnl_status_t s = lib.dnnl_memory_create(&from, &t->plain, engine, (void *)(uintptr_t)plain);
     if (s == dnnl_success)
-        s = dnnl_memory_create(&to, &t->args[1].md, engine, packed);
+        s = lib.dnnl_memory_create(&to, &t->args[1].md, engine, packed);
     if (s == dnnl_success)
-        s = dnnl_reorder_primitive_desc_create(&pd, &t->plain, engine, &t->args[1].md, engine,
-                                               NULL);
+        s = lib.dnnl_reorder_primitive_desc_create(&pd, &t->plain, engine, &t->args[1].md, engine,
+                                                   NULL);
     if (s == dnnl_success)
-        s = dnnl_primitive_create(&reorder, pd);
+        s = lib.dnnl_primitive_create(&reorder, pd);
     if (s == dnnl_success)
-        s = dnnl_stream_create(&stream, engine, dnnl_stream_in_order);
+        s = lib.dnnl_stream_create(&stream, engine, dnnl_stream_in_order);
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
     if (s == dnnl_success)
-        s = dnnl_primitive_execute(reorder, stream, 2, args);
+        s = lib.dnnl_primitive_execute(reorder, stream, 2, args);
     if (s == dnnl_success)
-        s = dnnl_stream_wait(stream);
+        s = lib.dnnl_stream_wait(stream);
     if (stream)
-        dnnl_stream_destroy(stream);
+        lib.dnnl_stream_destroy(stream);
     if (reorder)
-        dnnl_primitive_destroy(reorder);
+        lib.dnnl_primitive_destroy(reorder);
     if (pd)
-        dnnl_primitive_desc_destroy(pd);
+        lib.dnnl_primitive_desc_destroy(pd);
     if (to)
-        dnnl_memory_destroy(to);
+        lib.dnnl_memory_destroy(to);
     if (from)
-        dnnl_memory_destroy(from);
+        lib.dnnl_memory_destroy(from);
     return s == dnnl_success ? OK : refused("packing of weights", s, e);
 }
 
@@ -518,12 +555,12 @@ enum code dnnl_task_run(struct dnnl_task *t, const struct dnnl_run *r, struct er
         const int name = t->args[i].name;
         const void *p = pointer_of(r, name);
         if (k->at[i] != p)
-            s = dnnl_memory_set_data_handle_v2(k->memory[i], (void *)(uintptr_t)p, k->stream);
+            s = lib.dnnl_memory_set_data_handle_v2(k->memory[i], (void *)(uintptr_t)p, k->stream);
         k->at[i] = p;
         args[i] = (dnnl_exec_arg_t){name & 0xffffff, k->memory[i]};
     }
     if (s == dnnl_success)
-        s = dnnl_primitive_execute(t->primitive, k->stream, t->n_args, args);
+        s = lib.dnnl_primitive_execute(t->primitive, k->stream, t->n_args, args);
     kit_give(t, k);
     return s == dnnl_success
                ? OK
