@@ -57,12 +57,14 @@ void gemm_quads_scalar(const struct gemm_f32 *g) {
     const int32_t low = f->is_signed ? -128 : 0;
     for (size_t row = 0; row < g->m; row++)
         for (size_t col = 0; col < g->n; col++) {
+            const float *panel = g->b + col / TILE_N * g->taps * g->k * TILE_N;
             int32_t sum = g->bias ? ((const int32_t *)g->bias)[col] : 0;
             for (size_t tap = 0; tap < g->taps; tap++)
                 for (size_t k = 0; k < g->k; k++)
-                    sum = (int32_t)((uint32_t)sum +
-                                    (uint32_t)quad(&g->a[tap * g->m + row][k],
-                                                   &g->b[(tap * g->k + k) * TILE_N + col]));
+                    sum =
+                        (int32_t)((uint32_t)sum +
+                                  (uint32_t)quad(&g->a[tap * g->m + row][k],
+                                                 &panel[(tap * g->k + k) * TILE_N + col % TILE_N]));
             uint8_t *y = (uint8_t *)g->c + row * g->ldc + col;
             requant_scalar(&(struct requant){.n = 1,
                                              .sums = &sum,

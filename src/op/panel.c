@@ -70,12 +70,12 @@ static const float *fetched(const struct panel_rows *r, size_t col, size_t tile,
                                         : NULL;
 }
 
-/* Rows from tile `tile` of `tiles`, columns from `col`. */
-static void one_tile(const struct panel_rows *r, gemm_f32_fn *fn, size_t nr, size_t col,
-                     size_t tile, size_t tiles, const float *ahead) {
+/* Rows from tile `tile` of `tiles`, at most n columns from `col`. */
+static void one_tile(const struct panel_rows *r, gemm_f32_fn *fn, size_t n, size_t col, size_t tile,
+                     size_t tiles, const float *ahead) {
     const size_t row = panel_tile(r->m, tiles, tile), at = row * r->c_row + col;
     fn(&(struct gemm_f32){.m = panel_tile(r->m, tiles, tile + 1) - row,
-                          .n = r->to - col < nr ? r->to - col : nr,
+                          .n = r->to - col < n ? r->to - col : n,
                           .k = r->k,
                           .taps = r->taps,
                           .a = r->a + row * r->taps,
@@ -99,9 +99,10 @@ void panel_multiply_rows(const struct panel_rows *r) {
     gemm_f32_fn *fn = r->finish  ? kernel_set()->gemm_quads
                       : r->pairs ? kernel_set()->gemm_pairs
                                  : kernel_set()->gemm_f32;
+    const size_t some = r->finish ? r->to - r->from : nr; /* quads take many panels */
     for (size_t i = 0; small && i < tiles; i++)
-        for (size_t col = r->from; col < r->to; col += nr)
-            one_tile(r, fn, nr, col, i, tiles, NULL);
+        for (size_t col = r->from; col < r->to; col += some)
+            one_tile(r, fn, some, col, i, tiles, NULL);
     for (size_t col = r->from; !small && col < r->to; col += nr)
         for (size_t i = 0; i < tiles; i++)
             one_tile(r, fn, nr, col, i, tiles, fetched(r, col, i, nr));

@@ -23,42 +23,51 @@ SIMD vi vi_dpbusd(vi sum, vi a, vi b) {
     return sum;
 }
 
-/* quads_finish with its numbers as vectors, and limits before a zero point is added. */
+/* quads_finish with its numbers as vectors. The bits of MAGIC + v are those of MAGIC and v rounded,
+ * where v is within 2^22; beyond, they are still in the order of the numbers. So limits and zero
+ * points are an integer's, which any of the vector units takes, not two of them as a float's. */
+#define MAGIC 12582912.0f
+enum { MAGIC_BITS = 0x4B400000 };
 struct finish {
-    vf low, high, zero, y_scale, plus_scale, offset, plus_high;
-    __m512i last_zero; /* int16 */
+    vf magic, y_scale, plus_scale, offset;
+    vf back;             /* from MAGIC to y */
+    vi low, high, least; /* limits of what is added to, and of what is not */
+    vi last;             /* from MAGIC to the last zero point */
 };
 
 SIMD struct finish finish_of(const struct quads_finish *f, const bool adds) {
-    const float low = f->is_signed ? -128 : 0;
-    const int32_t last = adds ? f->plus_zero : f->zero;
-    return (struct finish){.low = vf_set(low - (float)f->zero),
-                           .high = vf_set(low + 255 - (float)f->zero),
-                           .zero = vf_set((float)f->zero),
+    const int32_t low = (f->is_signed ? -128 : 0) - f->zero;
+    return (struct finish){.magic = vf_set(MAGIC),
                            .y_scale = vf_set(f->y_scale),
                            .plus_scale = vf_set(f->plus_scale),
                            .offset = vf_set(f->offset),
-                           .plus_high = vf_set(low + 255 - (float)f->plus_zero),
-                           .last_zero = _mm512_set1_epi16((int16_t)last)};
+                           .back = vf_set(MAGIC - (float)f->zero),
+                           .low = vi_set(MAGIC_BITS + low),
+                           .high = vi_set(MAGIC_BITS + low + 255),
+                           .least = vi_set(MAGIC_BITS - (1 << 21)),
+                           .last = vi_set(MAGIC_BITS - (adds ? f->plus_zero : f->zero))};
 }
 
-/* VL numbers, rounded; the last zero point and the lower limit are left to packed(). */
+/* VL numbers, rounded, the last zero point added; the limits of a byte are left to packed(). */
+SIMD vi rounded(const struct finish *f, vf v) {
+    return vi_sub(vi_max(vf_bits(vf_add(v, f->magic)), f->least), f->last);
+}
 SIMD vi scaled(const struct finish *f, vi sum, vf scale) {
-    return vi_of(vf_min(f->high, vf_mul(vf_of(sum), scale)));
+    return rounded(f, vf_mul(vf_of(sum), scale));
 }
 SIMD vi scaled_plus(const struct finish *f, vi sum, vf scale, __m128i plus, bool is_signed) {
-    vf y = vf_min(f->high, vf_max(f->low, vf_mul(vf_of(sum), scale))),
-       other = vf_of(is_signed ? _mm512_cvtepi8_epi32(plus) : _mm512_cvtepu8_epi32(plus));
-    y = vf_add(vf_round(y), f->zero);
-    return vi_of(
-        vf_min(f->plus_high, vf_fma(y, f->y_scale, vf_fma(other, f->plus_scale, f->offset))));
+    const vf other = vf_of(is_signed ? _mm512_cvtepi8_epi32(plus) : _mm512_cvtepu8_epi32(plus));
+    const vi y = vf_bits(vf_add(vf_mul(vf_of(sum), scale), f->magic)),
+             within = vi_min(vi_max(y, f->low), f->high);
+    return rounded(f, vf_fma(vf_sub(vi_floats(within), f->back), f->y_scale,
+                             vf_fma(other, f->plus_scale, f->offset)));
 }
 
 /* Two rows of 2 VL numbers to bytes, saturating on the way, one row in each half. */
-SIMD __m512i packed(const struct finish *f, const vi rows[2][2], bool is_signed) {
+SIMD __m512i packed(const vi rows[2][2], bool is_signed) {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(rows[0][0], rows[0][1]), f->last_zero),
-            b = _mm512_adds_epi16(_mm512_packs_epi32(rows[1][0], rows[1][1]), f->last_zero);
+    __m512i a = _mm512_packs_epi32(rows[0][0], rows[0][1]),
+            b = _mm512_packs_epi32(rows[1][0], rows[1][1]);
     return _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(a, b)
                                                      : _mm512_packus_epi16(a, b));
 }
@@ -98,14 +107,15 @@ SIMD void settle(const struct gemm_f32 *g, vi acc[MR][2], const size_t m, const 
                                             _mm256_extracti128_si256(p, 1), is_signed)
                               : scaled(&f, acc[at][1], scale[1]);
         }
-        const __m512i v = packed(&f, both, is_signed);
+        const __m512i v = packed(both, is_signed);
         store_row(y + row * ldc, _mm512_castsi512_si256(v), n);
         if (row + 1 < m)
             store_row(y + (row + 1) * ldc, _mm512_extracti64x4_epi64(v, 1), n);
     }
 }
 
-/* m rows (constant after inlining) and always two vectors of columns: panels are filled. */
+/* m rows (constant after inlining) of one panel, and always two vectors of columns: panels are
+ * filled. */
 SIMD void tile_quads(const struct gemm_f32 *g, const size_t m) {
     vi acc[MR][2];
     const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
@@ -147,7 +157,7 @@ SIMD void tile_quads(const struct gemm_f32 *g, const size_t m) {
 
 #define QUADS(m)                                                                                   \
     case m: tile_quads(g, m); break;
-void gemm_quads_vnni(const struct gemm_f32 *g) {
+static void one_panel(const struct gemm_f32 *g) {
     switch (g->m) {
         QUADS(1)
         QUADS(2)
@@ -162,5 +172,124 @@ void gemm_quads_vnni(const struct gemm_f32 *g) {
         QUADS(11)
         QUADS(12)
     default: break;
+    }
+}
+
+/* --- many panels: the bytes of one are made between the products of the next, for the core does
+ * not look far enough ahead to do that by itself --- */
+
+enum { FEW = 6, LEAST = 4, STEPS = 4, SHORTEST = STEPS * FEW / 2 };
+
+struct held { /* sums of the panel before */
+    vi sums[FEW][2];
+    const float *scale;
+    const uint8_t *plus;
+    uint8_t *y;
+};
+
+/* Rows `row` and `row` + 1 of m become bytes; m and adds constant after inlining. */
+SIMD void settle_two(const struct held *h, const struct finish *f, const struct gemm_f32 *g,
+                     size_t row, const size_t m, const bool adds) {
+    const bool both_there = m % 2 == 0 || row + 1 < m;
+    vi both[2][2];
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        const size_t at = both_there ? row + i : row;
+#pragma GCC unroll 2
+        for (size_t j = 0; j < 2; j++) {
+            const vf scale = vf_load(h->scale + j * VL);
+            const __m128i *p = (const __m128i *)(h->plus + (adds ? at * g->plus_row + j * VL : 0));
+            both[i][j] = adds ? scaled_plus(f, h->sums[at][j], scale, _mm_loadu_si128(p), false)
+                              : scaled(f, h->sums[at][j], scale);
+        }
+    }
+    const __m512i v = packed(both, false);
+    uint8_t *y = h->y + row * g->ldc;
+    store_row(y, _mm512_castsi512_si256(v), NR);
+    if (both_there)
+        store_row(y + g->ldc, _mm512_extracti64x4_epi64(v, 1), NR);
+}
+
+/* One more quad of each row. */
+SIMD void sum_quad(vi acc[FEW][2], const float *const a[FEW], const float *b, size_t k,
+                   const size_t m) {
+    const vi b0 = vf_bits(vf_load(b)), b1 = vf_bits(vf_load(b + VL));
+#pragma GCC unroll 6
+    for (size_t row = 0; row < m; row++) {
+        int32_t four;
+        memcpy(&four, &a[row][k], sizeof four);
+        const vi x = vi_set(four);
+        acc[row][0] = vi_dpbusd(acc[row][0], x, b0);
+        acc[row][1] = vi_dpbusd(acc[row][1], x, b1);
+    }
+}
+
+/* Rows [first, first + m) of all panels. */
+SIMD void few_rows(const struct gemm_f32 *g, size_t first, const size_t m, const bool adds) {
+    const struct finish f = finish_of(g->finish, adds);
+    const float *b = g->b, *a[FEW];
+    struct held h;
+    size_t row = m; /* of what is held: the next to become bytes */
+#pragma GCC unroll 6
+    for (size_t i = 0; i < m; i++)
+        a[i] = g->a[first + i];
+    for (size_t col = 0; col < g->n; col += NR) {
+        vi acc[FEW][2];
+        const vi bias[2] = {vf_bits(vf_load(g->bias + col)), vf_bits(vf_load(g->bias + col + VL))};
+#pragma GCC unroll 6
+        for (size_t i = 0; i < m; i++)
+            acc[i][0] = bias[0], acc[i][1] = bias[1];
+        size_t k = 0;
+        for (; row < m; row += 2) {
+#pragma GCC unroll 4
+            for (size_t i = 0; i < STEPS; i++, k++, b += NR)
+                sum_quad(acc, a, b, k, m);
+            settle_two(&h, &f, g, row, m, adds);
+        }
+#pragma GCC unroll 2
+        for (; k < g->k; k++, b += NR)
+            sum_quad(acc, a, b, k, m);
+#pragma GCC unroll 6
+        for (size_t i = 0; i < m; i++)
+            h.sums[i][0] = acc[i][0], h.sums[i][1] = acc[i][1];
+        h.scale = g->scale + col, row = 0;
+        h.y = (uint8_t *)g->c + first * g->ldc + col;
+        h.plus = adds ? (const uint8_t *)g->plus + first * g->plus_row + col : NULL;
+    }
+    for (; row < m; row += 2)
+        settle_two(&h, &f, g, row, m, adds);
+}
+
+#define FEW_ROWS(m)                                                                                \
+    case m:                                                                                        \
+        if (g->plus)                                                                               \
+            few_rows(g, first, m, true);                                                           \
+        else                                                                                       \
+            few_rows(g, first, m, false);                                                          \
+        break;
+static void many_panels(const struct gemm_f32 *g, size_t first, size_t m) {
+    switch (m) {
+        FEW_ROWS(4)
+        FEW_ROWS(5)
+        FEW_ROWS(6)
+    default: break;
+    }
+}
+
+void gemm_quads_vnni(const struct gemm_f32 *g) {
+    if (g->n > NR && g->n % NR == 0 && g->taps == 1 && g->k >= SHORTEST && g->m >= 2 * LEAST &&
+        g->bias && !g->finish->is_signed) {
+        many_panels(g, 0, g->m / 2);
+        many_panels(g, g->m / 2, g->m - g->m / 2);
+        return;
+    }
+    struct gemm_f32 one = *g;
+    for (size_t col = 0; col < g->n; col += NR, one.b += g->taps * g->k * NR) {
+        one.n = g->n - col < NR ? g->n - col : NR;
+        one.bias = g->bias ? g->bias + col : NULL;
+        one.scale = g->scale + col;
+        one.c = (float *)((uint8_t *)g->c + col);
+        one.plus = g->plus ? (const float *)((const uint8_t *)g->plus + col) : NULL;
+        one_panel(&one);
     }
 }

@@ -692,7 +692,8 @@ static uint8_t finished(const struct gemm_f32 *g, size_t row, size_t col, size_t
     for (size_t t = 0; t < g->taps; t++) {
         a[t] = g->a[t * g->m + row];
         for (size_t k = 0; k < g->k; k++)
-            column[t * g->k + k][0] = g->b[(t * g->k + k) * nr + col];
+            column[t * g->k + k][0] =
+                g->b[(col / nr * g->taps * g->k + t * g->k + k) * nr + col % nr];
     }
     one.m = one.n = 1, one.a = a, one.b = column[0], one.c = (float *)&y;
     one.bias = g->bias ? g->bias + col : NULL, one.scale = g->scale + col;
@@ -715,8 +716,8 @@ static void check_quads_one(const struct limit *l, gemm_quads_fn *fn, const stru
         bias[i] = (int32_t)(next() % 20000) - 10000, scale[i] = uniform(-0.001f, 0.004f);
     for (size_t i = 0; i < sizeof plus; i++)
         plus[i] = (uint8_t)next();
-    for (size_t i = 0; i < g.taps * g.k * nr; i++)
-        b[i] = i % nr < g.n ? (uint32_t)next() : 0;
+    for (size_t i = 0; i < (g.n + nr - 1) / nr * g.taps * g.k * nr; i++)
+        b[i] = (uint32_t)next();
     for (size_t i = 0; i < g.taps * g.m; i++)
         a[i] = (const float *)x + next() % (19 * 140);
     uint8_t *got = guard(&room, (g.m - 1) * g.ldc + g.n, 1);
@@ -731,31 +732,39 @@ static void check_quads_one(const struct limit *l, gemm_quads_fn *fn, const stru
     check_guard(l, &room);
 }
 
+static void check_quads_of(const struct limit *l, gemm_quads_fn *fn, size_t m, size_t n, size_t nr,
+                           bool plain) {
+    for (size_t k = 1; k < 20; k += 6) {
+        const struct quads_finish f = {.is_signed = !plain && next() % 2,
+                                       .zero = (int32_t)(next() % 100),
+                                       .y_scale = 0.7f,
+                                       .plus_scale = 1.3f,
+                                       .offset = -20.25f,
+                                       .plus_zero = (int32_t)(next() % 100)};
+        struct gemm_f32 g = {.m = m,
+                             .n = n,
+                             .k = k,
+                             .taps = plain ? 1 : 1 + next() % 3,
+                             .ldc = n + next() % 3,
+                             .bias = plain || next() % 2 ? specials : NULL,
+                             .plus = next() % 2 ? specials : NULL,
+                             .plus_row = n + next() % 3,
+                             .ahead = next() % 2 ? specials : NULL,
+                             .finish = &f};
+        check_quads_one(l, fn, &g, nr);
+    }
+}
+
 static void check_gemm_quads(const struct limit *l, gemm_quads_fn *scalar, gemm_quads_fn *fn) {
     (void)scalar;
     struct gemm_tile t;
     tile_of(fn)(&t);
-    for (size_t m = 1; m <= t.mr; m++)
-        for (size_t n = 1; n <= t.nr; n++)
-            for (size_t k = 1; k < 20; k += 6) {
-                const struct quads_finish f = {.is_signed = next() % 2,
-                                               .zero = (int32_t)(next() % 100),
-                                               .y_scale = 0.7f,
-                                               .plus_scale = 1.3f,
-                                               .offset = -20.25f,
-                                               .plus_zero = (int32_t)(next() % 100)};
-                struct gemm_f32 g = {.m = m,
-                                     .n = n,
-                                     .k = k,
-                                     .taps = 1 + next() % 3,
-                                     .ldc = n + next() % 3,
-                                     .bias = next() % 2 ? specials : NULL,
-                                     .plus = next() % 2 ? specials : NULL,
-                                     .plus_row = n + next() % 3,
-                                     .ahead = next() % 2 ? specials : NULL,
-                                     .finish = &f};
-                check_quads_one(l, fn, &g, t.nr);
-            }
+    for (size_t m = 1; m <= t.mr; m++) {
+        for (size_t n = 1; n <= 2 * t.nr; n += n < t.nr ? 1 : t.nr / 2)
+            check_quads_of(l, fn, m, n, t.nr, false);
+        for (int round = 0; round < 4; round++) /* as most convolutions are */
+            check_quads_of(l, fn, m, 2 * t.nr, t.nr, true);
+    }
 }
 
 #define CHECK_QUANTIZE(type, ctype)                                                                \
