@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct options {
-    const char *alias, *preprocess, *input, *output, *labels, *warmup;
+    const char *alias, *preprocess, *input, *output, *labels, *warmup, *pad;
     int64_t parent, seconds;
     uint64_t memory;
 };
@@ -96,6 +96,7 @@ static enum code run(struct cli *c, struct err *e) {
     struct job_import j = {
         .path = c->args[0],
         .warmup = o->warmup,
+        .pad = str_of(o->pad ? o->pad : ""),
         .origin = str_of(full ? full : c->args[0]),
         .parent = o->parent > 0 ? (uint64_t)o->parent : 0,
         .limits = {.memory_bytes = o->memory, .seconds = o->seconds > 0 ? (unsigned)o->seconds : 0},
@@ -128,6 +129,8 @@ static const struct option options[] = {
      "names of the classes, one a line or JSON", NULL},
     {"preprocess", 'p', OPTION_TEXT, offsetof(struct options, preprocess), "FILE.json",
      "how images and texts become inputs, and outputs answers", NULL},
+    {"pad", 0, OPTION_TEXT, offsetof(struct options, pad), "INPUT=VALUE,...",
+     "requests of other lengths join, with these inputs filled up", NULL},
     {"warmup", 'w', OPTION_TEXT, offsetof(struct options, warmup), "FILE",
      "requests it answers before it is ready: TensorFlow Serving's records, or a tape", NULL},
     {"parent", 0, OPTION_INT, offsetof(struct options, parent), "N", "version it was made from",
@@ -154,6 +157,7 @@ const struct command command_add = {
             "  slipway add yolov8n.onnx --input image,pad --output boxes:yolov8 --labels coco.txt\n"
             "  slipway add minilm/model.onnx --input text:256   tokenizer.json lies beside it\n"
             "  slipway add rec.onnx ocr --preprocess rec.json   images in, text out\n"
+            "  slipway add tagger.onnx --pad tokens=0,mask=0   short requests beside long ones\n"
             "  slipway add rec.onnx ocr --warmup tf_serving_warmup_requests\n\n"
             "Words of --input: WxH, imagenet, inception, unit, bytes; crop, pad, stretch, height, "
             "sides, centre;\n"

@@ -15,10 +15,10 @@ struct options {
     const char *listen, *log, *tls_cert, *tls_key, *tls_client_ca, *as, *key_file, *admin, *cors,
         *predict_path, *health_path, *port, *model_store, *model_config, *model_repository,
         *batching, *fetch_hosts, *precision, *draft, *kv_type, *model_name, *model_base,
-        *allow_path;
+        *allow_path, *control_mode;
     int64_t threads, loops, queue, batch, timeout_ms, slow_ms, drain_ms, lame_ms, poll_ms,
         connections, requests, pixels, context, sequences, speculate, config_wait, folders_wait,
-        retries;
+        retries, repository_wait;
     uint64_t body, header, run_memory, memory, kv_memory, fetch;
     bool access_log, explicit_only, control, admin_tls, plain;
 };
@@ -48,6 +48,7 @@ static enum code check(const struct options *o, struct err *e) {
     TRY(at_least("speculate", o->speculate, e));
     TRY(at_least("model-config-file-poll-wait-seconds", o->config_wait, e));
     TRY(at_least("max-num-load-retries", o->retries, e));
+    TRY(at_least("repository-poll-secs", o->repository_wait, e));
     return OK;
 }
 
@@ -194,6 +195,13 @@ static enum code take_roots(const char *text, struct arena *a, struct str **out,
     return OK;
 }
 
+/* Seconds between looks; 0: never. Triton's servers look again only when they are told to. */
+static int64_t folders_wait(const struct options *o) {
+    bool repository = o->model_repository && !o->model_config;
+    int64_t wait = repository ? o->repository_wait : o->folders_wait;
+    return wait > 0 ? wait : 0;
+}
+
 static enum code follow(struct cli *c, struct host *h, const struct options *o,
                         const struct plan *p, struct follow **out, struct err *e) {
     struct str *roots;
@@ -210,7 +218,7 @@ static enum code follow(struct cli *c, struct host *h, const struct options *o,
         .also = p->models,
         .n_also = (size_t)c->n_args,
         .config_ms = (uint64_t)o->config_wait * 1000,
-        .folders_ms = o->folders_wait > 0 ? (uint64_t)o->folders_wait * 1000 : 0,
+        .folders_ms = (uint64_t)folders_wait(o) * 1000,
         .retries = (int)o->retries,
     };
     return follow_open(&f, out, e);
@@ -288,22 +296,38 @@ static enum code take_roster(struct cli *c, const struct options *o, struct plan
 }
 
 /* Flags win over the file. */
-static enum code take_batching(struct cli *c, struct options *o, struct err *e) {
-    struct roster_batching b;
+static enum code take_batching(struct cli *c, struct options *o, struct roster_batching *b,
+                               struct err *e) {
     struct str text;
+    *b = (struct roster_batching){0};
     if (!o->batching)
         return OK;
     TRY(read_text(c, o->batching, &text, e));
-    enum code code = roster_read_batching(text, &c->arena, &b, e);
+    enum code code = roster_read_batching(text, &c->arena, b, e);
     if (code != OK)
         return err_prefix(e, "%s", o->batching);
     if (!o->batch)
-        o->batch = (int64_t)b.batch;
-    if (!o->queue && b.queue) {
+        o->batch = (int64_t)b->batch;
+    if (!o->queue && b->queue) {
         uint64_t asks;
-        bool fits = !__builtin_mul_overflow(b.queue, b.batch ? b.batch : 32, &asks);
+        bool fits = !__builtin_mul_overflow(b->queue, b->batch ? b->batch : 32, &asks);
         o->queue = fits && asks < 1 << 16 ? (int64_t)asks : 1 << 16;
     }
+    return OK;
+}
+
+/* --model-control-mode, Triton's: what is loaded, and when that is looked at again. */
+static enum code take_mode(struct options *o, struct err *e) {
+    enum { POLL_SECONDS = 15 };
+    struct str mode = str_of(o->control_mode ? o->control_mode : "none");
+    bool poll = str_is(mode, "poll");
+    if (!poll && !str_is(mode, "none") && !str_is(mode, "explicit"))
+        return fail(e, USAGE, "--model-control-mode: '%s' is not one of none, poll, explicit",
+                    o->control_mode);
+    if (poll && o->repository_wait == 0)
+        o->repository_wait = POLL_SECONDS;
+    if (str_is(mode, "explicit"))
+        o->explicit_only = true;
     return OK;
 }
 
@@ -316,10 +340,12 @@ static enum code run(struct cli *c, struct err *e) {
     enum log_level level;
     struct host *h;
     TRY(check(o, e));
+    TRY(take_mode(o, e));
     TRY(log_level(o->log, &level, e));
     log_setup(level, isatty(STDERR_FILENO) ? LOG_HUMAN : LOG_JSON, STDERR_FILENO);
     struct plan p = {.n = 0};
-    TRY(take_batching(c, o, e));
+    struct roster_batching batching;
+    TRY(take_batching(c, o, &batching, e));
     TRY(take_roster(c, o, &p, e));
     enum precision_choice precision = CHOOSE_DEFAULT;
     if (o->precision && precision_parse(str_of(o->precision), &precision, e) != OK)
@@ -332,10 +358,14 @@ static enum code run(struct cli *c, struct err *e) {
         .threads = o->threads ? (int)o->threads : cpu_cores(),
         .queue = (size_t)o->queue,
         .batch = (size_t)o->batch,
+        .batch_sizes = batching.sizes,
+        .n_batch_sizes = batching.n_sizes,
+        .pad_all = batching.pad,
         .run_bytes = o->run_memory,
         .memory_bytes = o->memory,
         .models = p.models,
         .n_models = p.n,
+        .only_named = o->model_config || o->model_repository || o->model_base,
         .explicit_only = o->explicit_only,
         .poll_ms = (uint64_t)o->poll_ms,
         .language = {.context = (size_t)o->context,
@@ -431,6 +461,10 @@ static const struct option options[] = {
      "tries of a new version that cannot be imported (5)", NULL},
     {"model-repository", 0, OPTION_TEXT, AT(model_repository), "DIR",
      "models as Triton lays them out", NULL},
+    {"model-control-mode", 0, OPTION_TEXT, AT(control_mode), "MODE",
+     "none; poll: look at the repository again; explicit: as --explicit", NULL},
+    {"repository-poll-secs", 0, OPTION_INT, AT(repository_wait), "N",
+     "how often the repository is looked at again (never; with poll: 15)", NULL},
     {"batching-parameters-file", 0, OPTION_TEXT, AT(batching), "FILE",
      "sizes of batches and queues, as for TensorFlow Serving", NULL},
     {"poll-ms", 0, OPTION_INT, AT(poll_ms), "N", "how often the store is looked at (500)", NULL},

@@ -26,11 +26,12 @@ enum { LENT_BYTES = 64 << 10 }; /* smaller outputs are copied: their run may ser
 #define SMALL_RUN_NS                                                                               \
     300000.0 /* a run shorter than this gets one core: the others serve other requests */
 
-static bool same_tail(const struct tensor *a, const struct tensor *b) {
+/* The same but for the rows, and for the length of what is padded. */
+static bool same_tail(const struct tensor *a, const struct tensor *b, int padded) {
     if (a->dtype != b->dtype || a->shape.rank != b->shape.rank)
         return false;
     for (int d = 1; d < a->shape.rank; d++)
-        if (a->shape.dims[d] != b->shape.dims[d])
+        if (a->shape.dims[d] != b->shape.dims[d] && d != padded)
             return false;
     return true;
 }
@@ -38,8 +39,10 @@ static bool same_tail(const struct tensor *a, const struct tensor *b) {
 static bool joins(const struct live *l, const struct ask *a, const struct ask *b) {
     if ((a->priority == PRIORITY_SHADOW) != (b->priority == PRIORITY_SHADOW))
         return false;
+    bool pads = l->padding.on && pad_joins(l, a, b);
     for (size_t i = 0; i < l->n_inputs; i++)
-        if (!same_tail(&a->bound[i], &b->bound[i]) || a->bound[i].dtype == DT_STRING)
+        if (!same_tail(&a->bound[i], &b->bound[i], pads ? l->padding.inputs[i].dim : 0) ||
+            a->bound[i].dtype == DT_STRING)
             return false;
     if (!a->wanted != !b->wanted)
         return false;
@@ -70,7 +73,10 @@ void batch_open_window(struct host *h, struct live *l, const struct ask *first) 
     if (!l->batches || first->rows != 1 || first->priority >= PRIORITY_SHADOW)
         return;
     double saved = curve_saving(&l->curve, (int64_t)(limit ? limit : h->options.batch), &best);
-    double most = spare_ns(l, first);
+    double most = spare_ns(l, first),
+           wait = atomic_load_explicit(&l->wait_ns, memory_order_relaxed);
+    if (wait >= 0 && most > wait)
+        most = wait;
     most = most < saved ? most : saved;
     most = most < WINDOW_NS ? most : WINDOW_NS;
     double come = 1 + most / (l->gap_ns > 1 ? l->gap_ns : 1); /* asks there are when it ends */
@@ -104,6 +110,16 @@ static int64_t rows_waiting(const struct live *l, int64_t most) {
     return rows;
 }
 
+/* The largest number of rows that may be joined and is no more than this one. */
+static int64_t allowed(const struct host *h, int64_t rows) {
+    const struct host_options *o = &h->options;
+    int64_t most = o->n_batch_sizes ? 1 : rows;
+    for (size_t i = 0; i < o->n_batch_sizes; i++)
+        if ((int64_t)o->batch_sizes[i] <= rows)
+            most = (int64_t)o->batch_sizes[i];
+    return most;
+}
+
 void batch_take(struct host *h, struct live *l, bool alone, struct batch *out) {
     size_t limit = atomic_load_explicit(&l->batch_limit, memory_order_relaxed);
     *out = (struct batch){0};
@@ -114,8 +130,9 @@ void batch_take(struct host *h, struct live *l, bool alone, struct batch *out) {
     int64_t rows = rows_waiting(l, (int64_t)(limit ? limit : h->options.batch));
     struct curve_choice to = {.rows = 1};
     if (rows > l->first->rows)
-        to = curve_choose(&l->curve, rows, most_ns(l->first, alone), alone && h->n_running == 0,
-                          h->threads);
+        to = curve_choose(&l->curve, allowed(h, rows), most_ns(l->first, alone),
+                          alone && h->n_running == 0, h->threads);
+    to.rows = allowed(h, to.rows);
     struct ask *head = queue_take(h, l, NULL), *last = head;
     out->first = head;
     out->cores = to.cores;
@@ -172,28 +189,43 @@ static bool grow(struct batch_memory *m, size_t bytes) {
     return m->bytes != NULL;
 }
 
-/* Concatenates input `at` of every ask along the first dim. */
-static char *join_input(const struct batch *b, size_t at, char *p, struct tensor *out) {
+/* Concatenates input `at` of every ask along the first dim; pad: filled to the batch's width. */
+static char *join_input(const struct batch *b, size_t at, const struct pad_input *pad, char *p,
+                        struct tensor *out) {
     *out = b->first->bound[at];
     if (out->dtype == DT_NONE)
         return p;
     out->data = p;
     out->shape.dims[0] = b->rows;
+    if (pad)
+        out->shape.dims[pad->dim] = b->width;
     for (const struct ask *a = b->first; a; a = a->next) {
         size_t n = tensor_bytes(&a->bound[at]);
-        if (n)
-            memcpy(p, a->bound[at].data, n);
-        p += n;
+        if (pad) {
+            p = pad_copy(pad, &a->bound[at], b->width, p);
+        } else {
+            if (n)
+                memcpy(p, a->bound[at].data, n);
+            p += n;
+        }
     }
     return (char *)mem_round_up((uintptr_t)p, MEM_LINE);
+}
+
+static const struct pad_input *padding_of(const struct live *l, const struct batch *b, size_t at) {
+    return b->width && l->padding.inputs[at].dim ? &l->padding.inputs[at] : NULL;
 }
 
 static enum code join_inputs(const struct live *l, const struct batch *b, struct batch_memory *m,
                              struct tensor *out, struct err *e) {
     size_t bytes = MEM_LINE;
     for (size_t i = 0; i < l->n_inputs; i++) {
-        for (const struct ask *a = b->first; a; a = a->next)
-            bytes += tensor_bytes(&a->bound[i]);
+        const struct pad_input *pad = padding_of(l, b, i);
+        for (const struct ask *a = b->first; a; a = a->next) {
+            const struct tensor *t = &a->bound[i];
+            size_t length = pad ? (size_t)t->shape.dims[pad->dim] : 0;
+            bytes += pad ? tensor_bytes(t) / length * (size_t)b->width : tensor_bytes(t);
+        }
         bytes += MEM_LINE;
     }
     if (!grow(m, bytes))
@@ -201,7 +233,7 @@ static enum code join_inputs(const struct live *l, const struct batch *b, struct
                     bytes);
     char *p = m->bytes;
     for (size_t i = 0; i < l->n_inputs; i++)
-        p = join_input(b, i, p, &out[i]);
+        p = join_input(b, i, padding_of(l, b, i), p, &out[i]);
     return OK;
 }
 
@@ -249,34 +281,58 @@ static bool lends(const struct live *l, const struct session_run *run) {
     return bytes >= LENT_BYTES && bytes >= run->memory_bytes / 2;
 }
 
+/* The part at the front of the whole's dims from d on; where the copy ends. */
+static char *copy_front(char *to, const char *from, const struct shape *part,
+                        const struct shape *whole, int d, size_t size) {
+    size_t n = (size_t)part->dims[d], stride = size;
+    bool whole_below = true;
+    for (int k = d + 1; k < whole->rank; k++) {
+        stride *= (size_t)whole->dims[k];
+        whole_below = whole_below && part->dims[k] == whole->dims[k];
+    }
+    if (whole_below) {
+        if (n * stride)
+            memcpy(to, from, n * stride);
+        return to + n * stride;
+    }
+    for (size_t i = 0; i < n; i++)
+        to = copy_front(to, from + i * stride, part, whole, d + 1, size);
+    return to;
+}
+
 static enum code copy_output(struct ask *a, const struct live_io *io, const struct tensor *from,
-                             int64_t row, bool split, struct tensor *out, struct err *e) {
-    struct shape shape = from->shape;
-    size_t offset = 0;
+                             int64_t row, const struct shape *part, struct tensor *out,
+                             struct err *e) {
     if (from->dtype == DT_SEQUENCE) {
         const struct sequence *s = from->data;
         if (!io->columns)
             return fail(e, UNSUPPORTED, "output '%.*s' is a sequence: no protocol can carry it",
                         STR(io->name));
-        return copy_maps(a, io, s, split ? row : 0, split ? a->rows : (int64_t)s->n, out, e);
+        return copy_maps(a, io, s, part ? row : 0, part ? a->rows : (int64_t)s->n, out, e);
     }
-    if (split) {
-        shape.dims[0] = a->rows;
-        size_t row_bytes =
-            from->shape.dims[0] ? tensor_bytes(from) / (size_t)from->shape.dims[0] : 0;
-        offset = row_bytes * (size_t)row;
-    }
-    TRY(tensor_new(a->arena, from->dtype, &shape, out, e));
+    const struct shape *shape = part ? part : &from->shape;
+    size_t offset = 0;
+    if (part && from->shape.dims[0])
+        offset = tensor_bytes(from) / (size_t)from->shape.dims[0] * (size_t)row;
+    TRY(tensor_new(a->arena, from->dtype, shape, out, e));
     size_t n = tensor_bytes(out);
-    if (n)
-        memcpy(out->data, (const char *)from->data + offset, n);
+    if (n && part)
+        copy_front(out->data, (const char *)from->data + offset, shape, &from->shape, 0,
+                   dtype_size(from->dtype));
+    else if (n)
+        memcpy(out->data, from->data, n);
     return from->dtype == DT_STRING ? copy_strings(a->arena, out, e) : OK;
 }
 
-/* The rows [row, row + a->rows) of every wanted output, into the asker's arena; those of a run that
- * is lent as they lie. */
-static enum code give(const struct live *l, const struct session_run *run, struct ask *a,
-                      int64_t row, bool split, struct err *e) {
+/* What of an output belongs to an ask of a joined run. */
+static struct shape part_of(const struct live *l, size_t output, const struct ask *a,
+                            const struct batch *b, struct shape whole) {
+    whole.dims[0] = a->rows;
+    return b->width ? pad_cut(l, output, a, whole) : whole;
+}
+
+enum code batch_give(const struct live *l, const struct session_run *run, struct ask *a,
+                     int64_t row, const struct batch *b, struct err *e) {
     a->outputs = ARENA_ARRAY(a->arena, l->n_outputs + 1, struct ask_tensor);
     a->n_outputs = 0;
     if (!a->outputs)
@@ -285,12 +341,14 @@ static enum code give(const struct live *l, const struct session_run *run, struc
         if (run->outputs[i].dtype == DT_NONE || (a->wanted && !a->wanted[i]))
             continue;
         struct ask_tensor *out = &a->outputs[a->n_outputs];
+        struct shape part = b ? part_of(l, i, a, b, run->outputs[i].shape) : (struct shape){0};
         out->name = l->outputs[i].name;
         out->columns = l->outputs[i].columns;
         if (a->lent.runner)
             out->tensor = run->outputs[i];
         else
-            TRY(copy_output(a, &l->outputs[i], &run->outputs[i], row, split, &out->tensor, e));
+            TRY(copy_output(a, &l->outputs[i], &run->outputs[i], row, b ? &part : NULL,
+                            &out->tensor, e));
         a->n_outputs++;
     }
     return OK;
@@ -306,11 +364,12 @@ static void observe(struct live *l, int64_t rows, uint64_t compute_ns, uint64_t 
     atomic_store_explicit(&l->touched_ns, began, memory_order_relaxed);
 }
 
-static enum code compute_joined(struct live *l, struct batch *b, int threads,
-                                struct batch_memory *m, struct session_run *run, struct err *e) {
+enum code batch_compute(struct live *l, struct batch *b, int threads, struct batch_memory *m,
+                        struct session_run *run, struct err *e) {
     struct tensor joined[64];
     if (l->n_inputs > sizeof joined / sizeof *joined)
         return fail(e, LIMIT, "%zu inputs cannot be joined", l->n_inputs);
+    b->width = pad_width(l, b);
     TRY(join_inputs(l, b, m, joined, e));
     struct session_ask ask = {
         .inputs = joined,
@@ -327,7 +386,7 @@ static void finish_all(struct live *l, struct batch *b, const struct session_run
         next = a->next;
         a->batch_rows = (size_t)b->rows;
         a->compute_ns = run->compute_ns;
-        enum code code = give(l, run, a, row, true, &a->err);
+        enum code code = batch_give(l, run, a, row, b, &a->err);
         row += a->rows;
         ask_finish(l, a, code);
     }
@@ -363,7 +422,7 @@ static enum code run_graph(struct host *h, struct live *l, struct ask *a, int th
     observe(l, a->rows, run.compute_ns, began);
     if (lends(l, &run))
         a->lent = run;
-    code = give(l, &run, a, 0, false, &a->err);
+    code = batch_give(l, &run, a, 0, NULL, &a->err);
     if (!a->lent.runner)
         session_end(l->loaded.session, &run);
     return code;
@@ -396,7 +455,7 @@ void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
     struct session_run run;
     struct err e;
     uint64_t began = clock_ns();
-    if (b->n_asks == 1 || compute_joined(l, b, threads, memory, &run, &e) != OK) {
+    if (b->n_asks == 1 || batch_compute(l, b, threads, memory, &run, &e) != OK) {
         run_one_by_one(h, l, b, threads);
         return;
     }

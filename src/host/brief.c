@@ -7,7 +7,8 @@
  *    (session_steady), measured often enough;
  * 2. that cost is less than handing over would take, so that an event loop that computes it serves
  *    its other connections sooner than one that hands it over, and joining cannot pay;
- * 3. nothing of this version waits: nobody is overtaken.
+ * 3. nothing of this version waits: nobody is overtaken; and any number of its runs may be under
+ * way.
  * Like the express worker's runs, brief ones share a core with whoever has it (worker.c). */
 #include "host/in.h"
 
@@ -17,7 +18,8 @@
 
 bool brief_takes(struct host *h, struct live *l, const struct ask *a) {
     double cost = curve_single(&l->curve);
-    if (cost <= 0 || cost > BRIEF_NS || a->rows != 1 || l->first ||
+    bool limited = atomic_load_explicit(&l->run_limit, memory_order_relaxed);
+    if (limited || cost <= 0 || cost > BRIEF_NS || a->rows != 1 || l->first ||
         a->priority >= PRIORITY_SHADOW || !l->loaded.session || !session_steady(l->loaded.session))
         return false;
     h->n_running++;

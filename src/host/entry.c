@@ -46,6 +46,8 @@ static void take_policy(struct live *l, const struct policy *p) {
     atomic_store_explicit(&l->priority, p->priority, memory_order_relaxed);
     atomic_store_explicit(&l->queue_limit, (size_t)p->queue, memory_order_relaxed);
     atomic_store_explicit(&l->batch_limit, (size_t)p->batch, memory_order_relaxed);
+    atomic_store_explicit(&l->run_limit, (size_t)p->instances, memory_order_relaxed);
+    atomic_store_explicit(&l->wait_ns, p->wait * 1000, memory_order_relaxed);
     atomic_store_explicit(&l->weight, p->weight, memory_order_relaxed);
     atomic_store_explicit(&l->keep_bytes, p->keep_bytes, memory_order_relaxed);
     atomic_store_explicit(&l->keep_days, p->keep_days, memory_order_relaxed);
@@ -319,7 +321,7 @@ void entry_publish_known(struct host *h, const struct known *k) {
     if (!m)
         return;
     if (!old)
-        m->by_hand = h->options.explicit_only;
+        m->by_hand = h->options.explicit_only && !(h->told && wish_for(h, known_model(k)));
     if (!m->by_hand) {
         m->chosen = ref_or_null(old && is_ready(old->chosen) ? old->chosen
                                                              : entry_live(m, chosen_version(h, k)));

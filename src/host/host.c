@@ -84,7 +84,7 @@ enum code host_open(const struct host_options *o, struct host **out, struct err 
     if (!h)
         return fail(e, NOMEM, "out of memory");
     set_defaults(h, o);
-    h->all = o->n_models == 0;
+    h->all = o->n_models == 0 && !o->only_named;
     enum code code = copy_wishes(o->store, o->models, o->n_models, &h->wishes, e);
     if (code == OK)
         open_marks(h);

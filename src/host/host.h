@@ -31,13 +31,17 @@ struct host_options {
     int threads;                     /* cores for compute; 0: cpu_cores() */
     size_t queue;                    /* waiting asks per version; 0: 256 */
     size_t batch;                    /* most rows joined in one run; 0: 32, 1: never */
+    const uint64_t *batch_sizes;     /* (n_batch_sizes) rising; no others are joined; borrowed */
+    size_t n_batch_sizes;            /* 0: any */
+    bool pad_all;                    /* pad what no version declares, too (host/pad.h) */
     enum precision_choice precision; /* of models whose policy says none */
     size_t run_bytes;                /* memory of one run; 0: the engine's */
     size_t memory_bytes;      /* of all loaded versions; beyond it they are loaded on demand and the
                                  least recently used goes; 0: everything stays loaded */
     const struct str *models; /* MODEL[@...] to serve; none: every model of the store */
     size_t n_models;
-    bool explicit_only;               /* load nothing but by host_load */
+    bool only_named;                  /* none means none: a configuration says what is served */
+    bool explicit_only;               /* load nothing but by host_load, and what host_wish names */
     uint64_t poll_ms;                 /* store polling; 0: 500 */
     struct language_options language; /* of language models; threads, model and version are the
                                          host's to say */
@@ -170,6 +174,13 @@ uint64_t live_version(const struct live *l);
 bool live_batches(const struct live *l);
 struct span live_part(const struct live *l,
                       const char *name); /* "preprocess": JSON; .n == 0 when absent */
+
+struct live_limits { /* as its model's policy says; 0 and wait_us below 0: nothing */
+    size_t batch, queue, instances;
+    int64_t wait_us;
+    int priority;
+};
+void live_limits(const struct live *l, struct live_limits *out);
 
 enum shadow_result { SHADOW_SAME, SHADOW_DIFFERENT, SHADOW_FAILED, SHADOW_SKIPPED, SHADOW_N };
 

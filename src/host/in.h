@@ -14,6 +14,7 @@
 #include "host/host.h"
 #include "host/loaded.h"
 #include "host/marks.h"
+#include "host/pad.h"
 #include "host/policy.h"
 
 #include <stdatomic.h>
@@ -36,10 +37,16 @@ struct live {
     struct live_io *inputs, *outputs; /* in loaded.arena */
     size_t n_inputs, n_outputs;
     bool batches;
+    struct { /* pad.c; written before it is READY */
+        bool on;
+        struct pad_input *inputs; /* (n_inputs) in loaded.arena */
+        uint32_t *follow; /* (n_outputs) there, too: bit d: dim d is as long as the request is */
+    } padding;
 
     /* under queue_lock */
     struct ask *first, *last_of[PRIORITIES]; /* queue.c */
     _Atomic size_t waiting;                  /* changed under queue_lock */
+    size_t running;                          /* runs of it that workers have begun */
     double backlog[PRIORITIES];              /* expected ns of compute of what waits */
     uint64_t came_ns;                        /* the last ask that was queued */
     double gap_ns;                           /* between two of them, of late */
@@ -55,7 +62,8 @@ struct live {
     bool asked; /* loaded because somebody asked for this version; loader only */
     /* its model's policy; written by the loader */
     _Atomic int priority;
-    _Atomic size_t queue_limit, batch_limit;
+    _Atomic size_t queue_limit, batch_limit, run_limit; /* 0: the server's; any number */
+    _Atomic double wait_ns; /* most that an ask waits for company; below 0: what pays */
     bool pinned;
     enum precision_choice precision;
     _Atomic uint32_t capture_share, capture_turn; /* share: of a million */
@@ -125,6 +133,7 @@ struct host {
     struct host_options options;
     struct wish *wishes; /* (options.n_models); the loader's, once it runs */
     bool all;            /* every model of the store, not only those */
+    bool told;           /* the wishes are host_wish's: explicit_only does not hold for them */
     struct marks *marks; /* NULL: the store is read only */
     int threads;
 
@@ -230,7 +239,8 @@ struct batch {
     struct ask *dropped; /* cancelled or past their deadline: to be finished without a run */
     size_t n_asks;
     int64_t rows;
-    int cores; /* it is to run on; 0: as many as are free */
+    int64_t width; /* that what is padded gets; 0: nothing is */
+    int cores;     /* it is to run on; 0: as many as are free */
     bool shadow;
 };
 /* Under queue_lock. alone: no other live has anything waiting. */
@@ -239,6 +249,14 @@ struct batch_memory { /* per worker; grows, is kept */
     void *bytes;
     size_t room;
 };
+/* Joins what was taken and runs it; session_end lets go of *run. */
+MUST_USE enum code batch_compute(struct live *l, struct batch *b, int threads,
+                                 struct batch_memory *memory, struct session_run *run,
+                                 struct err *e);
+/* The rows [row, row + a->rows) of every wanted output, into the asker's arena; those of a run that
+ * is lent as they lie. b NULL: all of them. */
+MUST_USE enum code batch_give(const struct live *l, const struct session_run *run, struct ask *a,
+                              int64_t row, const struct batch *b, struct err *e);
 void batch_run(struct host *h, struct live *l, struct batch *b, int threads,
                struct batch_memory *memory);
 /* One ask by itself, on the calling thread: whatever follows but ask_settle. brief: nobody looks
@@ -292,6 +310,17 @@ bool entry_replace(struct host *h, struct live *from, struct live *to);
 /* Room for a version of this size within the budget. evict: others may be unloaded for it. */
 bool budget_room(struct host *h, uint64_t bytes, bool evict);
 void budget_note(struct host *h, struct live *l); /* l was loaded: how much it really takes */
+
+/* pad.c */
+/* Once it is loaded: whether its requests are padded, and how. all: also what nobody declared. */
+MUST_USE enum code pad_open(struct live *l, bool all, int threads, struct err *e);
+int64_t pad_length(const struct live *l, const struct ask *a); /* 0: it cannot be padded */
+bool pad_joins(const struct live *l, const struct ask *a, const struct ask *b);
+int64_t pad_width(const struct live *l, const struct batch *b); /* 0: they are of one length */
+/* The tensor with its length filled up to `width`; where the copy ends. */
+char *pad_copy(const struct pad_input *p, const struct tensor *t, int64_t width, char *to);
+/* The shape of an output of a padded run, cut to this ask's length. */
+struct shape pad_cut(const struct live *l, size_t output, const struct ask *a, struct shape whole);
 
 /* warm.c */
 MUST_USE enum code live_warm(struct live *l, int threads, struct err *e);

@@ -102,6 +102,7 @@ struct live *live_new(struct str model, const struct store_info *info) {
     l->created_us = info->created_us;
     l->size_bytes = info->size_bytes;
     l->weight = 1;
+    l->wait_ns = -1;
     size_t n = info->digest.n < SHA256_HEX ? info->digest.n : SHA256_HEX;
     if (n)
         memcpy(l->digest, info->digest.p, n);
@@ -314,6 +315,16 @@ struct span live_part(const struct live *l, const char *name) {
     if (l->loaded.version)
         (void)store_version_find_part(l->loaded.version, str_of(name), &part);
     return part;
+}
+
+void live_limits(const struct live *l, struct live_limits *out) {
+    *out = (struct live_limits){
+        .batch = atomic_load(&l->batch_limit),
+        .queue = atomic_load(&l->queue_limit),
+        .instances = atomic_load(&l->run_limit),
+        .wait_us = (int64_t)(atomic_load(&l->wait_ns) / 1000),
+        .priority = atomic_load(&l->priority),
+    };
 }
 
 void live_stats(const struct live *l, struct live_stats *out) {

@@ -44,6 +44,8 @@ static enum code open_and_warm(struct host *h, struct live *l, struct err *e) {
     if (code == OK)
         code = live_warm(l, h->threads, e);
     if (code == OK)
+        code = pad_open(l, h->options.pad_all, h->threads, e);
+    if (code == OK)
         loaded_keep(&l->loaded, false);
     mark_loading(l->mark, false);
     return code;
@@ -228,6 +230,7 @@ static void command_wish(struct host *h, struct command *c) {
     h->wishes = c->wishes;
     h->options.n_models = c->n_wishes;
     h->all = false;
+    h->told = true;
     for (size_t i = 0; i < h->n_models; i++) {
         struct route_model *m = h->models[i];
         struct str name = str_of(m->name);

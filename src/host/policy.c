@@ -8,14 +8,15 @@
 enum { PARSE_BYTES = 64 << 10 };
 
 void policy_default(struct policy *p) {
-    *p = (struct policy){.weight = 1, .keep_bytes = (uint64_t)256 << 20, .keep_days = 7};
+    *p =
+        (struct policy){.weight = 1, .wait = -1, .keep_bytes = (uint64_t)256 << 20, .keep_days = 7};
 }
 
 bool policy_is_default(const struct policy *p) {
     struct policy d;
     policy_default(&d);
     return !p->pin && p->priority == d.priority && p->weight == d.weight && !p->batch &&
-           !p->queue && p->capture == 0 && !p->precision;
+           !p->queue && !p->instances && p->wait < 0 && p->capture == 0 && !p->precision;
 }
 
 const char *priority_name(int priority) {
@@ -55,6 +56,10 @@ static enum code set_by_name(struct policy *p, struct str key, double v, struct 
         return set_count("batch", v, 1024, &p->batch, e);
     if (str_is(key, "queue"))
         return set_count("queue", v, 1 << 20, &p->queue, e);
+    if (str_is(key, "instances"))
+        return set_count("instances", v, 1024, &p->instances, e);
+    if (str_is(key, "wait"))
+        return set_number("wait", v, -1, 1e6, &p->wait, e);
     if (str_is(key, "capture") || str_is(key, "percent")) {
         TRY(set_number("capture", v, 0, 100, &p->capture, e));
         p->capture /= 100;
@@ -88,8 +93,8 @@ enum code policy_set(struct policy *p, struct str text, struct err *e) {
     enum code code = set_by_name(p, key, v, e);
     return code == ERR_NOT_FOUND
                ? fail(e, USAGE,
-                      "no policy '%.*s': pin, priority, weight, batch, queue, precision, "
-                      "capture, keep-bytes, keep-days",
+                      "no policy '%.*s': pin, priority, weight, batch, queue, instances, wait, "
+                      "precision, capture, keep-bytes, keep-days",
                       STR(key))
                : code;
 }
@@ -169,6 +174,10 @@ void policy_write(const struct policy *p, struct buf *b) {
         json_put_member_i64(&w, "batch", (int64_t)p->batch);
     if (p->queue)
         json_put_member_i64(&w, "queue", (int64_t)p->queue);
+    if (p->instances)
+        json_put_member_i64(&w, "instances", (int64_t)p->instances);
+    if (p->wait >= 0)
+        json_put_member_f64(&w, "wait", p->wait);
     if (p->precision)
         json_put_member_text(&w, "precision", precision_name(p->precision));
     if (p->capture > 0) {
@@ -182,8 +191,25 @@ void policy_write(const struct policy *p, struct buf *b) {
     json_put_object_end(&w);
 }
 
-enum code policy_keep_batch(struct store *s, struct str model, uint64_t most, struct arena *a,
-                            struct err *e) {
+bool policy_advises(const struct policy_advice *a) {
+    return a->batch >= 0 || a->instances >= 0 || a->wait_us >= 0 || a->queue >= 0 || a->prioritized;
+}
+
+static void follow(struct policy *p, const struct policy_advice *a) {
+    if (a->batch >= 0)
+        p->batch = a->batch ? (uint64_t)a->batch : 1;
+    if (a->instances >= 0)
+        p->instances = (uint64_t)a->instances;
+    if (a->wait_us >= 0)
+        p->wait = (double)a->wait_us;
+    if (a->queue >= 0)
+        p->queue = (uint64_t)a->queue;
+    if (a->prioritized)
+        p->priority = a->priority;
+}
+
+enum code policy_keep(struct store *s, struct str model, const struct policy_advice *advice,
+                      struct arena *a, struct err *e) {
     struct store_setting *all;
     struct policy p;
     struct buf text;
@@ -193,7 +219,7 @@ enum code policy_keep_batch(struct store *s, struct str model, uint64_t most, st
     for (size_t i = 0; i < n; i++)
         if (str_eq(all[i].name, POLICY_SETTING))
             TRY(policy_parse(all[i].value, &p, e));
-    p.batch = most ? most : 1;
+    follow(&p, advice);
     buf_init(&text, 4096);
     policy_write(&p, &text);
     enum code code = buf_check(&text, "policy", e);

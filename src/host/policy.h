@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a model is treated beside others: the store's setting "policy", JSON, all members optional:
  *
- *   {"pin": true, "priority": "high", "weight": 2, "batch": 16, "queue": 64, "precision": "auto",
+ *   {"pin": true, "priority": "high", "weight": 2, "batch": 16, "queue": 64, "instances": 2,
+ *    "wait": 500, "precision": "auto",
  *    "capture": {"percent": 1, "bytes": 104857600, "days": 7}} */
 #pragma once
 
@@ -19,6 +20,8 @@ struct policy {
     double weight;       /* share of the cores when several models want them; 1 */
     uint64_t batch;      /* most rows joined; 0: the server's */
     uint64_t queue;      /* most waiting; 0: the server's */
+    uint64_t instances;  /* most runs at one time, of each version; 0: any */
+    double wait;         /* most microseconds in wait of company; below 0: what pays */
     double capture;      /* fraction of requests whose inputs and outputs are kept; 0: none */
     uint64_t keep_bytes; /* of them in all */
     uint64_t keep_days;
@@ -31,10 +34,20 @@ MUST_USE enum code policy_parse(struct str json, struct policy *out, struct err 
 MUST_USE enum code policy_set(struct policy *p, struct str text, struct err *e);
 bool policy_is_default(const struct policy *p);
 void policy_write(const struct policy *p, struct buf *b); /* only what differs from the default */
-/* Another server's max_batch_size becomes `batch` of the model's setting, which keeps its other
- * members; 0: the model does not batch. */
-MUST_USE enum code policy_keep_batch(struct store *s, struct str model, uint64_t most,
-                                     struct arena *a, struct err *e);
+/* What another server's configuration says of a model; below 0: nothing. Becomes part of the
+ * model's setting, which keeps its other members. */
+struct policy_advice {
+    int64_t batch;     /* 0: the model does not batch */
+    int64_t instances; /* 0: any number */
+    int64_t wait_us, queue;
+    int priority; /* enum ask_priority, where `prioritized` */
+    bool prioritized;
+};
+#define POLICY_NO_ADVICE                                                                           \
+    { .batch = -1, .instances = -1, .wait_us = -1, .queue = -1 }
+bool policy_advises(const struct policy_advice *a); /* anything */
+MUST_USE enum code policy_keep(struct store *s, struct str model,
+                               const struct policy_advice *advice, struct arena *a, struct err *e);
 /* "high", "normal", "low" */
 MUST_USE enum code priority_parse(struct str text, int *out, struct err *e);
 const char *priority_name(int priority);

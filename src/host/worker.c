@@ -10,7 +10,8 @@
  * ones: the express worker takes them, on one core that it shares with whoever has it.
  * 4. What waits for company (batch_open_window) waits only while this is the last core that is
  * free: a core that nobody else uses loses nothing by running at once.
- * 5. Shadows run only while nothing else is running or waiting, or on a core nobody uses. */
+ * 5. A model whose policy limits its runs at one time waits for one of them to end.
+ * 6. Shadows run only while nothing else is running or waiting, or on a core nobody uses. */
 #include "host/in.h"
 
 #include "base/clock.h"
@@ -52,9 +53,17 @@ static bool is_ripe(const struct host *h, const struct live *l, uint64_t now) {
            h->n_running + 1 < (size_t)h->threads;
 }
 
+/* As many runs of it as its model's policy allows are under way. */
+static bool is_full(const struct live *l) {
+    size_t most = atomic_load_explicit(&l->run_limit, memory_order_relaxed);
+    return most && l->running >= most;
+}
+
 /* Whether an express worker, or any, may take l's first ask. *wake: moved to when it may, if time
  * makes the difference. */
 static bool eligible(const struct host *h, const struct live *l, bool express, uint64_t *wake) {
+    if (is_full(l))
+        return false;
     if (l->first->priority >= PRIORITY_SHADOW)
         return !express && may_shadow(h);
     if (express)
@@ -149,6 +158,7 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
     counter_set(l->c_queue_depth, (int64_t)l->waiting);
     bool is_long = !express && !is_short(l, b.rows);
     h->n_running++;
+    l->running++;
     h->n_long += is_long;
     if (is_long && all_long(h) && h->ring_first)
         pthread_cond_signal(&h->queue_express);
@@ -159,7 +169,10 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
         curve_learn(&l->curve, b.rows, cores, ns);
     l->vtime += (double)ns / l->weight;
     h->n_running--;
+    l->running--;
     h->n_long -= is_long;
+    if (l->in_ring && atomic_load_explicit(&l->run_limit, memory_order_relaxed))
+        pthread_cond_signal(&h->queue_work); /* it had to wait for this one */
     if (h->n_waiting == 0 && h->n_running == 0)
         pthread_cond_broadcast(&h->queue_idle);
     pthread_mutex_unlock(&h->queue_lock);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/loaded.h"
+#include "host/pad.h"
 #include "job/warmup.h"
 #include "llm/chat.h"
 #include "llm/forward.h"
@@ -162,42 +163,53 @@ static enum code signature(const struct session *session, struct arena *a, struc
     return OK;
 }
 
-static enum code take_warmup(const struct job_import *j, const struct session *session,
+static enum code check_pad(struct str text, const struct live_io *io, size_t n, struct err *e) {
+    struct pad_input parsed[PAD_INPUTS];
+    if (text.n && n > PAD_INPUTS)
+        return fail(e, LIMIT, "padding: at most %d inputs", PAD_INPUTS);
+    return text.n ? pad_parse(text, io, n, parsed, e) : OK;
+}
+
+static enum code take_warmup(const struct job_import *j, const struct live_io *io, size_t n,
                              struct arena *a, struct buf *tapes, struct err *e) {
     const char *path;
-    struct live_io *io;
     struct span file;
-    size_t n;
     TRY(find_warmup(j, a, &path, e));
     if (!path)
         return OK;
-    TRY(signature(session, a, &io, &n, e));
     TRY(file_read(path, WARMUP_BYTES, a, &file, e));
     enum code code = warmup_read(file, io, n, tapes, e);
     return code == OK ? OK : err_prefix(e, "%s", path);
 }
 
-static enum code read_warmup(const struct job_import *j, const struct session *session,
-                             struct buf *tapes, struct err *e) {
+/* What is said about its inputs. */
+static enum code check_inputs(const struct job_import *j, const struct session *session,
+                              struct buf *tapes, struct err *e) {
+    struct live_io *io;
     struct arena a;
+    size_t n;
     arena_init(&a, WARMUP_BYTES + (64 << 20));
-    enum code code = take_warmup(j, session, &a, tapes, e);
+    enum code code = signature(session, &a, &io, &n, e);
+    if (code == OK)
+        code = check_pad(j->pad, io, n, e);
+    if (code == OK)
+        code = take_warmup(j, io, n, &a, tapes, e);
     arena_deinit(&a);
     return code;
 }
 
-/* Opens what it is, and reads its warm-up requests for that. */
+/* Opens what it is; what goes with it must fit. */
 static enum code check_runs(const struct model *m, const struct job_import *j, struct buf *tapes,
                             struct err *e) {
     struct session *session;
     if (model_is_language(m)) {
         TRY(check_language(m, e));
-        return read_warmup(j, NULL, tapes, e);
+        return check_inputs(j, NULL, tapes, e);
     }
     if (j->text)
         TRY(check_text(m, e));
     TRY(session_open(m, &(struct session_options){0}, &session, e));
-    enum code code = read_warmup(j, session, tapes, e);
+    enum code code = check_inputs(j, session, tapes, e);
     session_close(session);
     return code;
 }
@@ -224,10 +236,13 @@ static enum code put(struct store *s, const struct job_import *j, const struct i
     for (int i = 0; i < in->n_files; i++)
         sources[i] = (struct store_source){in->files[i].name, in->files[i].bytes, c->files[i].p,
                                            c->files[i].n};
-    struct store_part parts[3] = {{LIT("graph"), bytes_of(graph)}};
+    struct store_part parts[4] = {{LIT("graph"), bytes_of(graph)}};
     size_t n_parts = 1;
     if (j->preprocess.n)
         parts[n_parts++] = (struct store_part){LIT("preprocess"), j->preprocess};
+    if (j->pad.n)
+        parts[n_parts++] =
+            (struct store_part){str_of(PAD_PART), {(const uint8_t *)j->pad.p, j->pad.n}};
     if (tapes->n)
         parts[n_parts++] = (struct store_part){str_of(TAPE_WARMUP), bytes_of(tapes)};
     struct tick tick = {j};
@@ -289,6 +304,7 @@ enum code job_import(struct store *s, const struct job_import *j, struct job_imp
     if (j->progress)
         j->progress(j->progress_ctx, "checking", 0, 0);
     buf_init(&tapes, WARMUP_BYTES);
+    buf_put(&tapes, j->tapes.p, j->tapes.n);
     enum code code = check_runs(in.model, j, &tapes, e);
     if (code == OK)
         code = store_import(s, j, &in, &tapes, out, e);

@@ -14,6 +14,8 @@ struct job_import {
     struct span preprocess; /* JSON, .n == 0: none */
     const char *warmup;     /* file of requests (job/warmup.h); NULL: WARMUP_FILE below a folder,
                                where there is one */
+    struct span tapes;      /* requests before those, as a tape; .n == 0: none */
+    struct str pad;         /* inputs that are padded (host/pad.h), .n == 0: none named */
     bool text;              /* it says that texts are sent: the model must have a tokenizer */
     struct format_limits limits;
     void (*progress)(void *ctx, const char *phase, uint64_t done, uint64_t total); /* may be NULL */

@@ -5,7 +5,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "host/policy.h"
 #include "job/import.h"
 
 #include <dirent.h>
@@ -16,7 +15,7 @@
 /* --- putting one together --- */
 
 struct roster_model roster_model_default(void) {
-    return (struct roster_model){.policy = ROSTER_LATEST, .latest = 1, .batch = -1};
+    return (struct roster_model){.policy = ROSTER_LATEST, .latest = 1, .advice = POLICY_NO_ADVICE};
 }
 
 enum code roster_add_version(struct roster_model *m, int64_t version, struct err *e) {
@@ -70,6 +69,9 @@ enum code roster_copy(const struct roster *r, struct arena *a, struct roster *ou
         TRY(copy_text(a, &m->base_path, e));
         for (size_t k = 0; k < m->n_labels; k++)
             TRY(copy_text(a, &m->labels[k].name, e));
+        struct str tape = {(const char *)m->warmup.p, m->warmup.n};
+        TRY(copy_text(a, &tape, e));
+        m->warmup = (struct span){(const uint8_t *)tape.p, tape.n};
     }
     *out = c;
     return OK;
@@ -221,7 +223,8 @@ static enum code import_folder(struct store *s, const struct roster_model *m, st
     v->store = imported(s, m->name, str_of(path), a);
     if (v->store)
         return OK;
-    struct job_import j = {.path = path, .model = m->name, .origin = str_of(path)};
+    struct job_import j = {
+        .path = path, .model = m->name, .origin = str_of(path), .tapes = m->warmup};
     TRY(job_import(s, &j, &done, e));
     v->store = done.added.version;
     return OK;
@@ -319,7 +322,7 @@ static enum code apply_model(struct store *s, struct roster *r, const struct ros
     if (*n_refs == before)
         return fail(e, NOT_FOUND, "model '%.*s': none of its versions is asked for", STR(m->name));
     TRY(set_labels(s, m, all, n, e));
-    return m->batch < 0 ? OK : policy_keep_batch(s, m->name, (uint64_t)m->batch, a, e);
+    return policy_advises(&m->advice) ? policy_keep(s, m->name, &m->advice, a, e) : OK;
 }
 
 enum code roster_apply(struct store *s, struct roster *r, struct arena *a, struct str **refs,

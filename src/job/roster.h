@@ -3,7 +3,7 @@
  * store:
  *
  *   TensorFlow Serving's model_config_list   names, base paths, version policies, labels
- *   Triton's config.pbtxt                     one model of a model repository: batch size, versions
+ *   Triton's config.pbtxt                     one model of a model repository (roster_triton.c)
  *   TensorFlow Serving's batching parameters  sizes of batches and queues
  *
  * 1. A base path's numbered folders are imported in rising order, once: what the store has already
@@ -13,7 +13,7 @@
 #pragma once
 
 #include "base/textproto.h"
-#include "store/store.h"
+#include "host/policy.h"
 
 enum { ROSTER_MODELS = 1024, ROSTER_VERSIONS = 64, ROSTER_LABELS = 64 };
 
@@ -32,7 +32,8 @@ struct roster_model {
     size_t n_versions;
     struct roster_label labels[ROSTER_LABELS];
     size_t n_labels;
-    int64_t batch; /* Triton's max_batch_size; -1: not said */
+    struct policy_advice advice; /* of Triton's configuration */
+    struct span warmup;          /* a tape: Triton's model_warmup; .n == 0: none */
 };
 
 struct roster {
@@ -44,9 +45,12 @@ struct roster {
 
 /* A model_config_list; INVALID with line and column. */
 MUST_USE enum code roster_read(struct str text, struct arena *a, struct roster *out, struct err *e);
-/* config.pbtxt; the name is the folder's when the file has none. */
-MUST_USE enum code roster_read_triton(struct str text, struct arena *a, struct roster_model *out,
-                                      struct err *e);
+/* config.pbtxt of the model in `folder`; the name is the folder's when the file has none. What is
+ * neither followed nor refused is logged by name. */
+MUST_USE enum code roster_read_triton(struct str text, const char *folder, struct arena *a,
+                                      struct roster_model *out, struct err *e);
+/* A version policy of either server, the message just entered. */
+MUST_USE enum code roster_take_policy(struct textproto *t, struct roster_model *m, struct err *e);
 /* TensorFlow Serving's ModelServerConfig as protobuf has it, strings borrowed from the bytes. */
 MUST_USE enum code roster_read_message(struct span bytes, struct arena *a, struct roster *out,
                                        struct err *e);
@@ -76,8 +80,12 @@ MUST_USE enum code roster_repository(const char *folder, struct arena *a, struct
 MUST_USE enum code roster_apply(struct store *s, struct roster *r, struct arena *a,
                                 struct str **refs, size_t *n, struct err *e);
 
+enum { ROSTER_SIZES = 64 };
 struct roster_batching {
-    uint64_t batch, queue; /* 0: not said */
+    uint64_t batch, queue;        /* 0: not said */
+    uint64_t sizes[ROSTER_SIZES]; /* rising; the last one is batch */
+    size_t n_sizes;               /* 0: any */
+    bool pad;
 };
 MUST_USE enum code roster_read_batching(struct str text, struct arena *a,
                                         struct roster_batching *out, struct err *e);

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rosters written as text protobuf: model_config_list, config.pbtxt, batching parameters. */
+/* Rosters written as text protobuf: model_config_list, batching parameters. */
 #include "job/roster.h"
-
-#include "base/file.h"
-
-#include <dirent.h>
-#include <errno.h>
 
 /* What is wrong with a value, at the reader's place. */
 static enum code placed(const struct textproto *t, enum code code, struct err *e) {
@@ -48,7 +43,7 @@ static enum code take_latest(struct textproto *t, struct roster_model *m, struct
 }
 
 /* ServableVersionPolicy, and Triton's ModelVersionPolicy: the same fields. */
-static enum code take_policy(struct textproto *t, struct roster_model *m, struct err *e) {
+enum code roster_take_policy(struct textproto *t, struct roster_model *m, struct err *e) {
     struct textproto_field f;
     bool more;
     for (;;) {
@@ -102,7 +97,7 @@ static enum code take_model(struct textproto *t, struct roster_model *m, struct 
         else if (str_is(f.name, "base_path"))
             m->base_path = f.value;
         else if (f.message && str_is(f.name, "model_version_policy"))
-            TRY(take_policy(t, m, e));
+            TRY(roster_take_policy(t, m, e));
         else if (f.message && str_is(f.name, "version_labels"))
             TRY(take_label(t, m, e));
         else if (str_is(f.name, "model_platform") || str_is(f.name, "model_type") ||
@@ -162,105 +157,6 @@ enum code roster_read(struct str text, struct arena *a, struct roster *out, stru
     return OK;
 }
 
-/* --- config.pbtxt --- */
-
-static enum code take_group(struct textproto *t, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return OK;
-        if (str_is(f.name, "kind") && str_is(f.value, "KIND_GPU"))
-            return textproto_fail(t, e, "an instance group on a GPU: there is none here");
-        TRY(textproto_skip(t, &f, e));
-    }
-}
-
-/* ModelInput, ModelOutput: the signature is the model file's, so a reshape would be lost. */
-static enum code take_tensor(struct textproto *t, struct err *e) {
-    struct textproto_field f;
-    bool more;
-    for (;;) {
-        TRY(textproto_next(t, &f, &more, e));
-        if (!more)
-            return OK;
-        if (str_is(f.name, "reshape"))
-            return textproto_fail(t, e,
-                                  "\"reshape\" is not supported: clients send the shape that "
-                                  "the model file says");
-        TRY(textproto_skip(t, &f, e));
-    }
-}
-
-enum code roster_read_triton(struct str text, struct arena *a, struct roster_model *out,
-                             struct err *e) {
-    struct roster_model m = roster_model_default();
-    struct textproto t;
-    struct textproto_field f;
-    bool more;
-    textproto_init(&t, text, a);
-    for (;;) {
-        TRY(textproto_next(&t, &f, &more, e));
-        if (!more)
-            break;
-        if (str_is(f.name, "name")) {
-            m.name = f.value;
-        } else if (str_is(f.name, "max_batch_size")) {
-            TRY(textproto_i64(&t, &f, &m.batch, e));
-            if (m.batch < 0)
-                return textproto_fail(&t, e, "max_batch_size may not be negative");
-        } else if (f.message && str_is(f.name, "version_policy")) {
-            TRY(take_policy(&t, &m, e));
-        } else if (f.message && str_is(f.name, "instance_group")) {
-            TRY(take_group(&t, e));
-        } else if (f.message && (str_is(f.name, "input") || str_is(f.name, "output"))) {
-            TRY(take_tensor(&t, e));
-        } else if (str_is(f.name, "ensemble_scheduling") || str_is(f.name, "sequence_batching")) {
-            return textproto_fail(&t, e, "'%.*s' is not supported", STR(f.name));
-        } else {
-            TRY(textproto_skip(&t, &f, e));
-        }
-    }
-    *out = m;
-    return OK;
-}
-
-enum code roster_repository(const char *folder, struct arena *a, struct roster *out,
-                            struct err *e) {
-    struct roster r = {.models = ARENA_ARRAY(a, ROSTER_MODELS, struct roster_model)};
-    DIR *d = opendir(folder);
-    enum code code = OK;
-    if (!r.models || !d) {
-        if (d)
-            closedir(d);
-        return d ? arena_fail(a, ROSTER_MODELS * sizeof *r.models, "repository", e)
-                 : fail_errno(e, errno, "model repository '%s'", folder);
-    }
-    for (struct dirent *at; code == OK && (at = readdir(d)) && r.n < ROSTER_MODELS;) {
-        struct span text;
-        struct roster_model m = roster_model_default();
-        char *path = at->d_name[0] == '.' ? NULL : arena_printf(a, "%s/%s", folder, at->d_name);
-        char *config = path ? arena_printf(a, "%s/config.pbtxt", path) : NULL;
-        if (!config)
-            continue;
-        if (file_exists(config)) {
-            code = file_read(config, 1 << 20, a, &text, e);
-            if (code == OK)
-                code = roster_read_triton((struct str){(const char *)text.p, text.n}, a, &m, e);
-            if (code != OK)
-                (void)err_prefix(e, "%s", config);
-        }
-        if (m.name.n == 0)
-            m.name = arena_str(a, str_of(at->d_name));
-        m.base_path = str_of(path);
-        r.models[r.n++] = m;
-    }
-    closedir(d);
-    *out = r;
-    return code;
-}
-
 /* --- batching parameters --- */
 
 /* {value: 128} */
@@ -284,13 +180,24 @@ static enum code take_wrapped(struct textproto *t, const struct textproto_field 
     return OK;
 }
 
+static enum code take_size(struct textproto *t, const struct textproto_field *f,
+                           struct roster_batching *b, struct err *e) {
+    int64_t v;
+    TRY(textproto_i64(t, f, &v, e));
+    if (v < 1 || (b->n_sizes && (uint64_t)v <= b->sizes[b->n_sizes - 1]))
+        return textproto_fail(t, e, "allowed_batch_sizes must be positive and rising");
+    if (b->n_sizes == ROSTER_SIZES)
+        return textproto_fail(t, e, "more than %d allowed_batch_sizes", ROSTER_SIZES);
+    b->sizes[b->n_sizes++] = (uint64_t)v;
+    return OK;
+}
+
 enum code roster_read_batching(struct str text, struct arena *a, struct roster_batching *out,
                                struct err *e) {
-    static const char *const others[] = {
-        "batch_timeout_micros",         "num_batch_threads",        "thread_pool_name",
-        "enable_large_batch_splitting", "max_execution_batch_size", "allowed_batch_sizes",
-        "pad_variable_length_inputs"};
+    static const char *const others[] = {"batch_timeout_micros", "num_batch_threads",
+                                         "thread_pool_name", "enable_large_batch_splitting"};
     struct roster_batching b = {0};
+    uint64_t split = 0; /* of large batches; what comes here is never split */
     struct textproto t;
     struct textproto_field f;
     bool more;
@@ -306,11 +213,19 @@ enum code roster_read_batching(struct str text, struct arena *a, struct roster_b
             TRY(take_wrapped(&t, &f, &b.batch, e));
         else if (str_is(f.name, "max_enqueued_batches"))
             TRY(take_wrapped(&t, &f, &b.queue, e));
+        else if (str_is(f.name, "max_execution_batch_size"))
+            TRY(take_wrapped(&t, &f, &split, e));
+        else if (str_is(f.name, "allowed_batch_sizes"))
+            TRY(take_size(&t, &f, &b, e));
+        else if (str_is(f.name, "pad_variable_length_inputs"))
+            TRY(textproto_bool(&t, &f, &b.pad, e));
         else if (i < sizeof others / sizeof *others) /* what pays is measured here, not told */
             TRY(textproto_skip(&t, &f, e));
         else
             return textproto_fail(&t, e, "batching parameters have no field '%.*s'", STR(f.name));
     }
+    if (b.n_sizes && b.sizes[b.n_sizes - 1] != (split ? split : b.batch))
+        return fail(e, INVALID, "the last of allowed_batch_sizes must be max_batch_size");
     *out = b;
     return OK;
 }

@@ -63,6 +63,14 @@ static enum code find_kind(struct tokenizer *t, const struct model *m, struct er
     return t->kind ? OK : fail(e, UNSUPPORTED, "tokenizer '%.*s'", STR(str_sub(f->s, 0, 64)));
 }
 
+static int32_t find_pad(const struct tokenizer *t, const struct model *m) {
+    static const char *const names[] = {"[PAD]", "<pad>", "<|endoftext|>"};
+    int32_t id = fact_id(t, m, "tok.pad");
+    for (size_t i = 0; id < 0 && i < sizeof names / sizeof *names; i++)
+        id = tokenizer_find(t, str_of(names[i]));
+    return id;
+}
+
 static enum code fill(struct tokenizer *t, const struct model *m, struct err *e) {
     TRY(find_kind(t, m, e));
     TRY(vocabulary_read(m, &t->arena, &t->v, e));
@@ -71,6 +79,7 @@ static enum code fill(struct tokenizer *t, const struct model *m, struct err *e)
     t->unknown = fact_id(t, m, "tok.unk");
     t->cls = fact_id(t, m, "tok.cls");
     t->sep = fact_id(t, m, "tok.sep");
+    t->pad = find_pad(t, m);
     if (t->kind->adds_separators && t->cls < 0)
         t->cls = t->bos;
     if (t->kind->adds_separators && t->sep < 0)
@@ -199,4 +208,5 @@ bool tokenizer_control(const struct tokenizer *t, int32_t id) {
 size_t tokenizer_vocab(const struct tokenizer *t) { return t->v.n; }
 int32_t tokenizer_bos(const struct tokenizer *t) { return t->bos; }
 int32_t tokenizer_eos(const struct tokenizer *t) { return t->eos; }
+int32_t tokenizer_pad(const struct tokenizer *t) { return t->pad; }
 bool tokenizer_adds_bos(const struct tokenizer *t) { return t->add_bos; }

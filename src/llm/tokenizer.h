@@ -42,6 +42,9 @@ bool tokenizer_control(const struct tokenizer *t, int32_t id);
 size_t tokenizer_vocab(const struct tokenizer *t);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1 */
 int32_t tokenizer_eos(const struct tokenizer *t); /* -1 */
+/* What fills short rows: the model's own (its fact tok.pad), else the token commonly named so; -1
+ */
+int32_t tokenizer_pad(const struct tokenizer *t);
 bool tokenizer_adds_bos(const struct tokenizer *t);
 
 /* Tokens back to text, one at a time: what is given out is whole characters; bytes that can never

@@ -52,7 +52,7 @@ struct tokenizer {
     struct arena arena;
     const struct tokenizer_kind *kind;
     struct vocabulary v;
-    int32_t bos, eos, unknown, cls, sep;
+    int32_t bos, eos, unknown, cls, sep, pad;
     bool add_bos, add_eos;
     uint8_t *ends; /* (n) */
 

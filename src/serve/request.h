@@ -16,6 +16,7 @@ struct protocol;
 struct route;
 struct grpc;
 struct bidi;
+struct event;
 struct server;
 struct loop_thread;
 struct server_options;
@@ -59,9 +60,10 @@ struct request {
     struct auth_key *key; /* reference; NULL: no keys are asked for */
 
     /* LIMIT */
-    bool counted;      /* among the requests in flight, and its key's */
-    uint64_t retry_ns; /* of an OVERLOAD: when to come again; 0: not known */
-    struct span body;  /* after Content-Encoding was undone; may be written over */
+    bool counted;        /* among the requests in flight, and its key's */
+    uint64_t retry_ns;   /* of an OVERLOAD: when to come again; 0: not known */
+    struct span body;    /* after Content-Encoding was undone; may be written over */
+    struct event *event; /* the body was one, and is its data now (event.h) */
 
     /* DECODE, RUN */
     struct ask ask;

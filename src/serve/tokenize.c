@@ -48,16 +48,6 @@ static void cut(const struct tokenizer *t, struct row *row, size_t most) {
     row->n = most;
 }
 
-static int64_t padding(const struct tokenizer *t) {
-    static const char *const names[] = {"[PAD]", "<pad>", "<|endoftext|>"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        int32_t id = tokenizer_find(t, str_of(names[i]));
-        if (id >= 0)
-            return id;
-    }
-    return 0;
-}
-
 static enum code read_rows(struct request *r, const struct tensor *texts, size_t most,
                            struct row *rows, size_t *longest, struct err *e) {
     const struct tokenizer *t = live_tokenizer(r->ask.live);
@@ -84,7 +74,7 @@ static void put_id(struct tensor *t, size_t at, int64_t id) {
 static enum code make(struct request *r, const struct live_io *io, const struct texts *t, bool mask,
                       struct tensor *out, struct err *e) {
     struct shape shape = {2, {(int64_t)t->n, (int64_t)t->width}};
-    int64_t rest = mask ? 0 : padding(live_tokenizer(r->ask.live));
+    int64_t pad = mask ? 0 : tokenizer_pad(live_tokenizer(r->ask.live)), rest = pad < 0 ? 0 : pad;
     TRY(tensor_new(r->arena, io->dtype, &shape, out, e));
     for (size_t row = 0, at = 0; row < t->n; row++)
         for (size_t k = 0; k < t->width; k++, at++)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration files of TensorFlow Serving and Triton, served as they are."""
 
+import json
 import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from conftest import BINARY, Server, Store, until
@@ -132,27 +134,90 @@ def test_batching_parameters(layout, models):
         assert done.returncode != 0 and why in done.stderr, done.stderr
 
 
+CONFIG_PBTXT = """
+name: "iris" platform: "onnxruntime_onnx" max_batch_size: 8
+input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] } ]
+version_policy: { specific: { versions: [1] } }
+instance_group [ { count: 2 kind: KIND_CPU } ]
+dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 100
+  priority_levels: 2 default_priority_level: 2 default_queue_policy { max_queue_size: 7 } }
+parameters { key: "a" value: { string_value: "b" } }
+"""
+
+
+def served(layout, text, *flags):
+    (layout / "base" / "iris" / "config.pbtxt").write_text(text)
+    return Server(Store(layout / "store"), "--model-repository", str(layout / "base"), *flags)
+
+
 def test_triton_repository(layout, models):
-    config = layout / "base" / "iris" / "config.pbtxt"
-    config.write_text(
-        'name: "iris"\nplatform: "onnxruntime_onnx"\nmax_batch_size: 8\n'
-        'input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ]\noutput [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] } ]\n'
-        "version_policy: { specific: { versions: [1] } }\ninstance_group [ { count: 2 kind: KIND_CPU } ]\n"
-        "dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 100 }\n"
-        'parameters { key: "a" value: { string_value: "b" } }\n'
-    )
-    store = Store(layout / "store")
-    server = Server(store, "--model-repository", str(layout / "base"))
+    server = served(layout, CONFIG_PBTXT)
     assert ask(server) == [1.5, 2, 3, 5] and states(server, "iris") == {"1"} and states(server, "pair") == {"1"}
+    policy = json.loads(server.store.run("policy", "iris", "--json").stdout)
+    assert {k: policy[k] for k in ("batch", "instances", "wait", "queue", "priority")} == {"batch": 8, "instances": 2, "wait": 100, "queue": 7, "priority": "low"}
+    _, log = server.stop()
+    assert "config.pbtxt: of no use here" in log and "preferred_batch_size" in log and "parameters" in log
+
+
+def test_triton_s_client_reads_the_configuration_back(layout, models):
+    http, rpc = pytest.importorskip("tritonclient.http"), pytest.importorskip("tritonclient.grpc")
+    server = served(layout, CONFIG_PBTXT)
+    by_http = http.InferenceServerClient(server.address).get_model_config("iris")
+    by_grpc = rpc.InferenceServerClient(server.address).get_model_config("iris").config
+    for name in ("iris", "pair"):
+        got = http.InferenceServerClient(server.address).get_model_config(name)
+        assert got["instance_group"][0]["count"] == (2 if name == "iris" else 1)
+    assert by_http["max_batch_size"] == by_grpc.max_batch_size == 8
+    assert by_http["dynamic_batching"]["max_queue_delay_microseconds"] == by_grpc.dynamic_batching.max_queue_delay_microseconds == 100
+    assert by_http["dynamic_batching"]["default_queue_policy"]["max_queue_size"] == by_grpc.dynamic_batching.default_queue_policy.max_queue_size == 7
+    assert by_grpc.instance_group[0].count == 2 and by_grpc.instance_group[0].kind == by_grpc.instance_group[0].KIND_CPU
     server.stop()
-    for more, why in [
+
+
+@pytest.mark.parametrize(
+    "more,why",
+    [
         ('input { name: "x" reshape: { shape: [ 2, 2 ] } }', '"reshape" is not supported'),
+        ('input { name: "x" allow_ragged_batch: true }', '"allow_ragged_batch" is not supported'),
         ("instance_group { kind: KIND_GPU }", "an instance group on a GPU"),
+        ("instance_group { count: -1 }", "count may not be negative"),
         ("ensemble_scheduling { }", "'ensemble_scheduling' is not supported"),
-    ]:
-        config.write_text('name: "iris"\n' + more)
-        done = store.run("serve", "--listen", "127.0.0.1:0", "--model-repository", str(layout / "base"), check=False)
-        assert done.returncode != 0 and why in done.stderr and "config.pbtxt" in done.stderr, done.stderr
+        ("dynamic_batching { priority_levels: 2 default_priority_level: 3 }", "default_priority_level 3 of 2"),
+        ("model_warmup { inputs { key: 'x' value { dims: 4 zero_data: true } } }", "input 'x' has no data_type"),
+        ("model_warmup { inputs { key: 'x' value { data_type: TYPE_FP33 } } }", "data_type 'TYPE_FP33' is not known"),
+        ("model_warmup { inputs { key: 'x' value { data_type: TYPE_FP32 dims: -1 } } }", "dims of warm-up data"),
+        ("model_warmup { inputs { key: 'x' value { data_type: TYPE_FP32 dims: 4 input_data_file: '../x' } } }", "a file of numbers in the folder warmup"),
+        ("model_warmup { count: 1001 }", "more than 1000 requests"),
+    ],
+)
+def test_configurations_that_are_refused(layout, models, more, why):
+    (layout / "base" / "iris" / "config.pbtxt").write_text('name: "iris"\n' + more)
+    done = Store(layout / "store").run("serve", "--listen", "127.0.0.1:0", "--model-repository", str(layout / "base"), check=False)
+    assert done.returncode != 0 and why in done.stderr and "config.pbtxt" in done.stderr, done.stderr
+
+
+WARMUP = """
+max_batch_size: 4 version_policy { all {} }
+model_warmup [ { name: "zeros" batch_size: 3 count: 2 inputs { key: "x" value: { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } },
+               { name: "file" batch_size: 1 inputs { key: "x" value: { data_type: TYPE_FP32 dims: 4 input_data_file: "ones" } } } ]
+model_warmup { name: "random" inputs { key: "x" value: { data_type: TYPE_FP32 dims: [ %d ] random_data: true } } }
+"""
+
+
+def test_triton_s_warmup(layout, models):
+    """Versions 1 and 2 take rows of four; what cannot run makes them fail to load, by the request's number."""
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    (layout / "base" / "iris" / "warmup").mkdir()
+    (layout / "base" / "iris" / "warmup" / "ones").write_bytes(np.ones(4, np.float32).tobytes())
+    server = served(layout, WARMUP % 4)
+    assert states(server, "iris") == {"1", "2"}
+    server.stop()
+    shutil.rmtree(layout / "store")
+    server = served(layout, WARMUP % 5)
+    status = server.get("/v1/models/iris").json()["model_version_status"]
+    assert all("warm-up: request 4: input 'x': expected" in s["status"]["error_message"] for s in status), status
+    server.stop()
 
 
 # --- while it runs ---
@@ -188,6 +253,41 @@ def test_new_folders_are_served(layout, models):
     shutil.copy(models["affine2"], layout / "base" / "iris" / "9" / "model.onnx")
     assert until(lambda: ask(server) == [10] * 4)
     assert '"number":9' in log_of(server)
+    server.stop()
+
+
+def test_an_empty_list_serves_nothing(layout, models):
+    store = Store(layout / "store")
+    store.add(models["affine"], "mine")
+    file = layout / "models.config"
+    file.write_text("model_config_list { }")
+    server = Server(store, "--model-config-file", str(file))
+    assert server.get("/v2/health/ready").status_code == 200
+    assert server.get("/v1/models/mine").status_code == 404 and server.post("/v2/repository/index").json() == []
+    server.stop()
+
+
+def test_a_repository_is_looked_at_again_when_asked_to(layout, models):
+    """Triton's default is to read it once."""
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    stays = Server(Store(layout / "one"), "--model-repository", str(layout / "base"))
+    follows = Server(Store(layout / "two"), "--model-repository", str(layout / "base"), "--model-control-mode", "poll", "--repository-poll-secs", "1")
+    assert ask(stays) == ask(follows) == [10] * 4
+    move_in(layout, "iris", "affine", models).rename(layout / "base" / "iris" / "8")
+    assert until(lambda: ask(follows) == [1.5, 2, 3, 5])
+    assert ask(stays) == [10] * 4
+    stays.stop()
+    follows.stop()
+    done = Store(layout / "one").run("serve", "--model-control-mode", "sometimes", check=False)
+    assert done.returncode != 0 and "'sometimes' is not one of none, poll, explicit" in done.stderr
+
+
+def test_explicit_mode_waits_to_be_asked(layout, models):
+    server = Server(Store(layout / "store"), "--model-repository", str(layout / "base"), "--model-control-mode", "explicit")
+    assert server.get("/v2/models/pair/ready").status_code != 200
+    assert server.post("/v2/repository/models/pair/load").status_code == 200
+    assert server.get("/v2/models/pair/ready").status_code == 200
+    assert server.get("/v2/models/iris/ready").status_code != 200
     server.stop()
 
 

@@ -290,6 +290,27 @@ def test_reload_config(classic):
     assert refused(stub.HandleReloadConfigRequest, r)[0] == "NOT_FOUND"
 
 
+def test_a_reload_loads_what_it_names_in_explicit_mode(tmp_path, models):
+    """OK means that it answers, also for a model that the server never heard of before."""
+    (tmp_path / "iris" / "1").mkdir(parents=True)
+    shutil.copy(models["affine"], tmp_path / "iris" / "1" / "model.onnx")
+    store = Store(tmp_path / "store")
+    store.add(models["pair"], "pair")
+    server = Server(store, "--explicit", "--allow-path", str(tmp_path / "iris"))
+    with grpc.insecure_channel(server.address) as channel:
+        stub, predict = model_service_pb2_grpc.ModelServiceStub(channel), prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        r = model_management_pb2.ReloadConfigRequest()
+        r.config.model_config_list.config.add(name="iris", base_path=str(tmp_path / "iris"))
+        assert stub.HandleReloadConfigRequest(r, timeout=30).status.error_code == 0
+        p = predict_pb2.PredictRequest()
+        p.model_spec.name = "iris"
+        p.inputs["x"].CopyFrom(proto("f32", np.ones((1, 4), np.float32)))
+        assert array("f32", predict.Predict(p).outputs["y"]).tolist() == [[1.5, 2, 3, 5]]
+        states = {m["name"]: m["state"] for m in server.post("/v2/repository/index").json()}
+        assert states == {"iris": "READY", "pair": "UNAVAILABLE"}
+    server.stop()
+
+
 def test_reload_config_from_folders(tmp_path, models):
     """Base paths, policies and labels, as a client sends them; everything else goes."""
     for version, model in (("1", "affine"), ("2", "affine2")):

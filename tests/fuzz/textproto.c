@@ -11,9 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct roster roster;
     struct arena arena;
     struct err e;
-    arena_init(&arena, 4 << 20);
+    arena_init(&arena, 16 << 20);
     (void)!roster_read(text, &arena, &roster, &e);
-    (void)!roster_read_triton(text, &arena, &model, &e);
+    (void)!roster_read_triton(text, "/nowhere", &arena, &model, &e);
     (void)!roster_read_batching(text, &arena, &batching, &e);
     arena_deinit(&arena);
     return 0;

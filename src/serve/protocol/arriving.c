@@ -88,8 +88,10 @@ static void load_aside(struct side_job *job) {
     enum code code = OK;
     if (in->file)
         code = arrival_add(r->server->store, &in->arrival, r->arena, &e);
+    struct policy_advice advice = POLICY_NO_ADVICE;
+    advice.batch = in->batch;
     if (code == OK && in->batch >= 0)
-        code = policy_keep_batch(r->server->store, r->model, (uint64_t)in->batch, r->arena, &e);
+        code = policy_keep(r->server->store, r->model, &advice, r->arena, &e);
     if (code == OK)
         host_load(r->host, r->model, in->arrival.version, changed, r);
     else

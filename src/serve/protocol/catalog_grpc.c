@@ -153,30 +153,45 @@ static void put_config_io(struct buf *b, uint32_t field, const struct live_io *i
     }
 }
 
+/* ModelDynamicBatching as the model's policy says. */
+static void put_batching(struct buf *b, const struct live_limits *limits) {
+    size_t batching = pb_put_begin(b, 11);
+    if (limits->wait_us > 0)
+        pb_put_i64(b, 2, limits->wait_us);
+    if (limits->queue) {
+        size_t policy = pb_put_begin(b, 6); /* default_queue_policy */
+        pb_put_u64(b, 4, limits->queue);
+        pb_put_end(b, policy);
+    }
+    pb_put_end(b, batching);
+}
+
 static enum code model_config(struct request *r, struct err *e) {
     enum { KIND_CPU = 2 };
     const struct live_io *io;
+    struct live_limits limits;
     struct buf *b;
     TRY(take_model(r, e));
     TRY(request_route(r, e));
     const struct live *l = r->ask.live;
     bool batches = live_batches(l);
+    live_limits(l, &limits);
     TRY(begin(r, &b, e));
     size_t config = pb_put_begin(b, 1);
     pb_put_str(b, 1, live_model(l));
     if (batches)
-        pb_put_u64(b, 4, r->options->batch);
+        pb_put_u64(b, 4, limits.batch ? limits.batch : r->options->batch);
     size_t n = live_inputs(l, &io);
     put_config_io(b, 5, io, n, batches);
     n = live_outputs(l, &io);
     put_config_io(b, 6, io, n, batches);
     size_t group = pb_put_begin(b, 7);
     pb_put_str(b, 1, LIT("cpu"));
-    pb_put_u64(b, 2, 1);
+    pb_put_u64(b, 2, limits.instances ? limits.instances : 1);
     pb_put_u64(b, 4, KIND_CPU);
     pb_put_end(b, group);
     if (batches)
-        pb_put_end(b, pb_put_begin(b, 11)); /* dynamic_batching */
+        put_batching(b, &limits);
     pb_put_str(b, 17, LIT("slipway"));
     pb_put_end(b, config);
     return answer_part(r, b, e);

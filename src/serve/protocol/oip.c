@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "serve/answer.h"
+#include "serve/event.h"
 #include "serve/in.h"
 #include "serve/media.h"
 #include "serve/protocol/datatype.h"
@@ -425,11 +426,12 @@ static enum code decode_raw(struct request *r, struct notes *notes, struct err *
 static enum code decode(struct request *r, struct err *e) {
     struct str header = http_header_get(&r->x->request, "inference-header-content-length");
     struct notes *notes = ARENA_NEW(r->arena, struct notes);
-    uint64_t bytes = r->body.n;
     if (!notes)
         return arena_fail(r->arena, sizeof *notes, "request", e);
     r->notes = notes;
+    TRY(event_take(r, e));
     TRY(request_route(r, e));
+    uint64_t bytes = r->body.n;
     if (header.n && (!str_to_u64(header, &bytes) || bytes > r->body.n))
         return fail(e, INVALID, "Inference-Header-Content-Length is '%.*s', the body has %zu bytes",
                     STR(header), r->body.n);
@@ -579,7 +581,8 @@ static enum code encode(struct request *r, struct err *e) {
     json_put_member_text(&w, "model_version", version);
     TRY(put_outputs(r, &w, &blobs, e));
     json_put_object_end(&w);
-    return send_parts(r, b, &blobs, e);
+    TRY(send_parts(r, b, &blobs, e));
+    return event_put(r, e);
 }
 
 static const struct route routes[] = {

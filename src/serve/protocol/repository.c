@@ -158,29 +158,58 @@ static void put_tensors(struct json_out *w, const char *key, const struct live_i
     json_put_array_end(w);
 }
 
+/* As the model's policy says, which is what a config.pbtxt became. */
+static void put_batching(struct json_out *w, const struct live_limits *limits) {
+    json_put_key(w, "dynamic_batching");
+    json_put_object(w);
+    json_put_key(w, "preferred_batch_size");
+    json_put_array(w);
+    json_put_array_end(w);
+    json_put_member_i64(w, "max_queue_delay_microseconds",
+                        limits->wait_us > 0 ? limits->wait_us : 0);
+    if (limits->queue) {
+        json_put_key(w, "default_queue_policy");
+        json_put_object(w);
+        json_put_member_i64(w, "max_queue_size", (int64_t)limits->queue);
+        json_put_object_end(w);
+    }
+    json_put_object_end(w);
+}
+
+static void put_group(struct json_out *w, const struct live_limits *limits) {
+    json_put_key(w, "instance_group");
+    json_put_array(w);
+    json_put_object(w);
+    json_put_member_text(w, "name", "cpu");
+    json_put_member_text(w, "kind", "KIND_CPU");
+    json_put_member_i64(w, "count", limits->instances ? (int64_t)limits->instances : 1);
+    json_put_object_end(w);
+    json_put_array_end(w);
+}
+
 /* Triton's dims leave the batch out exactly when max_batch_size is above 0. */
 static enum code config(struct request *r, struct err *e) {
     struct answer_json j;
+    struct live_limits limits;
     const struct live_io *io;
     TRY(request_route(r, e));
     const struct live *l = r->ask.live;
     bool batches = live_batches(l);
     size_t n = live_inputs(l, &io);
+    live_limits(l, &limits);
     TRY(answer_json(r, &j, e));
     json_put_object(&j.w);
     json_put_member_str(&j.w, "name", live_model(l));
     json_put_member_text(&j.w, "platform", "");
     json_put_member_text(&j.w, "backend", "slipway");
-    json_put_member_i64(&j.w, "max_batch_size", batches ? (int64_t)r->options->batch : 0);
+    json_put_member_i64(&j.w, "max_batch_size",
+                        batches ? (int64_t)(limits.batch ? limits.batch : r->options->batch) : 0);
     put_tensors(&j.w, "input", io, n, batches);
     n = live_outputs(l, &io);
     put_tensors(&j.w, "output", io, n, batches);
-    if (batches) {
-        json_put_key(&j.w, "dynamic_batching");
-        json_put_raw(&j.w, LIT("{\"preferred_batch_size\":[],\"max_queue_delay_microseconds\":0}"));
-    }
-    json_put_key(&j.w, "instance_group");
-    json_put_raw(&j.w, LIT("[{\"name\":\"cpu\",\"kind\":\"KIND_CPU\",\"count\":1}]"));
+    if (batches)
+        put_batching(&j.w, &limits);
+    put_group(&j.w, &limits);
     json_put_object_end(&j.w);
     return answer_json_end(r, &j, e);
 }

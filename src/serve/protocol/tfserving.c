@@ -10,10 +10,11 @@
  * 4. :classify and :regress read "examples" as a table whose columns are the inputs (frame.h), and
  * answer what the version declares its outputs mean (media.h), or outputs named as in classic
  * signatures: classes, scores; outputs.
- * 5. A CloudEvent (KServe, binary mode: ce-* headers) is answered by one. */
+ * 5. A CloudEvent (KServe) is answered by one: event.h. */
 #include "serve/protocol/protocol.h"
 
 #include "serve/answer.h"
+#include "serve/event.h"
 #include "serve/frame.h"
 #include "serve/protocol/tfresult.h"
 #include "serve/records.h"
@@ -317,28 +318,17 @@ static enum code decode(struct request *r, struct err *e) {
     notes->verb = str_ends(path, ":classify")  ? CLASSIFY
                   : str_ends(path, ":regress") ? REGRESS
                                                : PREDICT;
+    TRY(event_take(r, e));
     TRY(find_live(r, e));
     json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
     j.allow_nan = true;
     return notes->verb == PREDICT ? decode_predict(r, &j, e) : decode_examples(r, &j, e);
 }
 
-/* CloudEvents 1.0, HTTP binding §3.1, with the types and source that KServe gives. */
-static void put_event(struct request *r) {
-    struct str id = http_header_get(&r->x->request, "ce-id");
-    if (id.n == 0)
-        return;
-    char *source = arena_printf(r->arena, "io.kserve.inference.%.*s", STR(live_model(r->ask.live)));
-    answer_header(r, "ce-id", id);
-    answer_header(r, "ce-specversion", LIT("1.0"));
-    answer_header(r, "ce-type", LIT("io.kserve.inference.response"));
-    answer_header(r, "ce-source", source ? str_of(source) : LIT("io.kserve.inference"));
-}
-
 static enum code encode(struct request *r, struct err *e) {
     const struct notes *notes = r->notes;
-    put_event(r);
-    return notes->verb == PREDICT ? encode_predict(r, e) : encode_results(r, e);
+    TRY(notes->verb == PREDICT ? encode_predict(r, e) : encode_results(r, e));
+    return event_put(r, e);
 }
 
 static enum code explain(struct request *r, struct err *e) {

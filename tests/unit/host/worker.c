@@ -23,6 +23,7 @@ static int begin(void **state) {
     h.options.batch = 32;
     l.batches = true;
     l.weight = 1;
+    l.wait_ns = -1;
     for (int k = 0; k < 4; k++) {
         static const double ns[4] = {10e6, 6e6, 3e6, 1e6};
         l.curve.one.row_ns[k] = ns[k];
@@ -147,6 +148,35 @@ static void the_least_served_is_next(void **state) {
     assert_null(choose(&h, false, &wake));
 }
 
+/* What a model's policy says of it. */
+static void waits_no_longer_than_it_may(void **state) {
+    (void)state;
+    l.wait_ns = 250000;
+    come(0);
+    assert_int_equal(l.company, 2);
+    assert_int_equal(l.ripe_ns, asks[0].queued_ns + 250000);
+    begin(NULL);
+    l.wait_ns = 0;
+    come(0);
+    assert_int_equal(l.ripe_ns, 0);
+}
+
+static void runs_of_a_model_may_be_counted(void **state) {
+    (void)state;
+    uint64_t wake;
+    l.wait_ns = 0;
+    l.run_limit = 2;
+    l.running = 1;
+    come(0);
+    assert_ptr_equal(next(&wake), &l);
+    l.running = 2;
+    assert_null(next(&wake));
+    assert_int_equal(wake, 0);
+    assert_true(l.in_ring);
+    l.running = 1;
+    assert_ptr_equal(next(&wake), &l);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(waits_on_the_last_core, begin),
@@ -155,6 +185,8 @@ int main(void) {
         cmocka_unit_test_setup(shorter_for_a_deadline, begin),
         cmocka_unit_test_setup(once, begin),
         cmocka_unit_test_setup(the_least_served_is_next, begin),
+        cmocka_unit_test_setup(waits_no_longer_than_it_may, begin),
+        cmocka_unit_test_setup(runs_of_a_model_may_be_counted, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

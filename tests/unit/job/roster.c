@@ -3,6 +3,7 @@
 #include "job/roster.c"
 
 #include "../base/check.h"
+#include "host/tape.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ static void text_and_message_agree(void **state) {
         assert_true(str_is(m->name, "m") && str_is(m->base_path, "/b"));
         assert_int_equal(m->policy, ROSTER_SPECIFIC);
         assert_int_equal(m->n_versions, 2);
-        assert_true(m->versions[0] == 3 && m->versions[1] == 5 && m->batch == -1);
+        assert_true(m->versions[0] == 3 && m->versions[1] == 5 && !policy_advises(&m->advice));
         assert_true(m->n_labels == 1 && str_is(m->labels[0].name, "s"));
         assert_int_equal(m->labels[0].version, 3);
     }
@@ -169,11 +170,50 @@ static void a_client_stays_within(void **state) {
     rmdir(beside);
 }
 
+static void a_triton_configuration(void **state) {
+    static const char text[] =
+        "name: 'm' max_batch_size: 8 instance_group [ { count: 2 }, { } ] dynamic_batching { "
+        "max_queue_delay_microseconds: 50 priority_levels: 5 default_priority_level: 2 "
+        "default_queue_policy { max_queue_size: 9 } } model_warmup { batch_size: 2 count: 3 "
+        "inputs { key: 'x' value { data_type: TYPE_UINT8 dims: [ 3, 5 ] random_data: true } } "
+        "inputs { key: 't' value { data_type: TYPE_STRING dims: [] zero_data: true } } }";
+    struct roster_model m;
+    struct tape t;
+    struct err e;
+    bool found;
+    (void)state;
+    assert_int_equal(roster_read_triton(str_of(text), "/nowhere", &arena, &m, &e), OK);
+    assert_true(str_is(m.name, "m") && m.advice.batch == 8 && m.advice.instances == 3);
+    assert_true(m.advice.wait_us == 50 && m.advice.queue == 9);
+    assert_true(m.advice.prioritized && m.advice.priority == PRIORITY_HIGH);
+    struct span rest = m.warmup;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tape_next(&rest, &arena, &t, &found, &e), OK);
+        assert_true(found && t.n_inputs == 2 && t.inputs[0].tensor.dtype == DT_U8);
+        assert_true(shape_eq(&t.inputs[0].tensor.shape, &(struct shape){3, {2, 3, 5}}));
+        assert_true(t.inputs[1].tensor.dtype == DT_STRING && t.inputs[1].tensor.shape.rank == 1);
+    }
+    assert_int_equal(rest.n, 0);
+    /* of each level of three, and what says nothing advises nothing */
+    static const int want[] = {PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW};
+    for (int level = 1; level <= 3; level++) {
+        char levels[120];
+        snprintf(levels, sizeof levels,
+                 "dynamic_batching { priority_levels: 3 default_priority_level: %d }", level);
+        assert_int_equal(roster_read_triton(str_of(levels), "/", &arena, &m, &e), OK);
+        assert_int_equal(m.advice.priority, want[level - 1]);
+    }
+    assert_int_equal(roster_read_triton(LIT("platform: 'x'"), "/", &arena, &m, &e), OK);
+    assert_false(policy_advises(&m.advice));
+    assert_int_equal(m.warmup.n, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_and_message_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_copy_stands_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_have_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_triton_configuration, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fingerprint_sees_contents, make_base, remove_base),
         cmocka_unit_test_setup_teardown(a_client_stays_within, make_base, remove_base),
     };
