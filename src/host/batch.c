@@ -291,7 +291,7 @@ static char *copy_front(char *to, const char *from, const struct shape *part,
         whole_below = whole_below && part->dims[k] == whole->dims[k];
     }
     if (whole_below) {
-        if (n * stride)
+        if (n * stride > 0)
             memcpy(to, from, n * stride);
         return to + n * stride;
     }

@@ -115,14 +115,33 @@ struct str trace_sticky(struct ask *a, enum sticky_kind kind, const char *name) 
 
 /* --- terms --- */
 
+/* No higher than its key may ask for. */
+static void cap_priority(struct request *r) {
+    if (r->key && r->ask.priority < r->key->rights.priority)
+        r->ask.priority = r->key->rights.priority;
+}
+
+void trace_level(struct request *r, int64_t level) {
+    if (level > 0)
+        r->ask.priority = level == 1 ? PRIORITY_HIGH : level == 2 ? PRIORITY_NORMAL : PRIORITY_LOW;
+    cap_priority(r);
+}
+
+void trace_timeout(struct request *r, int64_t us) {
+    if (us <= 0 || us >= INT64_C(1) << 50)
+        return;
+    uint64_t deadline = clock_ns() + (uint64_t)us * 1000;
+    if (!r->ask.deadline_ns || deadline < r->ask.deadline_ns)
+        r->ask.deadline_ns = deadline;
+}
+
 enum code trace_terms(struct request *r, struct err *e) {
     struct str priority = http_header_get(&r->x->request, "x-priority"),
                timeout = http_header_get(&r->x->request, "x-timeout-ms");
     uint64_t ms;
     if (priority.n && priority_parse(priority, &r->ask.priority, e) != OK)
         return err_prefix(e, "X-Priority");
-    if (r->key && r->ask.priority < r->key->rights.priority)
-        r->ask.priority = r->key->rights.priority;
+    cap_priority(r);
     if (timeout.n == 0)
         return OK;
     if (!str_to_u64(timeout, &ms) || ms == 0 || ms > 86400000)

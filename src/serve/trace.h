@@ -15,5 +15,9 @@ void trace_begin(struct request *r, uint64_t span);
 struct str trace_sticky(struct ask *a, enum sticky_kind kind, const char *name);
 /* X-Priority and X-Timeout-Ms into r->ask. */
 MUST_USE enum code trace_terms(struct request *r, struct err *e);
+/* The same in the words of the Open Inference Protocol's parameters: microseconds from now, unless
+ * the deadline is sooner; priority 1 goes first, 2 is normal, higher numbers go last, 0 is none. */
+void trace_timeout(struct request *r, int64_t us);
+void trace_level(struct request *r, int64_t level);
 /* CORS (Fetch §3.2): headers of the answer when the request's Origin is allowed. */
 void trace_cors(struct request *r);

@@ -4,6 +4,7 @@
 import base64
 import gzip
 import re
+import time
 
 import grpc
 import numpy as np
@@ -40,6 +41,19 @@ def infer(model="affine"):
     r.inputs.add(name="x", datatype="FP32", shape=[1, 4])
     r.raw_input_contents.append(np.array([1, 2, 3, 4], np.float32).tobytes())
     return r
+
+
+def test_a_client_may_ping_as_often_as_it_likes(server):
+    """grpc's own servers end such a connection after two pings (too_many_pings)."""
+    eager = [("grpc.keepalive_time_ms", 100), ("grpc.keepalive_timeout_ms", 2000), ("grpc.keepalive_permit_without_calls", 1), ("grpc.http2.max_pings_without_data", 0)]
+    with grpc.insecure_channel(server.address, eager) as c:
+        states = []
+        c.subscribe(states.append)
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(c)
+        before = stub.ModelInfer(infer()).raw_output_contents
+        time.sleep(1.2)
+        assert stub.ModelInfer(infer()).raw_output_contents == before
+        assert grpc.ChannelConnectivity.TRANSIENT_FAILURE not in states and states.count(grpc.ChannelConnectivity.CONNECTING) <= 1
 
 
 # --- health ---

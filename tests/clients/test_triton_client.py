@@ -2,9 +2,11 @@
 """The real tritonclient.http, unchanged: everything it can ask."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
+import requests
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
@@ -392,3 +394,28 @@ def test_the_asynchronous_client(server):
             return all[0].as_numpy("y").tolist()
 
     assert asyncio.run(run()) == [[1.5, 4, 9, 17]]
+
+
+def test_priority(store):
+    """Triton's parameter: 1 goes before what waits with 3."""
+    server = Server(store, "--threads", "1")
+    admin = "http://" + server.process.stdout.readline().split("http://")[1].strip()
+    order = []
+
+    def count(priority):
+        with triton.InferenceServerClient(server.address) as c:
+            assert int(ask(c, "slow", {"n": np.array([60000])}, priority=priority).as_numpy("count")) == 60000
+        order.append(priority)
+
+    def waiting():
+        return requests.get(admin + "/admin/models/slow").json()["versions"][0]["waiting"]
+
+    threads = [threading.Thread(target=count, args=(priority,)) for priority in (0, 3, 3, 3, 1)]
+    for t in threads[:-1]:
+        t.start()
+    assert until(lambda: waiting() >= 2)
+    threads[-1].start()
+    for t in threads:
+        t.join()
+    assert sorted(order) == [0, 1, 3, 3, 3] and order.index(1) < 4 and order[-1] == 3, order
+    server.stop()

@@ -17,7 +17,6 @@
  * does. NaN and Infinity are bare words both ways, as Triton writes them. */
 #include "serve/protocol/protocol.h"
 
-#include "base/clock.h"
 #include "serve/answer.h"
 #include "serve/event.h"
 #include "serve/in.h"
@@ -25,6 +24,7 @@
 #include "serve/protocol/datatype.h"
 #include "serve/protocol/rawtensor.h"
 #include "serve/records.h"
+#include "serve/trace.h"
 #include "serve/typed.h"
 
 enum { NAME_ROOM = 240 };
@@ -327,15 +327,17 @@ static enum code take_parameters(struct request *r, struct json *j, struct notes
         TRY(json_next_key(j, &key, &more, e));
         if (!more)
             return OK;
-        int64_t us;
+        int64_t v;
         if (str_is(key, "binary_data_output")) {
             TRY(json_bool(j, &notes->binary, e));
         } else if (str_is(key, "timeout") && json_peek(j) == JSON_NUMBER) {
-            TRY(json_i64(j, &us, e));
-            if (us > 0 && us < INT64_C(1) << 50)
-                r->ask.deadline_ns = clock_ns() + (uint64_t)us * 1000;
+            TRY(json_i64(j, &v, e));
+            trace_timeout(r, v);
+        } else if (str_is(key, "priority") && json_peek(j) == JSON_NUMBER) {
+            TRY(json_i64(j, &v, e));
+            trace_level(r, v);
         } else {
-            TRY(json_skip(j, NULL, e)); /* sequence_*, priority, headers, the client's own */
+            TRY(json_skip(j, NULL, e)); /* sequence_*, headers, the client's own */
         }
     }
 }

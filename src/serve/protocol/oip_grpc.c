@@ -11,7 +11,6 @@
  * 4. On ModelStreamInfer a failure is a message with error_message; the stream goes on. */
 #include "serve/protocol/protocol.h"
 
-#include "base/clock.h"
 #include "base/pb.h"
 #include "serve/answer.h"
 #include "serve/media.h"
@@ -19,6 +18,7 @@
 #include "serve/protocol/datatype.h"
 #include "serve/protocol/rawtensor.h"
 #include "serve/records.h"
+#include "serve/trace.h"
 
 enum { LARGE_BYTES = 16 << 10, LARGE_PARTS = 3 };
 
@@ -146,13 +146,12 @@ static enum code take_parameters(struct request *r, const struct walk *w, struct
     for (size_t i = 0; i < w->n_parameters; i++) {
         struct parameter p;
         TRY(take_parameter(w->parameters[i], &p, e));
-        if (str_is(p.key, "timeout") && p.number > 0 && p.number < INT64_C(1) << 50) {
-            uint64_t deadline = clock_ns() + (uint64_t)p.number * 1000;
-            if (!r->ask.deadline_ns || deadline < r->ask.deadline_ns)
-                r->ask.deadline_ns = deadline;
-        } else if (str_is(p.key, "triton_enable_empty_final_response")) {
+        if (str_is(p.key, "timeout"))
+            trace_timeout(r, p.number);
+        else if (str_is(p.key, "priority"))
+            trace_level(r, p.number);
+        else if (str_is(p.key, "triton_enable_empty_final_response"))
             notes->final = p.number != 0;
-        }
     }
     return OK;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Padding: what is declared, who joins whom, what a padded run takes and gives back. The model is
  * y = x + 1 over [-1, -1], in a real session. */
+#include "host/batch.c"
 #include "host/pad.c"
+#include "op/op_list.h"
 
 #include "../base/check.h"
-#include "host/batch.c"
-
-#include "op/op_list.h"
 
 static struct arena arena;
 static struct live live;

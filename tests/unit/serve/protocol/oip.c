@@ -71,13 +71,15 @@ static void test_wants(void **state) {
     open_one(DT_F32);
     assert_ok(take("{\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":false,"
                    "\"classification\":3}}],\"parameters\":{\"binary_data_output\":true,"
-                   "\"timeout\":1000000},\"id\":\"i\",\"inputs\":[{\"data\":[1,2],\"shape\":[1,2],"
+                   "\"timeout\":1000000,\"priority\":1},\"id\":\"i\",\"inputs\":[{\"data\":[1,2],"
+                   "\"shape\":[1,2],"
                    "\"name\":\"x\",\"datatype\":\"FP32\"}]}",
                    NULL, 0));
     const struct notes *n = s.r.notes;
     assert_true(n->binary && n->n_wanted == 1 && n->wanted[0].how == AS_JSON &&
                 n->wanted[0].classes == 3 && str_is(n->id, "i"));
     assert_true(s.r.ask.deadline_ns > 0 && s.r.ask.n_want == 1);
+    assert_int_equal(s.r.ask.priority, PRIORITY_HIGH);
     done();
 }
 
