@@ -329,9 +329,14 @@ enum code pad_open(struct live *l, bool all, int threads, struct err *e) {
     l->padding.on = attempt(&t, &why) == OK;
     arena_deinit(&t.arena);
     cores_give(t.threads);
-    log_event(l->padding.on ? LOG_INFO : LOG_WARN,
-              l->padding.on ? "requests of other lengths join" : "requests are not padded", 3,
-              (struct log_field[]){LOG_S("model", str_of(l->model)), LOG_I("version", l->version),
-                                   LOG_S("error", str_of(l->padding.on ? "" : why.text))});
+    if (l->padding.on)
+        log_event(
+            LOG_INFO, "requests of other lengths join", 2,
+            (struct log_field[]){LOG_S("model", str_of(l->model)), LOG_I("version", l->version)});
+    else
+        log_event(LOG_WARN, "requests are not padded", 3,
+                  (struct log_field[]){LOG_S("model", str_of(l->model)),
+                                       LOG_I("version", l->version),
+                                       LOG_S("error", str_of(why.text))});
     return OK;
 }
