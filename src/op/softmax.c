@@ -202,7 +202,7 @@ static void part(const struct job *j, bool together, int threads, int t) {
     if (together)
         stretches(j, begin, end);
     else
-        lines(j, begin, end, j->room + (j->room ? (size_t)t * j->n : 0));
+        lines(j, begin, end, j->room ? j->room + (size_t)t * j->n : NULL);
 }
 
 static enum code run(const struct op_call *c, enum kind kind, struct err *e) {
