@@ -79,15 +79,10 @@ static bool integer_fits(enum dtype to, const struct tensor *t) {
     static const struct {
         enum dtype dtype;
         int64_t low, high;
-    } ranges[] = {{DT_I8, INT8_MIN, INT8_MAX},
-                  {DT_I16, INT16_MIN, INT16_MAX},
-                  {DT_I32, INT32_MIN, INT32_MAX},
-                  {DT_I64, INT64_MIN, INT64_MAX},
-                  {DT_U8, 0, UINT8_MAX},
-                  {DT_U16, 0, UINT16_MAX},
-                  {DT_U32, 0, UINT32_MAX},
-                  {DT_U64, 0, INT64_MAX},
-                  {DT_BOOL, 0, 1}};
+    } ranges[] = {{DT_I8, INT8_MIN, INT8_MAX},    {DT_I16, INT16_MIN, INT16_MAX},
+                  {DT_I32, INT32_MIN, INT32_MAX}, {DT_I64, INT64_MIN, INT64_MAX},
+                  {DT_U8, 0, UINT8_MAX},          {DT_U16, 0, UINT16_MAX},
+                  {DT_U32, 0, UINT32_MAX},        {DT_U64, 0, INT64_MAX}};
     size_t n = tensor_count(t);
     for (size_t k = 0; k < sizeof ranges / sizeof *ranges; k++)
         for (size_t i = 0; ranges[k].dtype == to && i < n; i++) {
