@@ -43,6 +43,10 @@ static void test_bits(void **state) {
     two("bitwise_and", T_I32(DIMS(2), 12, -1), T_I32(DIMS(2), 10, 5), T_I32(DIMS(2), 8, 5));
     two("bitwise_or", T_U8(DIMS(2), 12, 1), T_U8(DIMS(2), 10, 5), T_U8(DIMS(2), 14, 5));
     two("bitwise_xor", T_I16(DIMS(1), 12), T_I16(DIMS(1), 10), T_I16(DIMS(1), 6));
+    struct op_case not = op_case("bitwise_not", 18);
+    op_case_in(&not, T_I8(DIMS(3), 0, -1, 5));
+    op_case_out(&not, T_I8(DIMS(3), -1, 0, -6));
+    op_case_check(&not );
     for (int left = 0; left < 2; left++) {
         struct op_case c = op_case("bit_shift", 11);
         op_case_str(&c, "direction", left ? "LEFT" : "RIGHT");

@@ -36,6 +36,22 @@ static void test_unary(void **state) {
     one("floor", T_EMPTY(DT_F32, DIMS(0, 3)), T_EMPTY(DT_F32, DIMS(0, 3)));
 }
 
+/* Values of Abramowitz and Stegun's tables; outside of the domain NaN, as IEEE 754 says. */
+static void test_transcendental(void **state) {
+    (void)state;
+    one("acos", T_F32(DIMS(3), 0.5f, -1, 2), T_F32(DIMS(3), 1.04719755f, 3.14159265f, NAN));
+    one("acosh", T_F32(DIMS(3), 2, 1, 0), T_F32(DIMS(3), 1.31695790f, 0, NAN));
+    one("asin", T_F32(DIMS(3), 0.5f, -1, 2), T_F32(DIMS(3), 0.52359878f, -1.57079633f, NAN));
+    one("asinh", T_F32(DIMS(2), 1, -1), T_F32(DIMS(2), 0.88137359f, -0.88137359f));
+    one("atan", T_F32(DIMS(2), 1, -INFINITY), T_F32(DIMS(2), 0.78539816f, -1.57079633f));
+    one("atanh", T_F32(DIMS(3), 0.5f, 1, 2), T_F32(DIMS(3), 0.54930614f, INFINITY, NAN));
+    one("cos", T_F32(DIMS(2), 1, 0), T_F32(DIMS(2), 0.54030231f, 1));
+    one("cosh", T_F64(DIMS(2), 1, 0), T_F64(DIMS(2), 1.5430806348152437, 1));
+    one("sinh", T_F64(DIMS(2), 1, -1), T_F64(DIMS(2), 1.1752011936438014, -1.1752011936438014));
+    one("tan", T_F32(DIMS(2), 1, 0), T_F32(DIMS(2), 1.55740772f, 0));
+    one("log", T_F32(DIMS(4), 2, 1, 0, -1), T_F32(DIMS(4), 0.69314718f, 0, -INFINITY, NAN));
+}
+
 static void test_broadcasting(void **state) {
     (void)state;
     two("add", T_F32(DIMS(2, 3), 1, 2, 3, 4, 5, 6), T_F32(DIMS(3), 10, 20, 30),
@@ -164,11 +180,11 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unary),         cmocka_unit_test(test_broadcasting),
-        cmocka_unit_test(test_whole_numbers), cmocka_unit_test(test_pow),
-        cmocka_unit_test(test_any_number),    cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_posts),         cmocka_unit_test(test_old_broadcast),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unary),         cmocka_unit_test(test_transcendental),
+        cmocka_unit_test(test_broadcasting),  cmocka_unit_test(test_whole_numbers),
+        cmocka_unit_test(test_pow),           cmocka_unit_test(test_any_number),
+        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_posts),
+        cmocka_unit_test(test_old_broadcast), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

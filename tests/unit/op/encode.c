@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cases of label_encoder and binarizer. */
+/* Cases of label_encoder, category_mapper and binarizer. */
 #include "op/encode.c"
 
 #include "op_case.h"
@@ -50,6 +50,24 @@ static void lists_must_fit(void **state) {
     op_case_refuse(&c, ERR_FORMAT, "2 keys of i64, 1 values of i64");
 }
 
+/* One list of names and one of numbers, read in the direction that the input asks for. */
+static void categories_both_ways(void **state) {
+    (void)state;
+    struct op_case c = op_case("category_mapper", 1), back = op_case("category_mapper", 1);
+    struct op_case *both[] = {&c, &back};
+    for (int k = 0; k < 2; k++) {
+        op_case_strs(both[k], "cats_strings", 2, (struct str[]){LIT("a"), LIT("b")});
+        op_case_ints(both[k], "cats_int64s", 2, (int64_t[]){7, 8});
+    }
+    op_case_int(&c, "default_int64", -5);
+    op_case_in(&c, T_STR(DIMS(3), LIT("b"), LIT("a"), LIT("c")));
+    op_case_out(&c, T_I64(DIMS(3), 8, 7, -5));
+    op_case_check(&c);
+    op_case_in(&back, T_I64(DIMS(2), 7, 9));
+    op_case_out(&back, T_STR(DIMS(2), LIT("a"), LIT("_Unused")));
+    op_case_check(&back);
+}
+
 static void binarizer(void **state) {
     (void)state;
     struct op_case c = op_case("binarizer", 1);
@@ -61,10 +79,9 @@ static void binarizer(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_of_keys_and_values),
-        cmocka_unit_test(classes_of_opset_1),
-        cmocka_unit_test(lists_must_fit),
-        cmocka_unit_test(binarizer),
+        cmocka_unit_test(lists_of_keys_and_values), cmocka_unit_test(classes_of_opset_1),
+        cmocka_unit_test(lists_must_fit),           cmocka_unit_test(binarizer),
+        cmocka_unit_test(categories_both_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,12 +80,36 @@ static void a_cache_is_written_in_place(void **state) {
     op_case_refuse(&wrong, ERR_INVALID, "write index 2");
 }
 
+/* What max_pool took goes back to where it was; by output_shape into a larger plane. */
+static void unpool_puts_values_back(void **state) {
+    (void)state;
+    struct op_case c = op_case("max_unpool", 11), larger = op_case("max_unpool", 11),
+                   outside = op_case("max_unpool", 11);
+    struct op_case *all[] = {&c, &larger, &outside};
+    for (int k = 0; k < 3; k++) {
+        op_case_ints(all[k], "kernel_shape", 2, (int64_t[]){2, 2});
+        op_case_ints(all[k], "strides", 2, (int64_t[]){2, 2});
+        op_case_in(all[k], T_F32(DIMS(1, 1, 1, 2), 5, 6));
+    }
+    op_case_in(&c, T_I64(DIMS(1, 1, 1, 2), 4, 3));
+    op_case_out(&c, T_F32(DIMS(1, 1, 2, 4), 0, 0, 0, 6, 5, 0, 0, 0));
+    op_case_check(&c);
+    op_case_in(&larger, T_I64(DIMS(1, 1, 1, 2), 4, 3));
+    op_case_in(&larger, T_I64(DIMS(4), 1, 1, 2, 5));
+    op_case_out(&larger, T_F32(DIMS(1, 1, 2, 5), 0, 0, 0, 6, 0, 5, 0, 0, 0, 0));
+    op_case_check(&larger);
+    op_case_in(&outside, T_I64(DIMS(1, 1, 1, 2), 8, 3));
+    op_case_out(&outside, T_F32(DIMS(1, 1, 2, 4), 0, 0, 0, 0, 0, 0, 0, 0));
+    op_case_refuse(&outside, ERR_INVALID, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements_with_every_reduction),
         cmocka_unit_test(nd_writes_slices),
         cmocka_unit_test(every_index_is_checked),
         cmocka_unit_test(a_cache_is_written_in_place),
+        cmocka_unit_test(unpool_puts_values_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

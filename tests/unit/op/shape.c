@@ -164,6 +164,17 @@ static void tile_repeats_each_axis(void **state) {
     op_case_refuse(&wrong, ERR_INVALID, "repeats of axis 0: -1");
 }
 
+static void identity_changes_nothing(void **state) {
+    (void)state;
+    struct op_case c = op_case("identity", 21), text = op_case("identity", 13);
+    op_case_in(&c, T_F32(DIMS(2, 3), SIX));
+    op_case_out(&c, T_F32(DIMS(2, 3), SIX));
+    op_case_check(&c);
+    op_case_in(&text, T_STR(DIMS(2), LIT("a"), LIT("")));
+    op_case_out(&text, T_STR(DIMS(2), LIT("a"), LIT("")));
+    op_case_check(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reshape_follows_its_list),
@@ -175,6 +186,7 @@ int main(void) {
         cmocka_unit_test(shape_and_size),
         cmocka_unit_test(expand_repeats),
         cmocka_unit_test(tile_repeats_each_axis),
+        cmocka_unit_test(identity_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
