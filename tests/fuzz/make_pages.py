@@ -84,6 +84,37 @@ PAGES = {  # name: (first line, body: bytes, text or what becomes JSON)
     "openapi": ("GET /openapi.json", ""),
     "invocations": (f"POST /invocations {JSON}", {"dataframe_split": {"columns": [0, 1], "data": [[1, 2]]}}),
     "predict_show": ("GET /predict/m@prod", ""),
+    "chat": (f"POST /v1/chat/completions {JSON}", {
+        "model": "chat", "stream": True, "stream_options": {"include_usage": True}, "temperature": 0.5, "max_tokens": 5, "n": 2,
+        "stop": ["a"], "logit_bias": {"5": 1}, "logprobs": True, "top_logprobs": 2, "tool_choice": "auto",
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+                     {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+                     {"role": "tool", "tool_call_id": "1", "content": "4"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}}}]}),
+    "chat_schema": (f"POST /v1/chat/completions {JSON}", {
+        "model": "chat@3", "messages": [{"role": "user", "content": "hi"}], "seed": 7, "chat_template_kwargs": {"enable_thinking": False},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": {
+            "type": "object", "properties": {"a": {"enum": ["x", 1]}, "b": {"type": "array", "items": {"type": "string", "pattern": "^a+$"},
+            "maxItems": 3}}, "required": ["a"], "additionalProperties": False}}}}),
+    "completions": (f"POST /v1/completions {JSON}", {
+        "model": "chat", "prompt": ["a", [5, 6], "b"], "echo": True, "logprobs": 3, "best_of": 1, "stop": "x", "grammar": "root ::= [a-z]+"}),
+    "responses": (f"POST /v1/responses {JSON}", {
+        "model": "chat", "instructions": "be brief", "reasoning": {"effort": "low"}, "text": {"format": {"type": "json_object"}}, "stream": False,
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+                  {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}, {"type": "function_call_output", "call_id": "1", "output": "4"}],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}], "max_output_tokens": 9}),
+    "embeddings": (f"POST /v1/embeddings {JSON}", {"model": "chat", "input": ["a", "b"], "encoding_format": "base64"}),
+    "ollama_chat": (f"POST /api/chat {JSON}", {
+        "model": "chat", "messages": [{"role": "user", "content": "hi", "images": []}], "stream": False, "format": "json", "think": True,
+        "options": {"num_predict": 4, "temperature": 0, "stop": ["a"]}, "tools": [{"type": "function", "function": {"name": "f"}}]}),
+    "ollama_generate": (f"POST /api/generate {JSON}", {"model": "chat", "prompt": "hi", "system": "s", "raw": False, "format": {"type": "object"}}),
+    "llamacpp_completion": (f"POST /completion {JSON}", {
+        "prompt": "hi", "n_predict": 3, "samplers": ["top_k"], "logit_bias": [[5, False], ["a", -1]], "json_schema": {"type": "string"}, "n_probs": 2}),
+    "llamacpp_tokenize": ("POST /tokenize", {"content": "h\u00e9 <s>", "with_pieces": True, "add_special": True, "model": "chat"}),
+    "llamacpp_detokenize": ("POST /detokenize", {"tokens": [0, 5, 258, 1], "model": "chat"}),
+    "llamacpp_template": ("POST /apply-template", {"messages": [{"role": "user", "content": "hi"}], "model": "chat"}),
+    "llamacpp_props": ("GET /props?model=chat", ""),
+    "generate": ("POST /v2/models/chat/generate_stream", {"text_input": "hi", "parameters": {"max_tokens": 5, "temperature": 0.1, "stop": ["a"]}}),
     "completion_of_none": (f"POST /v1/chat/completions {JSON}", {"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
     "tokenize_of_none": ("POST /tokenize", {"content": "hi", "model": "m"}),
     "admin_models": ("GET /admin/models/m", ""),

@@ -6,9 +6,13 @@
  *     METHOD PATH[?QUERY] [TYPE]\n
  *     body; of a gRPC method (it is known by its path) the bare message
  *
+ * Model "m" takes numbers and texts; "chat" is a language model as far as a request is decoded for
+ * one: a tokenizer of bytes and a template.
+ *
  * What would work on another thread works at once, on a store in a folder of its own; what loads,
  * unloads or imports only answers (meson.build wraps those calls: their files have fuzzers of their
  * own). */
+#include "../unit/host/tiny_model.h"
 #include "../unit/serve/stand.h"
 
 #include "job/follow.h"
@@ -75,6 +79,54 @@ enum code __wrap_follow_set(struct follow *f, const struct roster *roster, host_
     return OK;
 }
 
+size_t __wrap_decode_context(const struct decode *d);
+size_t __wrap_decode_slots(struct decode *d, struct decode_slot *out, size_t room);
+size_t __wrap_decode_context(const struct decode *d) { return (void)d, 4096; }
+size_t __wrap_decode_slots(struct decode *d, struct decode_slot *out, size_t room) {
+    return (void)d, (void)out, (void)room, 0;
+}
+
+/* --- a language model --- */
+
+enum { WORDS = 3 + 256 };
+static const char TEMPLATE[] =
+    "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}{% if m.tool_calls %}<tool_call>"
+    "{{ m.tool_calls | tojson }}{% endif %}</s>{% endfor %}{% if tools %}{{ tools | tojson }}"
+    "{% endif %}{% if add_generation_prompt %}<s>assistant: <think>{% endif %}</think>";
+
+static void check(enum code code) {
+    if (code == OK)
+        return;
+    fprintf(stderr, "%s\n", s.e.text);
+    abort();
+}
+
+/* Three control tokens and every byte. */
+static void open_language(struct language *l) {
+    static struct str names[WORDS] = {{"<s>", 3}, {"</s>", 4}, {"<unk>", 5}};
+    static int64_t kinds[WORDS] = {3, 3, 2};
+    static float scores[WORDS];
+    static char bytes[256][8];
+    static struct attr facts[] = {{.name = LIT("tok.kind"), .kind = ATTR_STR, .s = LIT("spm")},
+                                  {.name = LIT("tok.tokens"), .kind = ATTR_STRS, .n = WORDS},
+                                  {.name = LIT("tok.types"), .kind = ATTR_INTS, .n = WORDS},
+                                  {.name = LIT("tok.scores"), .kind = ATTR_FLOATS, .n = WORDS},
+                                  {.name = LIT("tok.eos"), .kind = ATTR_INT, .i = 1}};
+    static const struct model m = {.facts = facts, .n_facts = sizeof facts / sizeof *facts};
+    for (int i = 0; i < 256; i++) {
+        snprintf(bytes[i], sizeof bytes[i], "<0x%02X>", (unsigned)i);
+        names[3 + i] = str_of(bytes[i]);
+        kinds[3 + i] = 6;
+    }
+    facts[1].strs = names;
+    facts[2].ints = kinds;
+    facts[3].floats = scores;
+    check(tokenizer_open(&m, &l->tokenizer, &s.e));
+    l->template = l->tool_template = str_of(TEMPLATE);
+    check(chat_open(l->template, l->tokenizer, &l->chat, &s.e));
+    l->decode = (struct decode *)(void *)l; /* never looked into: what does is wrapped */
+}
+
 /* --- the server --- */
 
 static int drop(const char *path, const struct stat *st, int kind, struct FTW *at) {
@@ -82,16 +134,29 @@ static int drop(const char *path, const struct stat *st, int kind, struct FTW *a
     return remove(path);
 }
 
-static void end(void) {
-    store_close(s.server.store);
-    nftw(folder, drop, 8, FTW_DEPTH | FTW_PHYS);
+static struct language language;
+static struct live chat, *chats[] = {&chat};
+static struct route_model chat_model, *models[2];
+
+static void add_chat(void) {
+    open_language(&language);
+    chat = s.live;
+    chat.model = (char *)(uintptr_t) "chat";
+    chat.n_inputs = chat.n_outputs = 0;
+    chat.loaded.language = &language;
+    chat_model =
+        (struct route_model){.name = chat.model, .lives = chats, .n_lives = 1, .chosen = &chat};
+    models[0] = &chat_model;
+    models[1] = &s.model;
+    s.host.models = models;
+    s.host.n_models = 2;
 }
 
-static void check(enum code code) {
-    if (code == OK)
-        return;
-    fprintf(stderr, "%s\n", s.e.text);
-    abort();
+static void end(void) {
+    chat_close(language.chat);
+    tokenizer_close(language.tokenizer);
+    store_close(s.server.store);
+    nftw(folder, drop, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void begin(void) {
@@ -102,6 +167,7 @@ static void begin(void) {
     inputs[1].optional = true;
     outputs[0] = stand_io("y", DT_F32, STAND_DIMS(-1, 2));
     stand_open(&s, inputs, 2, outputs, 1);
+    add_chat();
     s.options.allow_control = true;
     s.options.model_store = "/nowhere";
     s.options.fetch_hosts = "*"; /* arrival_add asks none */
@@ -112,6 +178,8 @@ static void begin(void) {
     if (!mkdtemp(folder))
         abort();
     check(store_open(folder, true, &s.server.store, &s.e));
+    for (int version = 1; version <= 3; version++)
+        check(tiny_add(s.server.store, "m", (float)version, NULL, &s.e));
     atexit(end);
 }
 
