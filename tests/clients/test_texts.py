@@ -2,6 +2,9 @@
 """Text encoders that are graphs: an ONNX file with tokenizer.json beside it is asked in text, over every protocol.
 The tokens are transformers' own, the answers ONNX Runtime's."""
 
+import concurrent.futures
+import threading
+
 import grpc
 import numpy as np
 import onnxruntime
@@ -13,7 +16,7 @@ from onnx import TensorProto, helper
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from conftest import Server, Store, constant, info, save
+from conftest import Server, Store, constant, info, save, slow
 
 tokenizers = pytest.importorskip("tokenizers")
 transformers = pytest.importorskip("transformers")
@@ -23,19 +26,19 @@ CORPUS = [t.lower() for t in TEXTS] + ["the mat was open", "one two twelve cats 
 WIDTH = 6
 
 
-def tokenizer(folder, kind):
+def tokenizer(folder, kind, pad="[PAD]"):
     """Trained here, saved as transformers saves it."""
     models, trainers, pre, post = tokenizers.models, tokenizers.trainers, tokenizers.pre_tokenizers, tokenizers.processors
     if kind == "wordpiece":
         made = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
         made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
         made.pre_tokenizer = pre.BertPreTokenizer()
-        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        special = ["[UNK]", "[CLS]", "[SEP]", "[MASK]", pad] if pad != "[PAD]" else [pad, "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         made.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=120, special_tokens=special))
         made.post_processor = post.TemplateProcessing(
             single="[CLS] $A [SEP]", special_tokens=[(t, made.token_to_id(t)) for t in ("[CLS]", "[SEP]")]
         )
-        names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
+        names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": pad, "mask_token": "[MASK]"}
     else:
         made = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
         made.pre_tokenizer = pre.ByteLevel(add_prefix_space=False)
@@ -172,3 +175,38 @@ def test_what_is_wrong_is_said(texts, tmp_path):
     for spec, why in (("text:x", "no number of tokens"), ("text:1", "2 to"), ("words", "image")):
         done = store.run("add", str(bare), "b", "--input", spec, check=False)
         assert done.returncode != 0 and why in done.stderr, done.stderr
+
+
+def test_the_padding_token_is_the_model_s_own(tmp_path):
+    """Under a name that nobody would guess; without a mask every answer tells what a row was filled with."""
+    fast = tokenizer(tmp_path, "wordpiece", pad="<blank>")
+    path = encoder(tmp_path, len(fast), inputs=("input_ids",))
+    assert fast.pad_token_id == 4
+    store = Store(tmp_path / "store")
+    store.add(path, "odd", "--input", "text")
+    server = Server(store)
+    got = server.post("/v1/models/odd:predict", json={"instances": TEXTS})
+    assert got.status_code == 200, got.text
+    assert np.allclose(got.json()["predictions"], expected(path, fast, TEXTS), atol=1e-5)
+    _, log = server.stop()
+    assert "requests are not padded" in log  # what is filled in counts: requests of other lengths stay apart
+
+
+def test_texts_of_other_lengths_share_runs(tmp_path):
+    """A text encoder with a mask needs no word from whoever adds it."""
+    fast = tokenizer(tmp_path, "wordpiece")
+    path = encoder(tmp_path, len(fast))
+    store = Store(tmp_path / "store")
+    store.add(path, "bert")
+    store.add(slow(tmp_path / "slow.onnx"), "slow")
+    server = Server(store, "--threads", "1")
+    counting = threading.Thread(target=lambda: server.post("/v1/models/slow:predict", json={"inputs": [60000]}))
+    counting.start()
+    asked = [" ".join(["cats"] * n) for n in range(24)]
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        got = list(pool.map(lambda t: server.post("/v1/models/bert:predict", json={"instances": [t]}).json()["predictions"][0], asked))
+    counting.join()
+    for text, vector in zip(asked, got):
+        assert np.allclose(vector, expected(path, fast, [text])[0], atol=1e-5), text
+    _, log = server.stop()
+    assert "requests of other lengths join" in log
