@@ -331,6 +331,21 @@ static enum code take_mode(struct options *o, struct err *e) {
     return OK;
 }
 
+/* Language models say themselves what keeps a draft from them; where there are none, nobody would.
+ */
+static void look_for_draft(struct cli *c, const char *name) {
+    struct store_ref ref;
+    struct store_info info;
+    struct err e;
+    enum code code = store_ref_parse(str_of(name), &ref, &e);
+    if (code == OK)
+        code = store_resolve(c->store, &ref, &c->arena, &info, &e);
+    if (code != OK)
+        log_event(
+            LOG_WARN, "--draft names nothing that is there by now", 2,
+            (struct log_field[]){LOG_S("draft", str_of(name)), LOG_S("error", str_of(e.text))});
+}
+
 static enum code run(struct cli *c, struct err *e) {
     struct options *o = c->options;
     if (o->folders_wait == 0)
@@ -377,6 +392,8 @@ static enum code run(struct cli *c, struct err *e) {
                      .plain = o->plain},
         .draft = str_of(o->draft ? o->draft : ""),
     };
+    if (o->draft)
+        look_for_draft(c, o->draft);
     cores_setup(options.threads);
     TRY(host_open(&options, &h, e));
     return serve(c, h, o, &p, e);

@@ -76,6 +76,7 @@ struct ask {
     size_t n_inputs;
     const struct str *want; /* output names; n_want 0: all */
     size_t n_want;
+    bool cut_text; /* an encoder cuts texts that are too long for it, which it refuses otherwise */
     uint64_t deadline_ns; /* monotonic; 0: none */
     int priority;         /* enum ask_priority */
     /* The text that decides where this ask goes when the traffic of its model is split: the value

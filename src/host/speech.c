@@ -47,7 +47,7 @@ static enum code embed(struct live *l, struct ask *a, struct err *e) {
     a->outputs[1].name = l->outputs[1].name;
     TRY(tensor_new(a->arena, DT_F32, &vectors, &a->outputs[0].tensor, e));
     TRY(tensor_new(a->arena, DT_I32, &rows, &a->outputs[1].tensor, e));
-    TRY(language_embed(g, text->data, n, a->arena, a->outputs[0].tensor.data,
+    TRY(language_embed(g, text->data, n, a->cut_text, a->arena, a->outputs[0].tensor.data,
                        a->outputs[1].tensor.data, e));
     a->n_outputs = 2;
     return OK;

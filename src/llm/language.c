@@ -156,8 +156,8 @@ static enum code run_encoder(struct language *l, const struct tokens *all, size_
     return OK;
 }
 
-enum code language_embed(struct language *l, const struct str *texts, size_t n, struct arena *a,
-                         float *out, int32_t *tokens, struct err *e) {
+enum code language_embed(struct language *l, const struct str *texts, size_t n, bool cut,
+                         struct arena *a, float *out, int32_t *tokens, struct err *e) {
     struct tokens *all = ARENA_ARRAY(a, n, struct tokens);
     struct forward_row *rows = ARENA_ARRAY(a, forward_max_rows(l->forward), struct forward_row);
     size_t context = forward_context(l->forward), longest = (size_t)l->facts.longest_text;
@@ -167,6 +167,8 @@ enum code language_embed(struct language *l, const struct str *texts, size_t n, 
     for (size_t i = 0; i < n; i++) {
         TRY(tokenizer_encode(l->tokenizer, texts[i], TOKENIZE_SPECIAL_ADD, a, &all[i].ids,
                              &all[i].n, e));
+        if (cut)
+            tokenizer_cut(l->tokenizer, most, all[i].ids, &all[i].n);
         if (all[i].n > most)
             return fail(e, INVALID, "text %zu has %zu tokens, the model takes %zu", i, all[i].n,
                         most);

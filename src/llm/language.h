@@ -47,7 +47,8 @@ MUST_USE enum code language_open(const struct model *m, const struct model *draf
                                  struct err *e);
 void language_close(struct language *l); /* NULL allowed */
 
-/* An encoder's vectors, (n, width) in `out`, of length 1; tokens (n): how many each text has. Any
- * thread; one at a time computes. */
-MUST_USE enum code language_embed(struct language *l, const struct str *texts, size_t n,
+/* An encoder's vectors, (n, width) in `out`, of length 1; tokens (n): how many of each text
+ * counted. A text of more than the model takes is INVALID, or cut. Any thread; one at a time
+ * computes. */
+MUST_USE enum code language_embed(struct language *l, const struct str *texts, size_t n, bool cut,
                                   struct arena *a, float *out, int32_t *tokens, struct err *e);

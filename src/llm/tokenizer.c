@@ -131,6 +131,11 @@ void token_put_bytes(const struct tokenizer *t, struct str text, struct token_ou
     }
 }
 
+/* What is added behind a text. */
+static int32_t last_of(const struct tokenizer *t) {
+    return t->kind->adds_separators ? t->sep : t->add_eos ? t->eos : TOKEN_NONE;
+}
+
 /* Room for every token that can come: each takes at least a byte of what its kind reads, where a
  * space may have become three. */
 static enum code encode_parts(const struct tokenizer *t, const struct marked *m, struct arena *a,
@@ -152,7 +157,7 @@ static enum code encode_parts(const struct tokenizer *t, const struct marked *m,
             TRY(t->kind->encode(t, p->text, p->first, out, e));
     }
     if (m->add)
-        token_put(out, t->kind->adds_separators ? t->sep : t->add_eos ? t->eos : TOKEN_NONE);
+        token_put(out, last_of(t));
     return OK;
 }
 
@@ -210,3 +215,11 @@ int32_t tokenizer_bos(const struct tokenizer *t) { return t->bos; }
 int32_t tokenizer_eos(const struct tokenizer *t) { return t->eos; }
 int32_t tokenizer_pad(const struct tokenizer *t) { return t->pad; }
 bool tokenizer_adds_bos(const struct tokenizer *t) { return t->add_bos; }
+
+void tokenizer_cut(const struct tokenizer *t, size_t most, int32_t *ids, size_t *n) {
+    if (*n <= most)
+        return;
+    *n = most;
+    if (most && last_of(t) != TOKEN_NONE)
+        ids[most - 1] = last_of(t);
+}

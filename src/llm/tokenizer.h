@@ -46,6 +46,8 @@ int32_t tokenizer_eos(const struct tokenizer *t); /* -1 */
  */
 int32_t tokenizer_pad(const struct tokenizer *t);
 bool tokenizer_adds_bos(const struct tokenizer *t);
+/* The first of a whole text's ids, `most` of them; what is added behind every text stays last. */
+void tokenizer_cut(const struct tokenizer *t, size_t most, int32_t *ids, size_t *n);
 
 /* Tokens back to text, one at a time: what is given out is whole characters; bytes that can never
  * become one come out as U+FFFD. */

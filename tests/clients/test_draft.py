@@ -55,6 +55,16 @@ def test_one_that_does_not_fit(store, alone, draft, why):
     assert len(lines) == (1 if why else 0) and (why or "") in "".join(lines), log
 
 
+def test_one_that_nobody_asks_for(tmp_path):
+    """In a store without language models too, a name that is wrong is said."""
+    s = Store(tmp_path)
+    s.add(fetch.all_models()["mlp"], "mlp")
+    server = Server(s, "--draft", "nosuch", models=["mlp"])
+    _, log = server.stop()
+    lines = [line for line in log.splitlines() if "--draft names nothing" in line]
+    assert len(lines) == 1 and "nosuch" in lines[0], log
+
+
 def test_bench(store):
     load = store.json("bench", "chat", "--threads", "2", "--runs", "4", "--scenario", "offline", "--draft", "guess")
     assert 0 < load["accepted_tokens"] <= load["drafted_tokens"]

@@ -153,6 +153,22 @@ def test_ollama(minilm, reference):
     assert list(client.embeddings(model="minilm", prompt=TEXTS[0]).embedding) == list(r.embeddings[0])
 
 
+def test_a_long_text_is_cut_where_asked(minilm, reference):
+    """As the model's own tokenizer cuts: the end goes, [SEP] stays."""
+    long = "A text that does not end. " * 200
+    ask = {"model": "minilm", "input": [long, TEXTS[0]]}
+    for refused in (ask, {**ask, "truncate": False}):
+        r = minilm.post("/api/embed", json=refused)
+        assert r.status_code == 400 and "tokens, the model takes" in r.text
+    r = minilm.post("/api/embed", json={**ask, "truncate": True}).json()
+    most = r["prompt_eval_count"] - len(reference.tokenizer.encode(TEXTS[0]).ids)
+    reference.tokenizer.enable_truncation(most)
+    assert len(reference.tokenizer.encode(long).ids) == most
+    for text, v in zip(ask["input"], r["embeddings"]):
+        assert np.array(v) @ reference.embed(text) >= 0.9999
+    reference.tokenizer.no_truncation()
+
+
 def test_langchain(minilm):
     embeddings = pytest.importorskip("langchain_openai").OpenAIEmbeddings(
         base_url=minilm.url + "/v1", api_key="none", model="minilm", check_embedding_ctx_length=False

@@ -110,6 +110,7 @@ enum code embedding_ask(struct request *r, const struct embedding *n, struct err
     in->name = LIT("text");
     in->tensor = (struct tensor){
         .dtype = DT_STRING, .shape = {.rank = 1, .dims = {(int64_t)count}}, .data = texts};
+    r->ask.cut_text = n->cut;
     r->ask.inputs = in;
     r->ask.n_inputs = 1;
     return OK;

@@ -13,6 +13,7 @@ struct embedding {      /* in r->notes */
     struct str input;   /* JSON: a text, tokens, or a list of either */
     struct str model;   /* as asked for */
     int64_t dimensions; /* 0: all */
+    bool cut;           /* texts that are too long, as asked for */
 };
 
 /* A member that is not in struct embedding: takes or skips it. */

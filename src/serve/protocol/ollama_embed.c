@@ -7,12 +7,17 @@ static bool is_old(const struct request *r) {
     return str_is(r->x->request.path, "/api/embeddings");
 }
 
+static enum code member(struct embedding *n, struct json *j, struct str key, struct err *e) {
+    return str_is(key, "truncate") && json_peek(j) == JSON_BOOL ? json_bool(j, &n->cut, e)
+                                                                : json_skip(j, NULL, e);
+}
+
 static enum code decode(struct request *r, struct err *e) {
     struct embedding *n = ARENA_NEW(r->arena, struct embedding);
     if (!n)
         return arena_fail(r->arena, sizeof *n, "request", e);
     r->notes = n;
-    TRY(embedding_read(r, is_old(r) ? "prompt" : "input", NULL, n, e));
+    TRY(embedding_read(r, is_old(r) ? "prompt" : "input", member, n, e));
     TRY(ollama_route(r, n->model, e));
     return embedding_ask(r, n, e);
 }
