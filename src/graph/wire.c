@@ -438,6 +438,30 @@ struct take_at { /* where an attribute is being taken */
     int depth;
 };
 
+/* Of one or two bytes, as most numbers of a forest are: without asking for each byte. */
+static enum code take_ints(struct wire *w, int64_t *list, int n, struct err *e) {
+    for (int i = 0; i < n; i++) {
+        const uint8_t *p = w->p;
+        if (left(w) < 2 || (p[0] & p[1]) >= 0x80) {
+            TRY(take_i64(w, &list[i], e));
+            continue;
+        }
+        const unsigned two = p[0] >> 7, v = (p[0] & 0x7fu) | (two ? (unsigned)p[1] << 7 : 0);
+        list[i] = (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+        w->p = p + 1 + two;
+    }
+    return OK;
+}
+
+static enum code take_floats(struct wire *w, float *list, size_t n, struct err *e) {
+    if (left(w) / sizeof *list < n)
+        return broken(w, e);
+    if (n)
+        memcpy(list, w->p, n * sizeof *list);
+    w->p += n * sizeof *list;
+    return OK;
+}
+
 /* Of a list: equal ones in a row, as a forest's modes are, are kept once. */
 static enum code take_next_str(struct wire *w, struct str *out, bool first, struct err *e) {
     const uint8_t *mark = w->p;
@@ -464,10 +488,12 @@ static enum code take_list(struct wire *w, struct attr *a, const struct take_at 
     if (!list)
         return full(w, (size_t)n * sizes[a->kind], e);
     struct origin ignored = {.file = -1};
-    for (int i = 0; i < n; i++) {
+    if (a->kind == ATTR_INTS)
+        TRY(take_ints(w, list, n, e));
+    else if (a->kind == ATTR_FLOATS)
+        TRY(take_floats(w, list, (size_t)n, e));
+    for (int i = 0; i < n && a->kind != ATTR_INTS && a->kind != ATTR_FLOATS; i++) {
         switch (a->kind) {
-        case ATTR_INTS: TRY(take_i64(w, (int64_t *)list + i, e)); break;
-        case ATTR_FLOATS: TRY(take_f32(w, (float *)list + i, e)); break;
         case ATTR_STRS: TRY(take_next_str(w, (struct str *)list + i, i == 0, e)); break;
         case ATTR_TENSORS: TRY(take_tensor(w, (struct tensor *)list + i, &ignored, e)); break;
         default: TRY(take_graph(w, at->owner, at->depth + 1, (struct graph **)list + i, e)); break;
