@@ -39,7 +39,9 @@ static float hard_sigmoid(float v, float alpha, float beta) {
 static float softplus(float v) {
     return (v > 0 ? v : 0) + log1pf(expf(-fabsf(v))) + (isnan(v) ? v : 0);
 }
-static float gelu_erf(float v) { return 0.5f * v * (1.0f + erff(v * (float)M_SQRT1_2)); }
+static float gelu_erf(float v) {
+    return isinf(v) && v < 0 ? 0 : 0.5f * v * (1.0f + erff(v * (float)M_SQRT1_2));
+}
 static float gelu_tanh(float v) {
     return 0.5f * v * (1.0f + tanhf(0.7978845608f * (v + 0.044715f * v * v * v)));
 }

@@ -43,15 +43,18 @@ struct norm_f32 {
     bool rms;
 };
 typedef void norm_f32_fn(const struct norm_f32 *c);
-/* y = exp(x * scale + bias - the largest of them), and the sum of it: softmax of a row whose
- * division is left to whoever reads y. A row of minus infinities gives zeros and the sum 0. */
+/* Of each row: y = exp(x * scale + bias - the largest of them), and the sum of it: softmax whose
+ * division is left to whoever reads y. A row of minus infinities gives zeros and the sum 0; what is
+ * not a number is passed over in the search and stays in y and in the sum. */
 struct weigh_f32 {
-    size_t n;              /* >= 1 */
-    const float *x, *bias; /* bias: (n) or NULL */
+    size_t rows, n;        /* n >= 1 */
+    const float *x, *bias; /* bias: (n) or NULL, of the first row */
+    size_t row, bias_row;  /* elements from one row of x, and of y, to the next; of bias, or 0 */
     float scale;
     float *y;
+    float *sums; /* (rows) */
 };
-typedef float weigh_f32_fn(const struct weigh_f32 *c);
+typedef void weigh_f32_fn(const struct weigh_f32 *c);
 /* Sum of (x - shift)^2: second pass of a variance. */
 typedef float spread_f32_fn(size_t n, const float *x, float shift);
 

@@ -53,16 +53,21 @@ void softmax_f32_scalar(size_t n, const float *x, float *y) {
         y[i] = (float)((double)y[i] / sum);
 }
 
-float weigh_f32_scalar(const struct weigh_f32 *c) {
-    double sum = 0;
-    for (size_t i = 0; i < c->n; i++)
-        c->y[i] = fmaf(c->x[i], c->scale, c->bias ? c->bias[i] : 0);
-    float top = top_f32_scalar(c->n, c->y);
-    if (isinf(top) && top < 0)
-        top = 0;
-    for (size_t i = 0; i < c->n; i++)
-        sum += (double)(c->y[i] = expf(c->y[i] - top));
-    return (float)sum;
+void weigh_f32_scalar(const struct weigh_f32 *c) {
+    for (size_t row = 0; row < c->rows; row++) {
+        const float *x = c->x + row * c->row, *bias = c->bias ? c->bias + row * c->bias_row : NULL;
+        float *y = c->y + row * c->row, top = -INFINITY;
+        double sum = 0;
+        for (size_t i = 0; i < c->n; i++) {
+            y[i] = fmaf(x[i], c->scale, bias ? bias[i] : 0);
+            top = y[i] > top ? y[i] : top;
+        }
+        if (isinf(top) && top < 0)
+            top = 0;
+        for (size_t i = 0; i < c->n; i++)
+            sum += (double)(y[i] = expf(y[i] - top));
+        c->sums[row] = (float)sum;
+    }
 }
 
 void log_softmax_f32_scalar(size_t n, const float *x, float *y) {

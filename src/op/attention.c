@@ -329,6 +329,9 @@ static void biased_shown(const struct job *j, const struct view *v, size_t at, c
     put_scores(j, BIASED, at, s);
 }
 
+/* What products with numbers of this sum are to be multiplied with. */
+static float whole_of(float sum) { return sum > 0 || isnan(sum) ? 1 / sum : 0; }
+
 /* Scores of one row become what v is multiplied with; answers what the products are to be
  * multiplied with then. */
 static float finish_row(const struct job *j, size_t batch, size_t head, size_t row, float *s,
@@ -346,14 +349,16 @@ static float finish_row(const struct job *j, size_t batch, size_t head, size_t r
         biased_shown(j, &v, at, bias, s);
         bias = NULL;
     }
-    const float sum = n == 0
-                          ? 0
-                          : k->weigh_f32(&(struct weigh_f32){.n = n,
-                                                             .x = s + first,
-                                                             .bias = bias ? bias + first : NULL,
-                                                             .scale = shown ? 1 : (float)j->scale,
-                                                             .y = s + first}),
-                whole = sum > 0 || isnan(sum) ? 1 / sum : 0;
+    float sum = 0;
+    if (n)
+        k->weigh_f32(&(struct weigh_f32){.rows = 1,
+                                         .n = n,
+                                         .x = s + first,
+                                         .bias = bias ? bias + first : NULL,
+                                         .scale = shown ? 1 : (float)j->scale,
+                                         .y = s + first,
+                                         .sums = &sum});
+    const float whole = whole_of(sum);
     memset(s, 0, first * sizeof *s);
     memset(s + first + n, 0, (t - first - n) * sizeof *s);
     if (!j->scores || j->mode != PROBABILITIES)
@@ -361,6 +366,30 @@ static float finish_row(const struct job *j, size_t batch, size_t head, size_t r
     k->linear_f32(t, s, s, whole, 0);
     put_scores(j, PROBABILITIES, at, s);
     return 1;
+}
+
+/* Scores of rows that all see all keys, and that nobody else wants: at once. false: not such. */
+static bool weigh_whole(const struct job *j, size_t batch, size_t head, size_t row, size_t rows,
+                        float *s, float *sums, struct bias *b) {
+    const size_t t = (size_t)j->z.t;
+    const bool narrow = j->causal || j->left >= 0 || j->right >= 0 || j->lengths ||
+                        (j->mask && j->mask_keys < j->z.t),
+               lies = j->mask && j->mask->dtype == DT_F32 && j->mask_stride[3] == 1;
+    if (narrow || j->scores || j->cap > 0 || t == 0 || (j->mask && !lies && j->mask_stride[2]))
+        return false;
+    const struct view v = view_of(j, batch, head, row);
+    kernel_set()->weigh_f32(&(struct weigh_f32){.rows = rows,
+                                                .n = t,
+                                                .x = s,
+                                                .bias = j->mask ? bias_of(j, &v, b) : NULL,
+                                                .row = t,
+                                                .bias_row = lies ? (size_t)j->mask_stride[2] : 0,
+                                                .scale = (float)j->scale,
+                                                .y = s,
+                                                .sums = sums});
+    for (size_t r = 0; r < rows; r++)
+        sums[r] = whole_of(sums[r]);
+    return true;
 }
 
 /* One head of one batch entry. packed: the (batch, group) whose k and v lie packed in `part`. */
@@ -395,7 +424,8 @@ static void head_f32(const struct job *j, size_t unit, char *part, size_t *packe
         size_t rows = (size_t)z->s - row < p->rows ? (size_t)z->s - row : p->rows;
         to_scores.m = to_values.m = rows;
         product_run(&to_scores, q + row * j->q.row, k, scores, NULL, threads);
-        for (size_t r = 0; r < rows; r++)
+        const bool whole = weigh_whole(j, batch, head, row, rows, scores, sums, &bias);
+        for (size_t r = 0; r < rows && !whole; r++)
             sums[r] = finish_row(j, batch, head, row + r, scores + r * (size_t)z->t, &bias);
         product_run(&to_values, scores, v, y + row * j->y_row, part + p->product, threads);
         for (size_t r = 0; r < rows; r++)

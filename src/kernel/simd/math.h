@@ -97,9 +97,24 @@ SIMD vf math_erf(vf x) {
     return vf_pick(vf_nan(x), x, y);
 }
 
+/* x where x > 0, less t * erfc(t / sqrt(2)) / 2 with t = |x|. erfc is taken as D(t)^-8 for a
+ * polynomial D, fitted so that no result is off by more than 4.8e-8 in exact arithmetic; from 16 on
+ * nothing is left of it. */
 SIMD vf math_gelu_erf(vf x) {
-    vf half = vf_mul(x, vf_set(0.5f));
-    return vf_fma(half, math_erf(vf_mul(x, vf_set(0.70710678118654752f))), half);
+    const vf t = vf_min(vf_set(16.0f), vf_abs(x)); /* NaN is the second operand, and stays */
+    vf d = vf_set(2.9324914976314176e-6f);
+    d = vf_fma(d, t, vf_set(-1.6747191693866625e-5f));
+    d = vf_fma(d, t, vf_set(9.758208034327254e-5f));
+    d = vf_fma(d, t, vf_set(1.1135105160064995e-4f));
+    d = vf_fma(d, t, vf_set(9.806621819734573e-4f));
+    d = vf_fma(d, t, vf_set(8.591631427407265e-3f));
+    d = vf_fma(d, t, vf_set(4.4788800179958344e-2f));
+    d = vf_fma(d, t, vf_set(9.973249584436417e-2f));
+    d = vf_fma(d, t, vf_set(1.0f));
+    d = vf_mul(d, d);
+    d = vf_mul(d, d);
+    d = vf_mul(d, d);
+    return vf_sub(vf_max(vf_zero(), x), vf_div(vf_mul(vf_set(0.5f), t), d));
 }
 
 SIMD vf math_gelu_tanh(vf x) {

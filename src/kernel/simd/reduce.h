@@ -5,8 +5,11 @@
 
 #include "kernel/kernel.h"
 #include "kernel/simd/math.h"
+#include "kernel/simd/some.h"
 
 #include <math.h>
+
+enum { WEIGH_ROWS = 4 };
 
 #define FOLD4(name, start, step, join)                                                             \
     SIMD vf name##_step(vf s, vf v, vf shift) {                                                    \
@@ -108,36 +111,64 @@ void ISA(softmax_f32)(size_t n, const float *x, float *y) {
     shift_scale(n, y, 0, 1.0f / sum, 0, y);
 }
 
-/* y = x * scale + bias; the largest, as top_f32 finds it. */
-SIMD float scale_top(const struct weigh_f32 *c, const bool biased) {
-    const vf scale = vf_set(c->scale);
-    vf top[2] = {vf_set(-__builtin_inff()), vf_set(-__builtin_inff())};
-    size_t i = 0;
-    for (; i + 2 * VL <= c->n; i += 2 * VL)
-#pragma GCC unroll 2
-        for (size_t k = 0; k < 2; k++) {
-            const size_t at = i + k * VL;
-            vf v = vf_fma(vf_load(c->x + at), scale, biased ? vf_load(c->bias + at) : vf_zero());
-            vf_store(c->y + at, v);
-            top[k] = math_max(top[k], v);
-        }
-    for (; i < c->n; i += VL) {
-        const size_t some = c->n - i < VL ? c->n - i : VL;
-        vf v = vf_fma(vf_load_n(c->x + i, some), scale,
-                      biased ? vf_load_n(c->bias + i, some) : vf_zero());
-        vf_store_n(c->y + i, v, some);
-        if (some == VL)
-            top[0] = math_max(top[0], v);
-        else
-            top[1] = math_max(top[1], vf_set(ISA(top_f32)(some, c->y + i)));
-    }
-    top[0] = math_max(top[0], top[1]);
-    return any_nan(top[0]) ? __builtin_nanf("") : vf_highest(top[0]);
+/* The first n lanes of v, and `rest` in the others. */
+SIMD vf lanes_or(vf v, size_t n, float rest) {
+    float lanes[VL];
+    vf_store(lanes, vf_set(rest));
+    vf_store_n(lanes, v, n);
+    return vf_load(lanes);
 }
 
-float ISA(weigh_f32)(const struct weigh_f32 *c) {
-    float top = c->bias ? scale_top(c, true) : scale_top(c, false);
-    return exp_sum(c->n, c->y, isinf(top) && top < 0 ? 0 : top, c->y);
+/* `rows` rows from `first` side by side, since each alone would wait for itself. */
+SIMD void weigh_rows(const struct weigh_f32 *c, size_t first, const size_t rows,
+                     const bool biased) {
+    const float *x = c->x + first * c->row, *bias = biased ? c->bias + first * c->bias_row : NULL;
+    float *y = c->y + first * c->row;
+    vf top[WEIGH_ROWS], sum[WEIGH_ROWS];
+    for (size_t r = 0; r < rows; r++)
+        top[r] = vf_set(-__builtin_inff()), sum[r] = vf_zero();
+    for (size_t i = 0; i < c->n; i += VL) {
+        const size_t left = c->n - i;
+#pragma GCC unroll 4
+        for (size_t r = 0; r < rows; r++) {
+            vf v = vf_fma(some_load(x + r * c->row + i, left), vf_set(c->scale),
+                          biased ? some_load(bias + r * c->bias_row + i, left) : vf_zero());
+            some_store(y + r * c->row + i, v, left);
+            v = left < VL ? lanes_or(v, left, -__builtin_inff()) : v;
+            top[r] = vf_max(v, top[r]); /* NaN is passed over: the second operand is answered */
+        }
+    }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < rows; r++) {
+        const float high = vf_highest(top[r]);
+        top[r] = vf_set(high == -__builtin_inff() ? 0 : high);
+    }
+    for (size_t i = 0; i < c->n; i += VL) {
+        const size_t left = c->n - i;
+#pragma GCC unroll 4
+        for (size_t r = 0; r < rows; r++) {
+            vf v = math_exp(vf_sub(some_load(y + r * c->row + i, left), top[r]));
+            some_store(y + r * c->row + i, v, left);
+            sum[r] = vf_add(sum[r], left < VL ? lanes_or(v, left, 0) : v);
+        }
+    }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < rows; r++)
+        c->sums[first + r] = vf_sum(sum[r]);
+}
+
+void ISA(weigh_f32)(const struct weigh_f32 *c) {
+    size_t row = 0;
+    for (; row + WEIGH_ROWS <= c->rows; row += WEIGH_ROWS)
+        if (c->bias)
+            weigh_rows(c, row, WEIGH_ROWS, true);
+        else
+            weigh_rows(c, row, WEIGH_ROWS, false);
+    for (; row < c->rows; row++)
+        if (c->bias)
+            weigh_rows(c, row, 1, true);
+        else
+            weigh_rows(c, row, 1, false);
 }
 
 void ISA(log_softmax_f32)(size_t n, const float *x, float *y) {

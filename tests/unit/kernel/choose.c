@@ -160,6 +160,37 @@ static void check_row_f32(const struct limit *l, row_f32_fn *scalar, row_f32_fn 
         }
 }
 
+/* Some rows apart from each other, and a bias for each or one for all. */
+static void check_weigh_rows(const struct limit *l, weigh_f32_fn *scalar, weigh_f32_fn *fn) {
+    enum { ROWS = 11, N = 37, ROW = N + 2 };
+    float x[ROWS * ROW], bias[ROWS * ROW], sums[2][ROWS], want[ROWS * ROW];
+    for (size_t i = 0; i < ROWS * ROW; i++)
+        x[i] = uniform(-8, 8), bias[i] = uniform(-2, 2);
+    for (size_t n = 1; n <= ROWS; n++)
+        for (int with = 0; with < 3; with++) {
+            float *got = guard(&room, sizeof want, 4);
+            for (size_t i = 0; i < ROWS * ROW; i++)
+                want[i] = got[i] = 7;
+            struct weigh_f32 c = {.rows = n,
+                                  .n = N,
+                                  .x = x,
+                                  .bias = with ? bias : NULL,
+                                  .row = ROW,
+                                  .bias_row = with == 2 ? ROW : 0,
+                                  .scale = 0.3f,
+                                  .y = want,
+                                  .sums = sums[0]};
+            scalar(&c);
+            c.y = got;
+            c.sums = sums[1];
+            fn(&c);
+            for (size_t row = 0; row < n; row++)
+                check_float(l, sums[0][row], sums[1][row], (float)row);
+            for (size_t i = 0; i < ROWS * ROW; i++)
+                check_float(l, want[i], got[i], x[i]);
+        }
+}
+
 /* Rows with and without a bias, with hidden numbers, hidden whole, and with what is not a number.
  */
 static void check_weigh_f32(const struct limit *l, weigh_f32_fn *scalar, weigh_f32_fn *fn) {
@@ -172,15 +203,24 @@ static void check_weigh_f32(const struct limit *l, weigh_f32_fn *scalar, weigh_f
             }
             if (with == 4)
                 x[1 + n / 2] = NAN;
-            struct weigh_f32 c = {.n = n, .x = x + 1, .bias = with ? bias + 3 : NULL, .y = want};
-            c.scale = 0.3f;
-            float sum = scalar(&c);
+            struct weigh_f32 c = {.rows = 1,
+                                  .n = n,
+                                  .x = x + 1,
+                                  .bias = with ? bias + 3 : NULL,
+                                  .scale = 0.3f,
+                                  .y = want};
+            float sum, other;
+            c.sums = &sum;
+            scalar(&c);
+            c.sums = &other;
             float *got = c.y = guard(&room, n * sizeof *got, 4);
-            check_float(l, sum, fn(&c), (float)n);
+            fn(&c);
+            check_float(l, sum, other, (float)n);
             for (size_t i = 0; i < n; i++)
                 check_float(l, want[i], got[i], x[i + 1]);
             check_guard(l, &room);
         }
+    check_weigh_rows(l, scalar, fn);
 }
 
 static void check_norm_f32(const struct limit *l, norm_f32_fn *scalar, norm_f32_fn *fn) {
