@@ -3,8 +3,8 @@
  * beta * C.
  *
  * f32 with a constant B: packed once, for oneDNN where the product is large, for our own tile
- * kernel else. Other f32: our own. f16 and bf16 are computed in f32, f64 and integers by plain
- * loops. */
+ * kernel else, by Strassen's algorithm where that pays. Other f32: our own. f16 and bf16 are
+ * computed in f32, f64 and integers by plain loops. */
 #include "op/broadcast.h"
 #include "op/op_list.h"
 #include "op/operand.h"
@@ -12,6 +12,7 @@
 #include "op/post.h"
 #include "op/product.h"
 #include "op/scratch.h"
+#include "op/strassen.h"
 #include "op/team.h"
 
 /* --- shapes --- */
@@ -132,7 +133,11 @@ struct state {
     struct dnnl_task *task;           /* or NULL. Owned, freed by release */
     bool fused;                       /* the task does the posts */
     int bias;                         /* the input that is a row which the kernel adds; 0: none */
-    int done;                         /* posts that this makes of the node's: 0 or 1 */
+    int plus;                         /* the input of C's shape that the kernel adds; 0: none */
+    int done;                         /* posts that are made so, of the node's first */
+    bool inside;                      /* the other ones are applied to stretches of the product */
+    bool seven;                       /* by Strassen's algorithm... */
+    struct strassen strassen;         /* ...this one */
     const size_t *a_at, *b_at, *c_at; /* (batch) element offsets */
     size_t a_wide, b_wide, y_wide;    /* scratch offsets of the f32 forms of 16-bit operands */
     size_t inner;                     /* of what the kernel asks */
@@ -207,13 +212,27 @@ static bool for_dnnl(const struct matmul *m, bool brief) {
            (m->p.m < FEW || m->p.m > SOME || m->p.a_transposed);
 }
 
+/* Many rows, which an entry of the input has to itself. */
+static bool for_strassen(const struct op_prepare *c, struct state *s) {
+    const struct matmul *m = &s->m;
+    const struct shape *a = &c->in[0].shape;
+    if (m->batch != 1 || m->alpha != 1 || m->p.a_transposed || m->p.b_transposed || a->rank < 3)
+        return false;
+    const size_t rows = (size_t)a->dims[a->rank - 2];
+    return rows && strassen_plan(&s->strassen, m->p.m / rows, rows, m->p.n, m->p.k, c->threads);
+}
+
 static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
     const struct tensor *b = c->in[1].data;
     struct product *p = &s->m.p;
-    if (for_dnnl(&s->m, c->brief))
+    s->seven = for_strassen(c, s);
+    if (!s->seven && for_dnnl(&s->m, c->brief))
         try_task(c, s);
-    size_t bytes = s->task ? dnnl_task_packed(s->task) : product_pack_floats(p) * sizeof(float);
+    size_t bytes = s->task    ? dnnl_task_packed(s->task)
+                   : s->seven ? strassen_floats(&s->strassen) * sizeof(float)
+                              : product_pack_floats(p) * sizeof(float);
     uint64_t packing = s->task           ? dnnl_task_packing(s->task)
+                       : s->seven        ? PACK_STRASSEN
                        : p->b_transposed ? PACK_PANEL_TRANSPOSED
                                          : PACK_PANEL;
     void *to;
@@ -221,6 +240,8 @@ static enum code pack_b(struct op_prepare *c, struct state *s, struct err *e) {
     TRY(pack_room(c, b->data, packing, bytes, &to, &filled, e));
     if (!filled && s->task)
         TRY(dnnl_task_pack(s->task, b->data, to, e));
+    else if (!filled && s->seven)
+        strassen_pack(&s->strassen, b->data, to);
     else if (!filled)
         product_pack(p, b->data, to);
     if (!filled)
@@ -261,6 +282,21 @@ static void find_bias(const struct op_prepare *c, bool gemm, struct state *s) {
     s->done = 1;
 }
 
+/* What our own tile does behind a product with packed weights: a residual is added as sums are
+ * stored, other posts are applied to what has just been made. */
+static void find_inside(const struct op_prepare *c, bool gemm, struct state *s) {
+    const struct node *n = c->node;
+    const bool third = gemm && n->n_in > 2 && c->in[2].dtype != DT_NONE && s->bias != 2;
+    if (!s->m.p.panels || s->task || s->m.batch != 1 || s->m.alpha != 1 || third)
+        return;
+    if (!s->seven && n->n_post > s->done && n->post[s->done].kind == POST_ADD) {
+        const struct op_value *other = &c->in[n->post[s->done].input];
+        if (other->dtype == DT_F32 && shape_eq(&other->shape, &c->out[0].shape))
+            s->plus = n->post[s->done++].input;
+    }
+    s->inside = n->n_post > s->done;
+}
+
 static enum code prepare(struct op_prepare *c, bool gemm, struct err *e) {
     enum dtype t = c->in[0].dtype;
     struct state *s = ARENA_NEW(c->arena, struct state);
@@ -276,13 +312,15 @@ static enum code prepare(struct op_prepare *c, bool gemm, struct err *e) {
             release_matmul(s);
             return code;
         }
+        find_inside(c, gemm, s);
     }
     TRY(offsets(c, s, e));
     size_t at = 0;
     s->a_wide = scratch_take(&at, s->half ? elements(&c->in[0].shape) * sizeof(float) : 0);
     s->b_wide = scratch_take(&at, s->half ? elements(&c->in[1].shape) * sizeof(float) : 0);
     s->y_wide = scratch_take(&at, s->half ? elements(&s->m.out) * sizeof(float) : 0);
-    s->inner = scratch_take(&at, s->task ? dnnl_task_scratch(s->task)
+    s->inner = scratch_take(&at, s->task    ? dnnl_task_scratch(s->task)
+                                 : s->seven ? strassen_scratch(&s->strassen)
                                  : t == DT_F32 || s->half
                                      ? product_batch_scratch(&s->m.p, s->m.batch, c->threads)
                                      : 0);
@@ -290,6 +328,7 @@ static enum code prepare(struct op_prepare *c, bool gemm, struct err *e) {
     c->state = s;
     c->flops = 2 * multiplications(&s->m);
     c->kernel = s->task                  ? dnnl_task_kernel(s->task)
+                : s->seven               ? "strassen gemm"
                 : t == DT_F32 || s->half ? (s->m.p.panels ? "panel gemm" : "gemm")
                                          : "plain loops";
     return OK;
@@ -312,8 +351,34 @@ static enum code run_task(const struct op_call *c, const struct state *s, struct
     return dnnl_task_run(s->task, &run, e);
 }
 
+/* What is left of a node's posts. */
+struct rest {
+    const struct op_call *call;
+    int done;
+};
+
+static void apply_rest(const void *context, size_t begin, size_t count) {
+    const struct rest *r = context;
+    post_apply_from(r->call, r->call->out[0], r->done, begin, count);
+}
+
+static void run_strassen(const struct op_call *c, const struct state *s, const struct rest *rest) {
+    strassen_run(&s->strassen, &(struct strassen_run){.a = c->in[0]->data,
+                                                      .packed = s->m.p.panels,
+                                                      .bias = s->bias ? c->in[s->bias]->data : NULL,
+                                                      .c = c->out[0]->data,
+                                                      .scratch = (char *)c->scratch + s->inner,
+                                                      .done = s->inside ? apply_rest : NULL,
+                                                      .context = rest});
+}
+
 static void run_f32(const struct op_call *c, const struct state *s, const float *a, const float *b,
                     float *y) {
+    const struct rest rest = {c, s->done};
+    if (s->seven) {
+        run_strassen(c, s, &rest);
+        return;
+    }
     struct product_batch batch = {.product = s->m.p,
                                   .batch = s->m.batch,
                                   .a_at = s->a_at,
@@ -323,6 +388,9 @@ static void run_f32(const struct op_call *c, const struct state *s, const float 
                                   .b = b,
                                   .c = y};
     batch.product.bias = s->bias ? c->in[s->bias]->data : NULL;
+    batch.product.plus = s->plus ? c->in[s->plus]->data : NULL;
+    batch.product.done = s->inside ? apply_rest : NULL;
+    batch.product.context = &rest;
     product_batch_run(&batch, (char *)c->scratch + s->inner, c->threads);
 }
 
@@ -437,7 +505,7 @@ static enum code run_matmul(const struct op_call *c, struct err *e) {
     bool third = c->node->op == &op_gemm && operand_in(c, 2) && s->bias != 2;
     if (third || s->m.alpha != 1)
         scale(c, s);
-    if (!s->fused)
+    if (!s->fused && !s->inside)
         post_apply_all(c, y, s->done);
     return OK;
 }

@@ -14,6 +14,7 @@ enum {
     PACK_WINOGRAD = 5 << 20,
     PACK_QUADS = 6 << 20,
     PACK_WINOGRAD_Q8 = 7 << 20,
+    PACK_STRASSEN = 8 << 20,
     PACK_BF16_WINOGRAD = 16 << 20,
     PACK_BF16_IMPLICIT = 17 << 20,
     PACK_BF16_PANEL = 18 << 20,

@@ -11,6 +11,7 @@
 enum {
     ROWS = 192,             /* of a block */
     PANELS_STAY = 96 << 10, /* floats */
+    STRETCH = 12,           /* panels that are finished together */
 };
 
 static struct gemm_tile tile_size(void) {
@@ -113,6 +114,12 @@ struct part {
     size_t row, rows, from, to;
 };
 
+/* Columns [from, to) of some rows have been made. */
+static void finish(const struct panel_product *p, const struct part *b, size_t from, size_t to) {
+    for (size_t row = b->row; row < b->row + b->rows; row++)
+        p->done(p->context, row * p->c_row + from, to - from);
+}
+
 /* At most ROWS rows. */
 static void multiply_block(const struct panel_product *p, const struct part *b) {
     const struct gemm_tile t = tile_size();
@@ -121,10 +128,12 @@ static void multiply_block(const struct panel_product *p, const struct part *b) 
     const size_t tiles = panel_tiles(b->rows), half = p->k * t.nr / 2;
     for (size_t i = 0; i < b->rows; i++)
         a[i] = p->a + (b->row + i) * p->a_row;
+    size_t finished = b->from;
     for (size_t col = b->from; col < b->to; col += t.nr) {
         const float *panel = p->panels + col * p->k;
         for (size_t i = 0; i < tiles; i++) {
-            const size_t first = panel_tile(b->rows, tiles, i);
+            const size_t first = panel_tile(b->rows, tiles, i),
+                         at = (b->row + first) * p->c_row + col;
             fn(&(struct gemm_f32){
                 .m = panel_tile(b->rows, tiles, i + 1) - first,
                 .n = p->n - col < t.nr ? p->n - col : t.nr,
@@ -133,10 +142,17 @@ static void multiply_block(const struct panel_product *p, const struct part *b) 
                 .a = a + first,
                 .b = panel,
                 .bias = p->bias ? p->bias + col : NULL,
-                .c = p->c + (b->row + first) * p->c_row + col,
+                .c = p->c + at,
                 .ldc = p->c_row,
                 .add = p->add,
+                .plus = p->plus ? p->plus + at : NULL,
+                .plus_row = p->c_row,
                 .ahead = i < 2 && col + t.nr < b->to ? panel + t.nr * p->k + i * half : NULL});
+        }
+        const size_t to = col + t.nr < b->to ? col + t.nr : b->to;
+        if (p->done && (to == b->to || to - finished >= STRETCH * t.nr)) {
+            finish(p, b, finished, to);
+            finished = to;
         }
     }
 }

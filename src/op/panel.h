@@ -16,6 +16,9 @@ struct panel_source {
 size_t panel_floats(size_t rows, size_t n); /* room for the packed form of rows x n */
 void panel_pack(const struct panel_source *s, float *panels);
 
+/* Called on stretches of C (in elements) as they are finished, by the thread that made them. */
+typedef void panel_done_fn(const void *context, size_t begin, size_t count);
+
 /* C (m, n) = A (m, k) * B + bias, rows of A with a stride; panels: packed B of one tap. */
 struct panel_product {
     size_t m, n, k;
@@ -25,8 +28,11 @@ struct panel_product {
     const float *bias; /* (n) or NULL */
     float *c;
     size_t c_row;
-    bool add;   /* to what C holds */
+    const float *plus; /* like C, or NULL: added */
+    bool add;          /* to what C holds */
     bool pairs; /* kernel.h's gemm_pairs: pairs of int16 in the place of floats, int32 results */
+    panel_done_fn *done; /* or NULL */
+    const void *context;
 };
 void panel_multiply(const struct panel_product *p, int threads);
 

@@ -149,8 +149,8 @@ static void post_half(const struct tensor *t, const struct post *p, const struct
     }
 }
 
-static void apply_from(const struct op_call *c, const struct tensor *y, int done, size_t begin,
-                       size_t count) {
+void post_apply_from(const struct op_call *c, const struct tensor *y, int done, size_t begin,
+                     size_t count) {
     for (int i = done; i < c->node->n_post; i++) {
         const struct post *p = &c->node->post[i];
         unary_f32_fn *fn = post_function(p->kind);
@@ -169,20 +169,20 @@ static void apply_from(const struct op_call *c, const struct tensor *y, int done
 }
 
 void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count) {
-    apply_from(c, y, 0, begin, count);
+    post_apply_from(c, y, 0, begin, count);
 }
 
 void post_apply_all(const struct op_call *c, const struct tensor *y, int done) {
     const size_t n = c->node->n_post > done ? tensor_count(y) : 0;
     const int team = team_size(c->threads, (double)n * post_cost(c->node));
     if (team == 1) {
-        apply_from(c, y, done, 0, n);
+        post_apply_from(c, y, done, 0, n);
         return;
     }
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int t = 0; t < team; t++) {
         size_t from = team_cut(n, GRAIN, team, t);
-        apply_from(c, y, done, from, team_cut(n, GRAIN, team, t + 1) - from);
+        post_apply_from(c, y, done, from, team_cut(n, GRAIN, team, t + 1) - from);
     }
 }
 

@@ -12,6 +12,10 @@
  * MUL are f32, f16 or bf16. */
 void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count);
 
+/* All but the first `done` posts. */
+void post_apply_from(const struct op_call *c, const struct tensor *y, int done, size_t begin,
+                     size_t count);
+
 /* The same to all of y but for the first `done` posts, by a team where that pays. */
 void post_apply_all(const struct op_call *c, const struct tensor *y, int done);
 

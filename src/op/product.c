@@ -71,6 +71,9 @@ void product_run(const struct product *p, const float *a, const float *b, float 
                                            .bias = p->bias,
                                            .c = c,
                                            .c_row = p->c_row,
+                                           .plus = p->plus,
+                                           .done = p->done,
+                                           .context = p->context,
                                            .pairs = p->pairs},
                    threads);
 }

@@ -12,7 +12,10 @@ struct product {
     bool a_transposed, b_transposed; /* stored (k, m); (n, k) */
     const float *panels;             /* B, packed; NULL: each run packs its own */
     const float *bias;               /* (n) or NULL */
-    bool pairs;                      /* elements are pairs of int16, results int32 (kernel.h) */
+    const float *plus;               /* with panels: like C, or NULL: added */
+    panel_done_fn *done;             /* with panels: or NULL */
+    const void *context;
+    bool pairs; /* elements are pairs of int16, results int32 (kernel.h) */
 };
 size_t product_scratch(const struct product *p); /* bytes for one run */
 void product_run(const struct product *p, const float *a, const float *b, float *c, void *scratch,

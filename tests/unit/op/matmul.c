@@ -114,32 +114,39 @@ static void test_sizes(void **state) {
                  i * 10 + j);
 }
 
+/* (2, m, k) by (k, n), plus a row, and plus all before or after the ReLU. */
+static void check_posts(int64_t m, int64_t k, int64_t n, bool before) {
+    struct op_case c = op_case("mat_mul", 13);
+    c.relative = c.absolute = 1e-4;
+    op_case_in(&c, op_case_random(&c, DT_F32, DIMS(2, m, k), 1));
+    op_case_in(&c, op_case_random(&c, DT_F32, DIMS(k, n), 2));
+    op_case_in(&c, op_case_random(&c, DT_F32, DIMS(n), 3));
+    op_case_in(&c, op_case_random(&c, DT_F32, DIMS(2, m, n), 4));
+    c.n_post = 3;
+    c.post[0] = (struct post){.kind = POST_ADD, .input = 2};
+    c.post[before ? 2 : 1] = (struct post){.kind = POST_RELU};
+    c.post[before ? 1 : 2] = (struct post){.kind = POST_ADD, .input = 3};
+    c.constant = 2;
+    struct tensor y = op_case_random(&c, DT_F32, DIMS(2, m, n), 5);
+    for (int64_t i = 0; i < 2 * m * n; i++) {
+        const double all = (double)((float *)c.in[3].data)[i];
+        double sum = (double)((float *)c.in[2].data)[i % n] + (before ? all : 0);
+        for (int64_t j = 0; j < k; j++)
+            sum += (double)((float *)c.in[0].data)[i / n * k + j] *
+                   (double)((float *)c.in[1].data)[j * n + i % n];
+        ((float *)y.data)[i] = (float)((sum > 0 ? sum : 0) + (before ? 0 : all));
+    }
+    op_case_out(&c, y);
+    op_case_check(&c);
+}
+
 static void test_batch_posts(void **state) {
     (void)state;
-    for (int large = 0; large < 2; large++) { /* (2, m, k) by (k, n), plus a row, plus all */
-        int64_t m = large ? 70 : 3, k = large ? 200 : 4, n = large ? 160 : 5;
-        struct op_case c = op_case("mat_mul", 13);
-        c.relative = c.absolute = 1e-4;
-        op_case_in(&c, op_case_random(&c, DT_F32, DIMS(2, m, k), 1));
-        op_case_in(&c, op_case_random(&c, DT_F32, DIMS(k, n), 2));
-        op_case_in(&c, op_case_random(&c, DT_F32, DIMS(n), 3));
-        op_case_in(&c, op_case_random(&c, DT_F32, DIMS(2, m, n), 4));
-        c.n_post = 3;
-        c.post[0] = (struct post){.kind = POST_ADD, .input = 2};
-        c.post[1] = (struct post){.kind = POST_RELU};
-        c.post[2] = (struct post){.kind = POST_ADD, .input = 3};
-        c.constant = 2;
-        struct tensor y = op_case_random(&c, DT_F32, DIMS(2, m, n), 5);
-        for (int64_t i = 0; i < 2 * m * n; i++) {
-            double sum = (double)((float *)c.in[2].data)[i % n];
-            for (int64_t j = 0; j < k; j++)
-                sum += (double)((float *)c.in[0].data)[i / n * k + j] *
-                       (double)((float *)c.in[1].data)[j * n + i % n];
-            ((float *)y.data)[i] =
-                (float)((sum > 0 ? sum : 0) + (double)((float *)c.in[3].data)[i]);
-        }
-        op_case_out(&c, y);
-        op_case_check(&c);
+    for (int before = 0; before < 2; before++) {
+        check_posts(3, 4, 5, before);
+        check_posts(70, 200, 160, before);
+        check_posts(70, 768, 256, before); /* Strassen's algorithm */
+        check_posts(150, 400, 160, before); /* oneDNN */
     }
 }
 
