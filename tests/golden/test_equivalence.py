@@ -33,7 +33,7 @@ INPUTS = {
     "silero_sequence": [f32(3, 576), np.zeros((1, 1, 128), np.float32), np.zeros((1, 1, 128), np.float32)],
     "resnet50_int8": [np.abs(f32(1, 3, 224, 224)) % 1],
     "minilm_14": texts(17, 9),
-    "minilm_17": texts(17, 9),
+    "minilm_17": texts(71, 9),
     "light_shufflenet": [f32(1, 3, 224, 224)],
     "light_inception_v2": [f32(1, 3, 224, 224)],
 }
