@@ -145,7 +145,7 @@ static void test_batch_posts(void **state) {
     for (int before = 0; before < 2; before++) {
         check_posts(3, 4, 5, before);
         check_posts(70, 200, 160, before);
-        check_posts(70, 768, 256, before); /* Strassen's algorithm */
+        check_posts(70, 768, 256, before);  /* Strassen's algorithm */
         check_posts(150, 400, 160, before); /* oneDNN */
     }
 }
