@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/session.c"
 
+#include "base/cpu.h"
 #include "toy.h"
 
 #include <pthread.h>
@@ -488,6 +489,43 @@ static void knows_what_costs_the_same(void **unused) {
     assert_false(steady(&t, toy_node(&t, "constant_of_shape", IDS(x)), &in));
 }
 
+/* How many steps of a run oneDNN does. */
+static int generated(struct toy *t, struct session *s, const struct tensor *x) {
+    struct session_step *rows;
+    size_t n;
+    struct err e;
+    int sum = 0;
+    struct session_ask ask = {.inputs = x, .threads = 1};
+    assert_int_equal(session_explain(s, &ask, &t->arena, &rows, &n, &e), OK);
+    for (size_t k = 0; k < n; k++)
+        sum += str_starts(rows[k].kernel, "dnnl");
+    return sum;
+}
+
+/* A brief session compiles nothing that one run cannot pay for, and answers the same. */
+static void brief(void **unused) {
+    (void)unused;
+    struct toy t;
+    struct session *brief, *usual;
+    struct err e;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(1, 16, 24, 24));
+    value_id y = toy_node(&t, "conv", IDS(x, toy_weights(&t, SHAPE(32, 16, 1, 1), 1)));
+    toy_output(&t, toy_node(&t, "relu", IDS(y)));
+    struct tensor in = toy_tensor(&t, SHAPE(1, 16, 24, 24), 2);
+    usual = toy_open(&t, 0);
+    assert_int_equal(session_open(t.g->model, &(struct session_options){.brief = true}, &brief, &e),
+                     OK);
+    struct tensor a = toy_answer(&t, usual, &in), b = toy_answer(&t, brief, &in);
+    toy_same(&a, &b, 1e-5);
+    assert_int_equal(generated(&t, brief, &in), 0);
+    if (cpu_flags() & CPU_AVX512)
+        assert_int_equal(generated(&t, usual, &in), 1);
+    session_close(brief);
+    session_close(usual);
+    toy_deinit(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers),
@@ -511,6 +549,7 @@ int main(void) {
         cmocka_unit_test(views_of_constants),
         cmocka_unit_test(pass_names),
         cmocka_unit_test(knows_what_costs_the_same),
+        cmocka_unit_test(brief),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
