@@ -74,12 +74,15 @@ struct op_prepare {
     struct op_packs *packs; /* NULL: pack into the arena */
     int threads;            /* team size run() will have */
     bool brief;             /* there will be few runs: compiling a kernel has to pay at once */
+    int way;                /* the way to do it that a trial found fastest, counted from 1; 0, or
+                               one that this node has not: the operator's own rule decides */
     void *state;            /* out: handed to run and release; NULL if none */
     size_t scratch_bytes; /* out: 64-byte aligned memory run() will find in call->scratch; contents
                              undefined */
     const char *kernel;   /* out: what will run, for `show --plan`: static text, e.g. "dnnl
                              brgconv:avx512_core" */
     double flops;         /* out: MAY; 2 per multiply-add */
+    int took, n_ways; /* out: MAY; ways of this operator are 1 to n_ways, this is made for took */
 };
 
 struct op_call {

@@ -147,30 +147,37 @@ struct depthwise_f32 {
 };
 typedef void depthwise_f32_fn(const struct depthwise_f32 *c);
 
-/* Winograd's F(4x4, 3x3): a patch of 6 x 6 pixels becomes 36 numbers per channel, whose products
- * with 36 numbers of the weights, summed over input channels, become 4 x 4 pixels: 36
- * multiplications in the place of 144. */
+/* Winograd's convolutions with windows of 3 x 3: a patch of pixels becomes as many numbers per
+ * channel, whose products with those of the weights, summed over input channels, become a tile of
+ * pixels.
+ *   4X4      6 x 6 pixels, 36 products in the place of 144
+ *   2X2      4 x 4 pixels, 16 in the place of 36, by sums and differences alone
+ *   STRIDED  a window that moves by two: 5 x 5 pixels, 25 in the place of 36, likewise. Even rows
+ *            are F(2, 2) with the outer two weights, odd ones the middle weight alone. */
+enum winograd_form { WINOGRAD_4X4, WINOGRAD_2X2, WINOGRAD_STRIDED, WINOGRAD_FORMS };
 enum { WINOGRAD_IN = 6, WINOGRAD_OUT = 4, WINOGRAD_POINTS = WINOGRAD_IN * WINOGRAD_IN };
+enum { WINOGRAD2_IN = 4, WINOGRAD2_OUT = 2, WINOGRAD2_POINTS = WINOGRAD2_IN * WINOGRAD2_IN };
+enum { WINOGRADS_IN = 5, WINOGRADS_OUT = 2 };
 struct winograd_in {
-    size_t n;              /* channels */
-    const float *const *x; /* (36) pixels; one outside the picture points to zeros */
+    size_t n; /* channels */
+    enum winograd_form form;
+    const float *const *x; /* (36, 16 or 25) pixels; one outside the picture points to zeros */
     float *v;              /* number p of the patch at v + p * v_step */
     size_t v_step;
 };
 typedef void winograd_in_fn(const struct winograd_in *c);
 struct winograd_out {
     size_t n;
+    enum winograd_form form;
     const float *m; /* number p at m + p * m_step */
     size_t m_step;
     const float *bias; /* (n) or NULL */
     bool relu;
-    float *const *y; /* (16) pixels; NULL: not wanted */
+    float *const *y; /* (16, 4 or 4) pixels; NULL: not wanted */
 };
 typedef void winograd_out_fn(const struct winograd_out *c);
 
-/* Winograd's F(2x2, 3x3) of bf16: 16 products in the place of 36, and transforms of sums and
- * differences alone, so that what is rounded once more stays near what was there. */
-enum { WINOGRAD2_IN = 4, WINOGRAD2_OUT = 2, WINOGRAD2_POINTS = WINOGRAD2_IN * WINOGRAD2_IN };
+/* WINOGRAD_2X2 of bf16: what is rounded once more stays near what was there. */
 struct winograd_in_bf16 {
     size_t n;                 /* channels */
     const uint16_t *const *x; /* (16) pixels; one outside the picture points to zeros */

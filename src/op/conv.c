@@ -4,8 +4,8 @@
  * The work is always done channels last. A PLAIN node carries its input there and its output back
  * through scratch memory. f32 with constant weights: oneDNN for the large ones, our own gathered
  * product and depthwise loops for the small ones and where oneDNN has no fast form, Winograd's
- * transforms for the large ones of 3 x 3. Weights that are not constant are packed in every run.
- * f16, bf16 and f64 are computed in f32.
+ * transforms for the large ones of 3 x 3; or whichever of these ways a trial found. Weights that
+ * are not constant are packed in every run. f16, bf16 and f64 are computed in f32.
  *
  * Scratch, in this order: [x channels last] [y channels last] [packed weights] [what the kernel
  * asks]. */
@@ -33,10 +33,23 @@ static enum code infer_conv(struct op_infer *c, struct err *e) {
     return window_infer_conv(c, t, e);
 }
 
+/* Who does it. */
+enum way { WAY_TILE, WAY_TASK, WAY_WINOGRAD, WAY_WINOGRAD_2X2, WAY_WINOGRAD_STRIDED, WAYS };
+static const struct {
+    const char *kernel;
+    enum winograd_kind winograd;
+    uint64_t packing;
+} ways[WAYS] = {
+    [WAY_WINOGRAD] = {"winograd 4x4", WINOGRAD_F32, PACK_WINOGRAD},
+    [WAY_WINOGRAD_2X2] = {"winograd 2x2", WINOGRAD_F32_2X2, PACK_WINOGRAD_2X2},
+    [WAY_WINOGRAD_STRIDED] = {"winograd 2x2 of stride 2", WINOGRAD_F32_STRIDED,
+                              PACK_WINOGRAD_STRIDED},
+};
+
 struct conv {
     struct implicit implicit;
-    struct dnnl_task *task; /* NULL: implicit or winograd. Owned, freed by release */
-    bool quarter;           /* winograd */
+    enum way way;
+    struct dnnl_task *task; /* of WAY_TASK, else NULL. Owned, freed by release */
     struct winograd winograd;
     const void *packed; /* NULL: weights are packed by each run into scratch */
     bool plain;         /* x and y go through scratch */
@@ -73,7 +86,7 @@ static void fuse_tile(const struct op_prepare *c, struct conv *s) {
     const struct node *n = c->node;
     int i = 0;
     s->plus = -1;
-    if (s->task || s->quarter || s->plain || s->wide || s->implicit.depthwise || n->n_post > 2)
+    if (s->way != WAY_TILE || s->plain || s->wide || s->implicit.depthwise || n->n_post > 2)
         return;
     if (i < n->n_post && n->post[i].kind == POST_ADD &&
         shape_eq(&c->in[n->post[i].input].shape, &c->out[0].shape) &&
@@ -98,18 +111,40 @@ static void try_task(const struct op_prepare *c, struct conv *s) {
         s->task = NULL;
 }
 
+static bool by_winograd(const struct conv *s) { return s->way >= WAY_WINOGRAD; }
+
+/* Can it be done that way? Then everything is ready for it. */
+static bool goes(const struct op_prepare *c, struct conv *s, enum way way) {
+    s->way = way;
+    if (by_winograd(s))
+        return winograd_plan(&s->winograd, &s->implicit, ways[way].winograd, c->threads);
+    if (way == WAY_TASK)
+        try_task(c, s);
+    return way == WAY_TILE || s->task;
+}
+
+static void choose(const struct op_prepare *c, struct conv *s) {
+    if (!c->brief && c->way > 0 && c->way <= WAYS && goes(c, s, (enum way)(c->way - 1)))
+        return;
+    for (enum way way = WAY_WINOGRAD; way < WAYS; way++)
+        if (goes(c, s, way) && winograd_pays(&s->winograd))
+            return;
+    if (!wants_task(&s->implicit, c->brief) || !goes(c, s, WAY_TASK))
+        s->way = WAY_TILE;
+}
+
 static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *e) {
     const struct tensor *w = c->in[1].data;
-    size_t bytes = s->quarter ? winograd_packed(&s->winograd)
-                   : s->task  ? dnnl_task_packed(s->task)
-                              : implicit_packed(&s->implicit) * sizeof(float);
-    uint64_t packing = s->quarter ? PACK_WINOGRAD
-                       : s->task  ? dnnl_task_packing(s->task)
-                                  : PACK_IMPLICIT + s->implicit.groups;
+    size_t bytes = by_winograd(s) ? winograd_packed(&s->winograd)
+                   : s->task      ? dnnl_task_packed(s->task)
+                                  : implicit_packed(&s->implicit) * sizeof(float);
+    uint64_t packing = by_winograd(s) ? ways[s->way].packing
+                       : s->task      ? dnnl_task_packing(s->task)
+                                      : PACK_IMPLICIT + s->implicit.groups;
     void *to;
     bool filled;
     TRY(pack_room(c, w->data, packing, bytes, &to, &filled, e));
-    if (!filled && s->quarter)
+    if (!filled && by_winograd(s))
         winograd_pack(&s->winograd, w->data, to);
     else if (!filled && s->task)
         TRY(dnnl_task_pack(s->task, w->data, to, e));
@@ -135,9 +170,9 @@ static void lay_out(struct op_prepare *c, struct conv *s) {
                                     : (implicit_packed(p) +
                                        (s->wide ? channels_out * p->in * window_taps(&p->w) : 0)) *
                                           sizeof(float));
-    s->inner_bytes = s->quarter ? winograd_scratch(&s->winograd, c->threads)
-                     : s->task  ? dnnl_task_scratch(s->task)
-                                : implicit_scratch(p, c->threads);
+    s->inner_bytes = by_winograd(s) ? winograd_scratch(&s->winograd, c->threads)
+                     : s->task      ? dnnl_task_scratch(s->task)
+                                    : implicit_scratch(p, c->threads);
     s->inner_at = scratch_take(&at, s->inner_bytes);
     c->scratch_bytes = at;
 }
@@ -162,10 +197,9 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     s->plain = c->in[0].layout == LAYOUT_PLAIN;
     s->wide = c->in[0].dtype != DT_F32;
     if (!s->wide && c->in[1].data) {
-        s->quarter = winograd_plan(&s->winograd, &s->implicit, WINOGRAD_F32, c->threads) &&
-                     winograd_pays(&s->winograd);
-        if (!s->quarter && wants_task(&s->implicit, c->brief))
-            try_task(c, s);
+        choose(c, s);
+        c->took = (int)s->way + 1;
+        c->n_ways = WAYS;
         enum code code = pack_weights(c, s, e);
         if (code != OK) {
             release_conv(s);
@@ -176,7 +210,7 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     lay_out(c, s);
     c->state = s;
     c->flops = 2 * implicit_multiplications(&s->implicit);
-    c->kernel = s->quarter              ? "winograd 4x4"
+    c->kernel = by_winograd(s)          ? ways[s->way].kernel
                 : s->task               ? dnnl_task_kernel(s->task)
                 : s->implicit.depthwise ? "depthwise"
                                         : "gather gemm";
@@ -242,8 +276,8 @@ static void finish(void *ctx, size_t begin, size_t count) {
     post_apply(c, c->out[0], begin, count);
 }
 
-static void run_quarter(const struct op_call *c, const struct conv *s, const struct ready *r,
-                        bool here) {
+static void run_winograd(const struct op_call *c, const struct conv *s, const struct ready *r,
+                         bool here) {
     const struct node *n = c->node;
     const bool relu = here && n->n_post == 1 && n->post[0].kind == POST_RELU;
     winograd_run(&s->winograd,
@@ -266,8 +300,8 @@ static enum code run_conv(const struct op_call *c, struct err *e) {
         return OK;
     TRY(gather_inputs(c, s, &r, e));
     const bool here = r.y == c->out[0]->data; /* then posts can follow each stretch */
-    if (s->quarter) {
-        run_quarter(c, s, &r, here);
+    if (by_winograd(s)) {
+        run_winograd(c, s, &r, here);
     } else if (s->task) {
         TRY(run_task(c, s, &r, e));
     } else {

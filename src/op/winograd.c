@@ -4,8 +4,8 @@
  * A block of tiles at a time: their patches are transformed to V (points, tiles, in); then for each
  * panel of output channels the products with the panel's weights (points, in, nr) give M (points,
  * tiles, nr) in f32 (of bytes int32), which is transformed back into y while it is in cache. There
- * are 36 points, or 16 of bf16. Many tiles: each thread has blocks of its own. Few tiles: one
- * block, transformed by all, then each thread has panels of its own.
+ * are 36, 25 or 16 points; those of a stride of 2 share weights. Many tiles: each thread has blocks
+ * of its own. Few tiles: one block, transformed by all, then each thread has panels of its own.
  *
  * Pairs of bf16, or of int16 made of bytes, lie in the place of each f32 of V and of the packed
  * weights.
@@ -26,12 +26,13 @@ enum {
     SIDE_MAX = WINOGRAD_OUT,
     BLOCK_TILES = 48,
     BLOCK_BF16 = 96 * 128, /* tiles times channels: V takes 384 KB */
-    SHARE_TILES = 64,      /* up to here the team shares a block... */
-    SHARE_TILES_Q8 = 16,   /* ...of bytes */
     PART_BYTES = 512 << 10,
     STAGGER = 16, /* floats between points, so that they do not fall into the same cache set */
     LEAST_IN = 64,
     LEAST_OUT = 32,
+    LEAST_2X2 = 256,
+    LEAST_2X2_TILES = 12,
+    LEAST_STRIDED = 128,
     LARGEST_Q8 = 2 << 20, /* bytes */
     ROWS_MAX = 32         /* of the largest matrix tile */
 };
@@ -48,20 +49,50 @@ static size_t panels(const struct winograd *p) {
     return (p->out + nr - 1) / nr;
 }
 
-static size_t span(const struct winograd *p) { return p->side + 2; } /* of a patch */
-static size_t points(const struct winograd *p) { return span(p) * span(p); }
-static size_t number_bytes(const struct winograd *p) {
-    static const size_t bytes[] = {
-        [WINOGRAD_F32] = sizeof(float), [WINOGRAD_BF16] = sizeof(uint16_t), [WINOGRAD_Q8] = 1};
-    return bytes[p->kind];
-}
-static size_t depth(const struct winograd *p) { /* of a product: floats, or pairs */
-    return p->kind == WINOGRAD_F32 ? p->in : p->in / 2;
+/* What tells the kinds apart. */
+struct kind {
+    size_t side, stride, number_bytes;
+    size_t lines; /* a side of the weights' points */
+    size_t share; /* up to so many tiles the team shares a block */
+    bool pairs;
+    enum winograd_form form; /* of f32 */
+};
+static const struct kind *kind_of(enum winograd_kind kind) {
+    enum { F32 = sizeof(float), BF16 = sizeof(uint16_t), STRIDED_LINES = WINOGRADS_IN - 1 };
+    static const struct kind kinds[] = {
+        [WINOGRAD_F32] = {WINOGRAD_OUT, 1, F32, WINOGRAD_IN, 32, false, WINOGRAD_4X4},
+        [WINOGRAD_F32_2X2] = {WINOGRAD2_OUT, 1, F32, WINOGRAD2_IN, 32, false, WINOGRAD_2X2},
+        [WINOGRAD_F32_STRIDED] = {WINOGRADS_OUT, 2, F32, STRIDED_LINES, 32, false,
+                                  WINOGRAD_STRIDED},
+        [WINOGRAD_BF16] = {WINOGRAD2_OUT, 1, BF16, WINOGRAD2_IN, 64, true},
+        [WINOGRAD_Q8] = {WINOGRAD_OUT, 1, 1, WINOGRAD_IN, 16, true},
+    };
+    return &kinds[kind];
 }
 
-static bool dense_3x3(const struct window *w) {
+static size_t stride(const struct winograd *p) { return kind_of(p->kind)->stride; }
+static size_t span(const struct winograd *p) {
+    return stride(p) * (p->side - 1) + 3;
+} /* of a patch */
+static size_t points(const struct winograd *p) { return span(p) * span(p); }
+static size_t number_bytes(const struct winograd *p) { return kind_of(p->kind)->number_bytes; }
+static size_t depth(const struct winograd *p) { /* of a product: floats, or pairs */
+    return kind_of(p->kind)->pairs ? p->in / 2 : p->in;
+}
+
+/* The weights of a point, whose number among the packed ones may be that of another's too: odd
+ * pixels of a stride of 2 meet the middle weight alone. */
+static size_t weight_points(const struct winograd *p) {
+    return kind_of(p->kind)->lines * kind_of(p->kind)->lines;
+}
+static size_t weight_of(const struct winograd *p, size_t point) {
+    const size_t lines = kind_of(p->kind)->lines, row = point / span(p), col = point % span(p);
+    return (row < lines ? row : lines - 1) * lines + (col < lines ? col : lines - 1);
+}
+
+static bool dense_3x3(const struct window *w, size_t step) {
     for (int i = 0; i < 2; i++)
-        if (w->kernel[i] != 3 || w->stride[i] != 1 || w->dilation[i] != 1)
+        if (w->kernel[i] != 3 || w->stride[i] != (int64_t)step || w->dilation[i] != 1)
             return false;
     return w->n == 2;
 }
@@ -78,17 +109,17 @@ static size_t tiles_at_once(const struct winograd *p, int threads) {
 }
 
 static bool takes_channels(const struct implicit *of, enum winograd_kind kind) {
-    return kind == WINOGRAD_F32 || (kind == WINOGRAD_BF16 && of->in > 0 && of->in % 2 == 0) ||
+    return kind <= WINOGRAD_F32_STRIDED ||
+           (kind == WINOGRAD_BF16 && of->in > 0 && of->in % 2 == 0) ||
            (kind == WINOGRAD_Q8 && of->in > 0 && of->in % WINOGRAD_Q8_CHANNELS == 0 &&
             of->out % WINOGRAD_Q8_CHANNELS == 0);
 }
 
 bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_kind kind,
                    int threads) {
-    if (of->groups != 1 || !dense_3x3(&of->w) || !takes_channels(of, kind))
+    if (of->groups != 1 || !dense_3x3(&of->w, kind_of(kind)->stride) || !takes_channels(of, kind))
         return false;
-    const size_t side = kind == WINOGRAD_BF16 ? WINOGRAD2_OUT : WINOGRAD_OUT,
-                 down = ((size_t)of->w.out[0] + side - 1) / side,
+    const size_t side = kind_of(kind)->side, down = ((size_t)of->w.out[0] + side - 1) / side,
                  across = ((size_t)of->w.out[1] + side - 1) / side,
                  tiles = of->batch * down * across;
     if (tiles == 0)
@@ -101,8 +132,7 @@ bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_
                            .side = side,
                            .across = across,
                            .tiles = tiles};
-    p->share = tiles <= (kind == WINOGRAD_Q8 ? SHARE_TILES_Q8 : SHARE_TILES) &&
-               panels(p) >= (size_t)threads;
+    p->share = tiles <= kind_of(kind)->share && panels(p) >= (size_t)threads;
     p->block = tiles_at_once(p, threads);
     return true;
 }
@@ -111,8 +141,16 @@ bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_
  * make poor products of 36 times the weights. Measured with two threads on AVX-512 over the layers
  * of ResNet-50, VGG-19, DenseNet-121, Inception and YOLOv8n: 0.2 to 0.9 of oneDNN's time above this
  * line, 0.9 to 2 below. Of bytes the direct form has an eighth of the weights: beyond LARGEST_Q8
- * what it saves in products goes into fetching them. */
+ * what it saves in products goes into fetching them.
+ * Measured over ResNet-50: 2 x 2 takes 0.7 of the direct form's time in its last stage (16 tiles),
+ * where 4 x 4 has four times its weights to fetch; a stride of 2 0.8 to 0.87 with 49 tiles and
+ * more, 0.97 with 16. */
 bool winograd_pays(const struct winograd *p) {
+    const size_t least = p->in < p->out ? p->in : p->out;
+    if (p->kind == WINOGRAD_F32_2X2)
+        return least >= LEAST_2X2 && p->tiles >= LEAST_2X2_TILES;
+    if (p->kind == WINOGRAD_F32_STRIDED)
+        return least >= LEAST_STRIDED && p->tiles > kind_of(p->kind)->share;
     if (p->kind == WINOGRAD_Q8 && winograd_packed(p) > LARGEST_Q8)
         return false;
     double work =
@@ -123,36 +161,41 @@ bool winograd_pays(const struct winograd *p) {
 /* --- weights --- */
 
 size_t winograd_packed(const struct winograd *p) {
-    return panels(p) * points(p) * depth(p) * tile_size(p).nr * sizeof(float);
+    return panels(p) * weight_points(p) * depth(p) * tile_size(p).nr * sizeof(float);
 }
 
-/* to (side + 2) = G * w (3), Lavin and Gray, sections 4.1 and 4.3. */
-static void spread_three(size_t side, const float w0, const float w1, const float w2,
-                         float to[SIDE_MAX + 2]) {
-    if (side == WINOGRAD2_OUT) {
+/* to (lines) = G * w (3), Lavin and Gray, sections 4.1 and 4.3; of a stride of 2 kernel.h. */
+static void spread_three(enum winograd_kind kind, const float w0, const float w1, const float w2,
+                         float to[WINOGRAD_IN]) {
+    if (kind == WINOGRAD_F32_STRIDED) {
+        to[0] = w0;
+        to[1] = w0 + w2;
+        to[2] = w2;
+        to[3] = w1;
+    } else if (kind_of(kind)->side == WINOGRAD2_OUT) {
         to[0] = w0;
         to[1] = (w0 + w1 + w2) / 2;
         to[2] = (w0 - w1 + w2) / 2;
         to[3] = w2;
-        return;
+    } else {
+        to[0] = w0 / 4;
+        to[1] = -(w0 + w1 + w2) / 6;
+        to[2] = -(w0 - w1 + w2) / 6;
+        to[3] = w0 / 24 + w1 / 12 + w2 / 6;
+        to[4] = w0 / 24 - w1 / 12 + w2 / 6;
+        to[5] = w2;
     }
-    to[0] = w0 / 4;
-    to[1] = -(w0 + w1 + w2) / 6;
-    to[2] = -(w0 - w1 + w2) / 6;
-    to[3] = w0 / 24 + w1 / 12 + w2 / 6;
-    to[4] = w0 / 24 - w1 / 12 + w2 / 6;
-    to[5] = w2;
 }
 
 /* The numbers of one 3 x 3 window, point after point. */
-static void spread_window(size_t side, const float *w, float to[POINTS_MAX]) {
-    const size_t n = side + 2;
-    float half[3][SIDE_MAX + 2];
+static void spread_window(enum winograd_kind kind, const float *w, float to[POINTS_MAX]) {
+    const size_t n = kind_of(kind)->lines;
+    float half[3][WINOGRAD_IN];
     for (size_t row = 0; row < 3; row++)
-        spread_three(side, w[row * 3], w[row * 3 + 1], w[row * 3 + 2], half[row]);
+        spread_three(kind, w[row * 3], w[row * 3 + 1], w[row * 3 + 2], half[row]);
     for (size_t col = 0; col < n; col++) {
-        float whole[SIDE_MAX + 2];
-        spread_three(side, half[0][col], half[1][col], half[2][col], whole);
+        float whole[WINOGRAD_IN];
+        spread_three(kind, half[0][col], half[1][col], half[2][col], whole);
         for (size_t row = 0; row < n; row++)
             to[row * n + col] = whole[row];
     }
@@ -162,8 +205,8 @@ static void spread_window(size_t side, const float *w, float to[POINTS_MAX]) {
 static void pack_window(const struct winograd *p, const float *w, size_t in, float *to,
                         size_t step) {
     float numbers[POINTS_MAX];
-    spread_window(p->side, w, numbers);
-    for (size_t point = 0; point < points(p); point++, to += step) {
+    spread_window(p->kind, w, numbers);
+    for (size_t point = 0; point < weight_points(p); point++, to += step) {
         if (p->kind == WINOGRAD_BF16)
             kernel_set()->narrow_bf16(1, &numbers[point], (uint16_t *)(void *)to + in % 2);
         else
@@ -172,7 +215,7 @@ static void pack_window(const struct winograd *p, const float *w, size_t in, flo
 }
 
 void winograd_pack(const struct winograd *p, const float *weights, void *packed) {
-    const size_t nr = tile_size(p).nr, step = depth(p) * nr, each = points(p) * step;
+    const size_t nr = tile_size(p).nr, step = depth(p) * nr, each = weight_points(p) * step;
     float *to = packed;
     if (p->out % nr)
         memset(to + (panels(p) - 1) * each, 0, each * sizeof *to);
@@ -276,11 +319,12 @@ static struct spot spot_of(const struct winograd *p, size_t tile) {
 static void gather(const struct place *t, size_t tile, const void *pixels[POINTS_MAX]) {
     const struct winograd *p = t->p;
     const struct spot s = spot_of(p, tile);
+    const int64_t step = (int64_t)stride(p);
     const size_t bytes = p->in * number_bytes(p);
     const char *x = (const char *)t->r->x + s.picture * window_inputs(&p->w) * bytes;
     for (size_t k = 0; k < points(p); k++) {
-        int64_t row = s.row - p->w.before[0] + (int64_t)(k / span(p)),
-                col = s.col - p->w.before[1] + (int64_t)(k % span(p));
+        int64_t row = s.row * step - p->w.before[0] + (int64_t)(k / span(p)),
+                col = s.col * step - p->w.before[1] + (int64_t)(k % span(p));
         bool inside = row >= 0 && col >= 0 && row < p->w.in[0] && col < p->w.in[1];
         pixels[k] = inside ? x + (size_t)(row * p->w.in[1] + col) * bytes : t->zeros;
     }
@@ -306,8 +350,11 @@ static void patches(const struct place *t, size_t first, size_t from, size_t to)
                                                            .v = (uint16_t *)(void *)v,
                                                            .v_step = 2 * v_step(p)});
         else
-            k->winograd_in(&(struct winograd_in){
-                .n = p->in, .x = (const float *const *)pixels, .v = v, .v_step = v_step(p)});
+            k->winograd_in(&(struct winograd_in){.n = p->in,
+                                                 .form = kind_of(p->kind)->form,
+                                                 .x = (const float *const *)pixels,
+                                                 .v = v,
+                                                 .v_step = v_step(p)});
     }
 }
 
@@ -316,28 +363,32 @@ static void products(const struct place *t, size_t panel, size_t tiles) {
     const struct gemm_tile tile = tile_size(p);
     const size_t left = p->out - panel * tile.nr, step = depth(p) * tile.nr,
                  passes = (tiles + tile.mr - 1) / tile.mr;
-    const float *a[ROWS_MAX], *b = (const float *)t->r->packed + panel * points(p) * step;
+    const float *a[ROWS_MAX],
+        *packed = (const float *)t->r->packed + panel * weight_points(p) * step;
     const bool last_panel = panel + 1 == panels(p);
     gemm_f32_fn *gemm = p->kind == WINOGRAD_BF16 ? kernel_set()->gemm_bf16
                         : p->kind == WINOGRAD_Q8 ? kernel_set()->gemm_pairs
                                                  : kernel_set()->gemm_f32;
-    for (size_t point = 0; point < points(p); point++, b += step)
+    for (size_t point = 0; point < points(p); point++) {
+        const bool last = point + 1 == points(p);
+        const float *b = packed + weight_of(p, point) * step,
+                    *next = packed + (last ? weight_points(p) : weight_of(p, point + 1)) * step;
         for (size_t pass = 0; pass < passes; pass++) {
             const size_t row = tiles * pass / passes, some = tiles * (pass + 1) / passes - row;
             for (size_t i = 0; i < some; i++)
                 a[i] = t->v + point * v_step(p) + (row + i) * depth(p);
-            gemm(&(struct gemm_f32){.m = some,
-                                    .n = left < tile.nr ? left : tile.nr,
-                                    .k = depth(p),
-                                    .taps = 1,
-                                    .a = a,
-                                    .b = b,
-                                    .ahead = pass < 2 && !(last_panel && point + 1 == points(p))
-                                                 ? b + step + pass * step / 2
-                                                 : NULL,
-                                    .c = t->m + point * m_step(p) + row * tile.nr,
-                                    .ldc = tile.nr});
+            gemm(&(struct gemm_f32){
+                .m = some,
+                .n = left < tile.nr ? left : tile.nr,
+                .k = depth(p),
+                .taps = 1,
+                .a = a,
+                .b = b,
+                .ahead = pass < 2 && !(last_panel && last) ? next + pass * step / 2 : NULL,
+                .c = t->m + point * m_step(p) + row * tile.nr,
+                .ldc = tile.nr});
         }
+    }
 }
 
 /* One tile of one panel, from M to its pixels of y; NULL: outside the picture. */
@@ -367,6 +418,7 @@ static void tile_out(const struct place *t, size_t panel, const float *m, void *
                                                                     .y = pixels});
     else
         kernel_set()->winograd_out(&(struct winograd_out){.n = n,
+                                                          .form = kind_of(p->kind)->form,
                                                           .m = m,
                                                           .m_step = m_step(p),
                                                           .bias = bias,

@@ -7,85 +7,138 @@
 #include "kernel/simd/some.h"
 
 /* t = B' d */
-SIMD void rows_in(const vf d0, const vf d1, const vf d2, const vf d3, const vf d4, const vf d5,
-                  vf t[6]) {
+SIMD void line_in(const enum winograd_form form, const vf *d, vf *t) {
+    if (form == WINOGRAD_2X2) {
+        t[0] = vf_sub(d[0], d[2]);
+        t[1] = vf_add(d[1], d[2]);
+        t[2] = vf_sub(d[2], d[1]);
+        t[3] = vf_sub(d[1], d[3]);
+        return;
+    }
+    if (form == WINOGRAD_STRIDED) {
+        t[0] = vf_sub(d[0], d[2]);
+        t[1] = d[2];
+        t[2] = vf_sub(d[4], d[2]);
+        t[3] = d[1];
+        t[4] = d[3];
+        return;
+    }
     const vf two = vf_set(2), four = vf_set(4), five = vf_set(5);
-    vf even = vf_fnma(four, d2, d4), odd = vf_fnma(four, d1, d3);
-    vf even2 = vf_sub(d4, d2), odd2 = vf_mul(two, vf_sub(d3, d1));
-    t[0] = vf_fma(four, d0, vf_fnma(five, d2, d4));
+    vf even = vf_fnma(four, d[2], d[4]), odd = vf_fnma(four, d[1], d[3]);
+    vf even2 = vf_sub(d[4], d[2]), odd2 = vf_mul(two, vf_sub(d[3], d[1]));
+    t[0] = vf_fma(four, d[0], vf_fnma(five, d[2], d[4]));
     t[1] = vf_add(even, odd);
     t[2] = vf_sub(even, odd);
     t[3] = vf_add(even2, odd2);
     t[4] = vf_sub(even2, odd2);
-    t[5] = vf_fma(four, d1, vf_fnma(five, d3, d5));
+    t[5] = vf_fma(four, d[1], vf_fnma(five, d[3], d[5]));
 }
 
-SIMD void patch_in(const struct winograd_in *c, size_t i, const size_t some) {
-    vf half[6][6]; /* by column */
+/* in: pixels of a side of the patch. Form and in are constant after inlining. */
+SIMD void patch_in(const struct winograd_in *c, const enum winograd_form form, const size_t in,
+                   size_t i, const size_t some) {
+    vf half[WINOGRAD_IN][WINOGRAD_IN]; /* by row */
 #pragma GCC unroll 6
-    for (int col = 0; col < 6; col++)
-        rows_in(some_load(c->x[col] + i, some), some_load(c->x[6 + col] + i, some),
-                some_load(c->x[12 + col] + i, some), some_load(c->x[18 + col] + i, some),
-                some_load(c->x[24 + col] + i, some), some_load(c->x[30 + col] + i, some),
-                half[col]);
+    for (size_t col = 0; col < in; col++) {
+        vf d[WINOGRAD_IN], t[WINOGRAD_IN];
 #pragma GCC unroll 6
-    for (size_t row = 0; row < 6; row++) {
-        vf t[6];
-        rows_in(half[0][row], half[1][row], half[2][row], half[3][row], half[4][row], half[5][row],
-                t);
+        for (size_t row = 0; row < in; row++)
+            d[row] = some_load(c->x[row * in + col] + i, some);
+        line_in(form, d, t);
 #pragma GCC unroll 6
-        for (size_t col = 0; col < 6; col++)
-            some_store(c->v + (row * 6 + col) * c->v_step + i, t[col], some);
+        for (size_t row = 0; row < in; row++)
+            half[row][col] = t[row];
+    }
+#pragma GCC unroll 6
+    for (size_t row = 0; row < in; row++) {
+        vf t[WINOGRAD_IN];
+        line_in(form, half[row], t);
+#pragma GCC unroll 6
+        for (size_t col = 0; col < in; col++)
+            some_store(c->v + (row * in + col) * c->v_step + i, t[col], some);
     }
 }
 
-void ISA(winograd_in)(const struct winograd_in *c) {
+SIMD void form_in(const struct winograd_in *c, const enum winograd_form form, const size_t in) {
     size_t i = 0;
     for (; i + VL <= c->n; i += VL)
-        patch_in(c, i, VL);
+        patch_in(c, form, in, i, VL);
     if (i < c->n)
-        patch_in(c, i, c->n - i);
+        patch_in(c, form, in, i, c->n - i);
+}
+
+void ISA(winograd_in)(const struct winograd_in *c) {
+    switch (c->form) {
+    case WINOGRAD_2X2: form_in(c, WINOGRAD_2X2, WINOGRAD2_IN); break;
+    case WINOGRAD_STRIDED: form_in(c, WINOGRAD_STRIDED, WINOGRADS_IN); break;
+    default: form_in(c, WINOGRAD_4X4, WINOGRAD_IN);
+    }
 }
 
 /* t = A' m */
-SIMD void rows_out(const vf m0, const vf m1, const vf m2, const vf m3, const vf m4, const vf m5,
-                   vf t[4]) {
-    vf sum = vf_add(m1, m2), less = vf_sub(m1, m2), sum2 = vf_add(m3, m4), less2 = vf_sub(m3, m4);
-    t[0] = vf_add(vf_add(m0, sum), sum2);
+SIMD void line_out(const enum winograd_form form, const vf *m, vf *t) {
+    if (form == WINOGRAD_2X2) {
+        t[0] = vf_add(vf_add(m[0], m[1]), m[2]);
+        t[1] = vf_sub(vf_sub(m[1], m[2]), m[3]);
+        return;
+    }
+    if (form == WINOGRAD_STRIDED) {
+        t[0] = vf_add(vf_add(m[0], m[1]), m[3]);
+        t[1] = vf_add(vf_add(m[1], m[2]), m[4]);
+        return;
+    }
+    vf sum = vf_add(m[1], m[2]), less = vf_sub(m[1], m[2]), sum2 = vf_add(m[3], m[4]),
+       less2 = vf_sub(m[3], m[4]);
+    t[0] = vf_add(vf_add(m[0], sum), sum2);
     t[1] = vf_fma(vf_set(2), less2, less);
     t[2] = vf_fma(vf_set(4), sum2, sum);
-    t[3] = vf_add(vf_fma(vf_set(8), less2, less), m5);
+    t[3] = vf_add(vf_fma(vf_set(8), less2, less), m[5]);
 }
 
-SIMD void patch_out(const struct winograd_out *c, size_t i, const size_t some) {
-    vf half[6][4]; /* by column */
-    const float *m = c->m + i;
-    const size_t row = 6 * c->m_step;
+/* in and out: numbers, and pixels, of a side. */
+SIMD void patch_out(const struct winograd_out *c, const enum winograd_form form, const size_t in,
+                    const size_t out, size_t i, const size_t some) {
+    vf half[WINOGRAD_OUT][WINOGRAD_IN]; /* by row */
 #pragma GCC unroll 6
-    for (size_t col = 0; col < 6; col++, m += c->m_step)
-        rows_out(some_load(m, some), some_load(m + row, some), some_load(m + 2 * row, some),
-                 some_load(m + 3 * row, some), some_load(m + 4 * row, some),
-                 some_load(m + 5 * row, some), half[col]);
+    for (size_t col = 0; col < in; col++) {
+        vf m[WINOGRAD_IN], t[WINOGRAD_OUT];
+#pragma GCC unroll 6
+        for (size_t row = 0; row < in; row++)
+            m[row] = some_load(c->m + (row * in + col) * c->m_step + i, some);
+        line_out(form, m, t);
+#pragma GCC unroll 4
+        for (size_t row = 0; row < out; row++)
+            half[row][col] = t[row];
+    }
     const vf bias = c->bias ? some_load(c->bias + i, some) : vf_zero();
 #pragma GCC unroll 4
-    for (size_t r = 0; r < 4; r++) {
-        vf t[4];
-        rows_out(half[0][r], half[1][r], half[2][r], half[3][r], half[4][r], half[5][r], t);
+    for (size_t row = 0; row < out; row++) {
+        vf t[WINOGRAD_OUT];
+        line_out(form, half[row], t);
 #pragma GCC unroll 4
-        for (size_t col = 0; col < 4; col++) {
+        for (size_t col = 0; col < out; col++) {
             vf y = vf_add(t[col], bias);
             if (c->relu)
                 y = vf_max(vf_zero(), y); /* the second operand is answered for NaN */
-            if (c->y[r * 4 + col])
-                some_store(c->y[r * 4 + col] + i, y, some);
+            if (c->y[row * out + col])
+                some_store(c->y[row * out + col] + i, y, some);
         }
     }
 }
 
-void ISA(winograd_out)(const struct winograd_out *c) {
+SIMD void form_out(const struct winograd_out *c, const enum winograd_form form, const size_t in,
+                   const size_t out) {
     size_t i = 0;
     for (; i + VL <= c->n; i += VL)
-        patch_out(c, i, VL);
+        patch_out(c, form, in, out, i, VL);
     if (i < c->n)
-        patch_out(c, i, c->n - i);
+        patch_out(c, form, in, out, i, c->n - i);
+}
+
+void ISA(winograd_out)(const struct winograd_out *c) {
+    switch (c->form) {
+    case WINOGRAD_2X2: form_out(c, WINOGRAD_2X2, WINOGRAD2_IN, WINOGRAD2_OUT); break;
+    case WINOGRAD_STRIDED: form_out(c, WINOGRAD_STRIDED, WINOGRADS_IN, WINOGRADS_OUT); break;
+    default: form_out(c, WINOGRAD_4X4, WINOGRAD_IN, WINOGRAD_OUT);
+    }
 }

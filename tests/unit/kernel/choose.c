@@ -384,52 +384,67 @@ static void check_depthwise_f32(const struct limit *l, depthwise_f32_fn *scalar,
         }
 }
 
+static const size_t winograd_sides[WINOGRAD_FORMS][2] =
+    {/* of a patch, and of a tile */
+     [WINOGRAD_4X4] = {WINOGRAD_IN, WINOGRAD_OUT},
+     [WINOGRAD_2X2] = {WINOGRAD2_IN, WINOGRAD2_OUT},
+     [WINOGRAD_STRIDED] = {WINOGRADS_IN, WINOGRADS_OUT}};
+
 static void check_winograd_in(const struct limit *l, winograd_in_fn *scalar, winograd_in_fn *fn) {
     static float x[40 * 140], want[WINOGRAD_POINTS * 130];
     const float *pixels[WINOGRAD_POINTS];
     for (size_t i = 0; i < 40 * 140; i++)
         x[i] = uniform(-1, 1);
-    for (size_t s = 0; s < N_SIZES; s++) {
-        for (size_t p = 0; p < WINOGRAD_POINTS; p++)
+    for (size_t s = 0; s < N_SIZES * WINOGRAD_FORMS; s++) {
+        const enum winograd_form form = (enum winograd_form)(s % WINOGRAD_FORMS);
+        const size_t points = winograd_sides[form][0] * winograd_sides[form][0],
+                     n = sizes[s / WINOGRAD_FORMS];
+        for (size_t p = 0; p < points; p++)
             pixels[p] = x + next() % (39 * 140);
-        struct winograd_in c = {.n = sizes[s], .x = pixels, .v = want, .v_step = sizes[s]};
+        struct winograd_in c = {.n = n, .form = form, .x = pixels, .v = want, .v_step = n};
         scalar(&c);
-        float *got = c.v = guard(&room, WINOGRAD_POINTS * c.n * sizeof *got, 4);
+        float *got = c.v = guard(&room, points * n * sizeof *got, 4);
         fn(&c);
-        for (size_t i = 0; i < WINOGRAD_POINTS * c.n; i++)
+        for (size_t i = 0; i < points * n; i++)
             check_float(l, want[i], got[i], (float)i);
         check_guard(l, &room);
     }
 }
 
-static void check_winograd_out(const struct limit *l, winograd_out_fn *scalar,
-                               winograd_out_fn *fn) {
-    enum { PIXELS = WINOGRAD_OUT * WINOGRAD_OUT };
-    static float m[WINOGRAD_POINTS * 130 + 1], bias[140], want[PIXELS * 130];
-    float *pixels[PIXELS];
+static void check_winograd_out_of(const struct limit *l, winograd_out_fn *scalar,
+                                  winograd_out_fn *fn, enum winograd_form form, size_t n,
+                                  unsigned variant) {
+    static float m[WINOGRAD_POINTS * 130 + 1], bias[140], want[WINOGRAD_OUT * WINOGRAD_OUT * 130];
+    float *pixels[WINOGRAD_OUT * WINOGRAD_OUT];
+    const size_t n_pixels = winograd_sides[form][1] * winograd_sides[form][1];
     for (size_t i = 0; i < sizeof m / sizeof m[0]; i++)
         m[i] = uniform(-1, 1), bias[i % 140] = uniform(-1, 1);
-    for (size_t s = 0; s < N_SIZES; s++)
-        for (unsigned form = 0; form < 4; form++) {
-            size_t n = sizes[s];
-            struct winograd_out c = {.n = n,
-                                     .m = m + 1,
-                                     .m_step = n,
-                                     .bias = form & 1 ? bias + 1 : NULL,
-                                     .relu = form & 2,
-                                     .y = pixels};
-            for (size_t p = 0; p < PIXELS; p++) /* some are outside the picture */
-                pixels[p] = form && p % 4 == 3 ? NULL : want + p * n;
-            scalar(&c);
-            float *got = guard(&room, PIXELS * n * sizeof *got, 4);
-            for (size_t p = 0; p < PIXELS; p++)
-                pixels[p] = pixels[p] ? got + p * n : NULL;
-            fn(&c);
-            for (size_t i = 0; i < PIXELS * n; i++)
-                if (pixels[i / n])
-                    check_float(l, want[i], got[i], (float)i);
-            check_guard(l, &room);
-        }
+    struct winograd_out c = {.n = n,
+                             .form = form,
+                             .m = m + 1,
+                             .m_step = n,
+                             .bias = variant & 1 ? bias + 1 : NULL,
+                             .relu = variant & 2,
+                             .y = pixels};
+    for (size_t p = 0; p < n_pixels; p++) /* some are outside the picture */
+        pixels[p] = variant && p % 4 == 3 ? NULL : want + p * n;
+    scalar(&c);
+    float *got = guard(&room, n_pixels * n * sizeof *got, 4);
+    for (size_t p = 0; p < n_pixels; p++)
+        pixels[p] = pixels[p] ? got + p * n : NULL;
+    fn(&c);
+    for (size_t i = 0; i < n_pixels * n; i++)
+        if (pixels[i / n])
+            check_float(l, want[i], got[i], (float)i);
+    check_guard(l, &room);
+}
+
+static void check_winograd_out(const struct limit *l, winograd_out_fn *scalar,
+                               winograd_out_fn *fn) {
+    for (size_t s = 0; s < N_SIZES * WINOGRAD_FORMS; s++)
+        for (unsigned variant = 0; variant < 4; variant++)
+            check_winograd_out_of(l, scalar, fn, (enum winograd_form)(s % WINOGRAD_FORMS),
+                                  sizes[s / WINOGRAD_FORMS], variant);
 }
 
 static void check_winograd_in_bf16(const struct limit *l, winograd_in_bf16_fn *scalar,

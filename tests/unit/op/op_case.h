@@ -35,6 +35,7 @@ struct op_case {
     const char *op_name;
     int opset;
     double relative, absolute; /* tolerances */
+    double ways_absolute;      /* more of it, for ways that are asked for by number */
     int n_in, n_out, n_attrs;
     struct tensor in[OP_CASE_OPERANDS];  /* dtype DT_NONE: absent */
     struct tensor out[OP_CASE_OPERANDS]; /* expected; dtype DT_NONE: not wanted */
@@ -49,6 +50,7 @@ struct op_case {
                            struct err *e);
     struct arena arena; /* results of op_case_run, and whatever a test wants to keep */
     struct tensor got[OP_CASE_OPERANDS]; /* after op_case_run */
+    int n_ways;                          /* as prepare said */
 };
 
 #define DIMS(...)                                                                                  \
@@ -199,6 +201,7 @@ struct op_case_way {
     int threads;
     enum layout layout;
     bool in_place;
+    int number; /* op_prepare.way */
 };
 
 struct op_case_stage {
@@ -418,9 +421,11 @@ static inline enum code op_case_execute(struct op_case_stage *s, const struct op
                            .in = s->in,
                            .out = s->out,
                            .arena = &c->arena,
-                           .threads = way->threads};
+                           .threads = way->threads,
+                           .way = way->number};
     if (s->op->prepare)
         TRY(s->op->prepare(&p, e));
+    c->n_ways = p.n_ways;
     const struct tensor *in[OP_CASE_OPERANDS];
     struct tensor *out[OP_CASE_OPERANDS];
     for (int i = 0; i < c->n_in; i++)
@@ -478,6 +483,11 @@ static inline void op_case_check(struct op_case *c) {
         c->in[0].shape.rank >= 3 && c->out[0].shape.rank >= 3)
         for (int threads = 1; threads <= 2; threads++)
             op_case_one_way(c, (struct op_case_way){.threads = threads, .layout = LAYOUT_NHWC});
+    c->absolute += c->ways_absolute;
+    for (int way = 1; way <= c->n_ways; way++)
+        for (int threads = 1; threads <= 2; threads++)
+            op_case_one_way(
+                c, (struct op_case_way){.threads = threads, .layout = LAYOUT_NHWC, .number = way});
     arena_deinit(&c->arena);
 }
 

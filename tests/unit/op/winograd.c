@@ -63,12 +63,12 @@ static void count_done(void *ctx, size_t begin, size_t count) {
         times[begin + i]++;
 }
 
-static struct window window_of_form(const struct form *f) {
+static struct window window_of_form(const struct form *f, int64_t step) {
     struct window w = {.n = 2};
     for (int i = 0; i < 2; i++) {
         w.in[i] = f->size[i], w.before[i] = f->before[i], w.after[i] = f->after[i];
-        w.kernel[i] = 3, w.stride[i] = w.dilation[i] = 1;
-        w.out[i] = f->size[i] + f->before[i] + f->after[i] - 2;
+        w.kernel[i] = 3, w.stride[i] = step, w.dilation[i] = 1;
+        w.out[i] = (f->size[i] + f->before[i] + f->after[i] - 3) / step + 1;
     }
     return w;
 }
@@ -91,22 +91,27 @@ static void *as_kind(float *x, size_t n, bool bf16) {
     return narrow;
 }
 
-enum kind { F32, BF16, BF16_WIDE, KINDS };
+enum variant { F32, F32_2X2, F32_STRIDED, BF16, BF16_WIDE, KINDS };
+static const enum winograd_kind kinds[KINDS] = {WINOGRAD_F32, WINOGRAD_F32_2X2,
+                                                WINOGRAD_F32_STRIDED, WINOGRAD_BF16, WINOGRAD_BF16};
 
-/* In units of the sums' standard deviation. The largest seen: f32 4e-5, bf16 2.3e-2. A result in
- * bf16 is rounded once more. */
-static double limit_of(const struct winograd *p, enum kind kind, double want) {
-    return (p->kind == WINOGRAD_BF16 ? 4e-2 : 1e-4) * sqrt((double)p->in) +
-           (kind == BF16 ? fabs(want) * 0x1p-8 : 0);
+/* In units of the sums' standard deviation. The largest seen: f32 4e-5, 2 x 2 and strided 2e-6,
+ * bf16 2.7e-2. A result in bf16 is rounded once more. */
+static double limit_of(const struct winograd *p, enum variant kind, double want) {
+    static const double limits[] = {[WINOGRAD_F32] = 1e-4,
+                                    [WINOGRAD_F32_2X2] = 1e-5,
+                                    [WINOGRAD_F32_STRIDED] = 1e-5,
+                                    [WINOGRAD_BF16] = 4e-2};
+    return limits[p->kind] * sqrt((double)p->in) + (kind == BF16 ? fabs(want) * 0x1p-8 : 0);
 }
 
-static void check_form(const struct form *f, int threads, enum kind kind) {
-    const struct window window = window_of_form(f);
+static void check_form(const struct form *f, int threads, enum variant kind) {
+    const struct window window = window_of_form(f, kind == F32_STRIDED ? 2 : 1);
     struct implicit of;
     struct winograd p;
     implicit_plan(&of, &window, f->batch, 1, f->in, f->out);
-    if (!winograd_plan(&p, &of, kind == F32 ? WINOGRAD_F32 : WINOGRAD_BF16, threads)) {
-        assert_true(kind != F32 && f->in % 2);
+    if (!winograd_plan(&p, &of, kinds[kind], threads)) {
+        assert_true(kinds[kind] == WINOGRAD_BF16 && f->in % 2);
         return;
     }
     size_t pixels = f->batch * window_pixels(&window), n_in = f->batch * window_inputs(&window);
@@ -176,7 +181,7 @@ static int64_t sum_at(const struct winograd *p, const uint8_t *x, const int8_t *
 
 static void check_bytes(const struct form *f, int threads, bool is_signed) {
     struct winograd p;
-    const struct window window = window_of_form(f);
+    const struct window window = window_of_form(f, 1);
     struct implicit of;
     implicit_plan(&of, &window, f->batch, 1, f->in, f->out);
     assert_true(winograd_plan(&p, &of, WINOGRAD_Q8, threads));
@@ -236,7 +241,7 @@ static void test_bytes_refused(void **state) {
     (void)state;
     struct winograd p;
     struct form f = {1, 128, 32, {6, 6}, {1, 1}, {1, 1}, false, false};
-    struct window w = window_of_form(&f);
+    struct window w = window_of_form(&f, 1);
     static int8_t weights[32 * 128 * 9];
     assert_true(plan_q8(&p, &w, 128, 32));
     memset(weights, 114, sizeof weights);
@@ -253,7 +258,7 @@ static void test_forms(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
         for (int threads = 1; threads <= 3; threads++)
-            for (enum kind kind = F32; kind < KINDS; kind++)
+            for (enum variant kind = F32; kind < KINDS; kind++)
                 check_form(&forms[i], threads, kind);
 }
 
@@ -264,8 +269,10 @@ static void test_other_windows(void **state) {
     assert_true(plan(&p, &w, 1, 1, WINOGRAD_F32));
     assert_false(winograd_pays(&p));
     assert_false(plan(&p, &w, 1, 2, WINOGRAD_F32));
+    assert_false(plan(&p, &w, 1, 1, WINOGRAD_F32_STRIDED));
     other.stride[1] = 2;
     assert_false(plan(&p, &other, 1, 1, WINOGRAD_F32));
+    assert_false(plan(&p, &other, 1, 1, WINOGRAD_F32_STRIDED));
     other = w, other.kernel[0] = 1;
     assert_false(plan(&p, &other, 1, 1, WINOGRAD_F32));
     other = w, other.dilation[0] = 2;
