@@ -13,6 +13,7 @@
 #include "cli/facts.h"
 #include "cli/feed.h"
 #include "cli/profile.h"
+#include "cli/tune.h"
 #include "base/cpu.h"
 #include "host/loaded.h"
 #include "base/cores.h"
@@ -336,6 +337,16 @@ static enum code run(struct cli *c, struct err *e) {
                                                    .turns = b.runs ? b.runs : RUNS},
                              e);
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
+    if (b.o->tune)
+        return bench_tune(c,
+                          &(struct tune_ask){.name = c->args[0],
+                                             .shapes = &b.o->shapes,
+                                             .batch = b.batch ? b.batch : 1,
+                                             .precision = precision_of(c->store, info.model,
+                                                                       info.version, b.choice),
+                                             .threads = b.threads,
+                                             .runs = b.runs ? b.runs : RUNS},
+                          e);
     TRY(loaded_open_model(c->store, info.model, info.version, &b.loaded, e));
     bool language = model_is_language(b.loaded.model);
     const struct bench_plan plan = {
@@ -372,6 +383,8 @@ static const struct option options[] = {
      "compare with that version, both in one precision", NULL},
     {"draft", 0, OPTION_TEXT, offsetof(struct bench_options, draft), "MODEL[@VERSION]",
      "server, offline: a smaller language model that guesses for this one", NULL},
+    {"tune", 0, OPTION_FLAG, offsetof(struct bench_options, tune), NULL,
+     "try every kernel each node can take; what is faster is kept with the version", NULL},
     {"profile", 0, OPTION_FLAG, offsetof(struct bench_options, profile), NULL,
      "of every node: kernel, time, speed, share of the machine's peak, memory traffic", NULL},
     {"trace", 0, OPTION_TEXT, offsetof(struct bench_options, trace), "FILE",
@@ -394,7 +407,8 @@ const struct command command_bench = {
         "  slipway bench ocr --profile --trace ocr.json\n"
         "  slipway bench ocr --compare                    # how far is bf16 from f32, and how "
         "fast\n"
-        "  slipway bench ocr@4 --compare --against ocr@3",
+        "  slipway bench ocr@4 --compare --against ocr@3\n"
+        "  slipway bench ocr --tune --threads 2",
     .flags = COMMAND_STORE,
     .min_args = 1,
     .max_args = 1,

@@ -11,7 +11,7 @@ struct bench_options {
     const char *scenario, *precision, *rate, *against, *draft, *kv_type, *trace;
     int64_t threads, batch, runs;
     struct option_list shapes;
-    bool profile, compare;
+    bool profile, compare, tune;
 };
 
 struct bench_plan { /* the options, checked and with their defaults */

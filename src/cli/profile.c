@@ -63,6 +63,11 @@ const char *profile_node(struct arena *a, const struct session_step *s) {
     return arena_printf(a, "%*s%.*s", 2 * s->depth, "", STR(str_sub(s->node, 0, 40)));
 }
 
+const char *profile_kernel(struct arena *a, const struct session_step *s) {
+    return arena_printf(a, "%.*s%s", STR(s->kernel.n ? s->kernel : s->op),
+                        s->tried ? ", by trial" : "");
+}
+
 void profile_print_needs(struct arena *a, const struct session_needs *n, size_t measured) {
     printf("memory of a run: %s planned, %s of it alive at once", print_size(a, n->slab_bytes),
            print_size(a, n->live_bytes));
@@ -89,7 +94,7 @@ static void put_cells(const struct profile *p, const struct session_step *s, uin
     struct arena *a = &p->cli->arena;
     bool timed = s->min_ns > 0;
     row[0] = profile_node(a, s);
-    row[1] = arena_strdup(a, s->kernel.n ? s->kernel : s->op);
+    row[1] = profile_kernel(a, s);
     row[2] = arena_strdup(a, s->shapes);
     row[3] = arena_strdup(a, s->layout);
     row[4] = timed ? print_duration(a, s->min_ns) : "";
@@ -133,6 +138,8 @@ void profile_put_step(struct json_out *w, const struct session_step *s) {
     json_put_member_str(w, "node", s->node);
     json_put_member_str(w, "op", s->op);
     json_put_member_str(w, "kernel", s->kernel);
+    if (s->choice)
+        json_put_member_text(w, "chosen", s->tried ? "trial" : "rule");
     json_put_member_str(w, "shapes", s->shapes);
     json_put_member_str(w, "layout", s->layout);
     json_put_member_text(w, "computes", dtype_name(s->computes));

@@ -39,6 +39,8 @@ const char *profile_flops(struct arena *a, const struct session_step *s);
 const char *profile_bytes(struct arena *a, const struct session_step *s);
 /* The node's name, indented within bodies. */
 const char *profile_node(struct arena *a, const struct session_step *s);
+/* What runs, and that a trial chose it. */
+const char *profile_kernel(struct arena *a, const struct session_step *s);
 /* "memory of a run: ..."; measured: bytes that a run held, 0 where none has run. */
 void profile_print_needs(struct arena *a, const struct session_needs *n, size_t measured);
 void profile_put_needs(struct json_out *w, const struct session_needs *n, size_t measured);

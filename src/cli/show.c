@@ -8,6 +8,7 @@
 #include "cli/language.h"
 #include "cli/profile.h"
 #include "host/loaded.h"
+#include "host/tune.h"
 #include "base/cores.h"
 
 #include <stdlib.h>
@@ -149,7 +150,7 @@ static enum code print_plan(const struct shown *s, struct err *e) {
     for (size_t i = 0; i < s->n_steps; i++) {
         const char **row = cells + i * COLUMNS;
         row[0] = profile_node(a, &s->steps[i]);
-        row[1] = arena_strdup(a, s->steps[i].kernel.n ? s->steps[i].kernel : s->steps[i].op);
+        row[1] = profile_kernel(a, &s->steps[i]);
         row[2] = arena_strdup(a, s->steps[i].shapes);
         row[3] = arena_strdup(a, s->steps[i].layout);
         row[4] = profile_flops(a, &s->steps[i]);
@@ -205,7 +206,10 @@ static enum code explain(struct shown *s, const struct options *o, struct err *e
 }
 
 static enum code show_graph(struct shown *s, const struct options *o, struct err *e) {
-    TRY(session_open(s->loaded.model, &(struct session_options){0}, &s->loaded.session, e));
+    struct session_options so = {0};
+    tune_get(s->cli->store, s->info.model, s->info.version, &s->cli->arena, &so.choices,
+             &so.n_choices);
+    TRY(session_open(s->loaded.model, &so, &s->loaded.session, e));
     s->ops = ARENA_ARRAY(&s->cli->arena, (size_t)graph_total_nodes(s->loaded.model->main) + 1,
                          struct tally);
     if (!s->ops)

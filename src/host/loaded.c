@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A version of the store turned into a session: see loaded.h. */
 #include "host/loaded.h"
+#include "host/tune.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -114,9 +115,11 @@ static void open_tokenizer(struct loaded *l) {
 }
 
 static enum code start_graph(struct loaded *l, struct store *s, const struct session_options *o,
-                             struct err *e) {
+                             struct str model, uint64_t version, struct err *e) {
     struct session_options with = o ? *o : (struct session_options){0};
     open_tokenizer(l);
+    if (!with.choices)
+        tune_get(s, model, version, &l->arena, &with.choices, &with.n_choices);
     TRY(keep_open(s, l->version, &l->keep, e));
     with.keeper = keep_face(l->keep);
     return session_open(l->model, &with, &l->session, e);
@@ -133,9 +136,10 @@ void loaded_keep(struct loaded *l, bool now) {
 }
 
 static enum code start(struct loaded *l, struct store *s, const struct session_options *o,
-                       const struct language_options *lo, struct str draft, struct err *e) {
+                       struct str model, uint64_t version, const struct language_options *lo,
+                       struct str draft, struct err *e) {
     if (!model_is_language(l->model))
-        return start_graph(l, s, o, e);
+        return start_graph(l, s, o, model, version, e);
     if (!lo)
         return fail(e, INVALID, "this is a language model: slipway chat and slipway serve run it");
     return start_language(l, s, lo, draft, e);
@@ -146,7 +150,7 @@ enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
                           struct str draft, struct loaded *out, struct err *e) {
     uint64_t began = clock_ns();
     TRY(loaded_open_model(s, model, version, out, e));
-    enum code code = start(out, s, o, lo, draft, e);
+    enum code code = start(out, s, o, model, version, lo, draft, e);
     if (code != OK) {
         loaded_close(out);
         return err_prefix(e, "%.*s@%llu", STR(model), (unsigned long long)version);

@@ -122,6 +122,14 @@ static int team(const struct node *n, const struct walk_values *w, int threads) 
     return ns < TEAM_PAYS_NS ? 1 : threads;
 }
 
+/* The way that a trial found for a node, or that it is trying; 0: the operator's rule. */
+static int way_of(const struct plan *p, uint64_t choice) {
+    const struct session_options *o = &p->shop->o;
+    if (o->way)
+        return o->way == CHOICE_RULE ? 0 : o->way;
+    return choice_find(o->choices, o->n_choices, choice);
+}
+
 static enum code prepare_step(struct plan *p, struct step *s, struct arena *scratch,
                               struct err *e) {
     const struct node *n = s->node;
@@ -136,6 +144,7 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
     p->has_late |= s->late;
     if (s->late || !n->op->prepare)
         return OK;
+    const uint64_t choice = choice_node(n, w.in, w.out, s->threads);
     struct op_prepare c = {.graph = p->graph,
                            .node = n,
                            .in = w.in,
@@ -143,7 +152,9 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
                            .arena = &p->arena,
                            .packs = &p->shop->packs.face,
                            .threads = s->threads,
-                           .brief = p->shop->o.brief};
+                           .brief = p->shop->o.brief,
+
+                           .way = way_of(p, choice)};
     omp_set_num_threads(s->threads); /* oneDNN shapes its primitives for the team it sees */
     packs_begin(&p->shop->packs);
     enum code code = n->op->prepare(&c, e);
@@ -153,6 +164,10 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
     }
     s->state = c.state;
     s->scratch_bytes = c.scratch_bytes;
+    s->choice = c.n_ways ? choice : 0;
+    s->took = c.took;
+    s->n_ways = c.n_ways;
+    s->tried = c.n_ways && !p->shop->o.way && c.way == c.took;
     s->kernel = c.kernel;
     s->flops = c.flops;
     return OK;

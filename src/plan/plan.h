@@ -43,6 +43,9 @@ struct step { /* one per node, in order */
     double flops;
     size_t scratch_bytes;
     int threads;
+    uint64_t choice;         /* of an operator that has several ways: choice_node, */
+    int took, n_ways;        /* as op_prepare says, */
+    bool tried;              /* because a trial chose so */
     int first_in, first_out; /* in the runner's lists of pointers */
     bool late, alias;        /* alias: nothing to do, output 0 is input 0's bytes */
     _Atomic uint64_t calls, total_ns, min_ns; /* profile */

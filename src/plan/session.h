@@ -14,6 +14,7 @@
 
 #include "graph/keeper.h"
 #include "graph/op.h"
+#include "plan/choice.h"
 
 #include <stdatomic.h>
 
@@ -31,7 +32,10 @@ struct session_options {
     bool brief; /* one answer is wanted, soon: kernels that are compiled first (oneDNN's) only
                    where a single run makes up for it */
     enum precision precision;
-    struct keeper *keeper; /* of packed weights, outlives the session; NULL: none */
+    struct keeper *keeper;        /* of packed weights, outlives the session; NULL: none */
+    const struct choice *choices; /* of a trial, in the order of their nodes; outlive the session */
+    size_t n_choices;
+    int way; /* for a trial: every node goes this way if it has it; CHOICE_RULE; 0: by choices */
 };
 
 /* model is borrowed and must outlive the session (its constants' bytes too). Applies passes to a
@@ -104,6 +108,9 @@ struct session_step {
     enum dtype computes; /* of its first operand: what the multiplications are of */
     double flops;        /* 0: not counted */
     double bytes;        /* operands read and results written, each once */
+    uint64_t choice;     /* of a node that has several ways: its name, else 0; */
+    int way, n_ways;     /* the way it goes, of 1 to n_ways, */
+    bool tried;          /* as a trial chose */
     uint64_t calls, total_ns, min_ns; /* profile only */
 };
 MUST_USE enum code session_explain(struct session *s, const struct session_ask *ask,

@@ -211,6 +211,25 @@ def dense(path, seed):
     return str(path)
 
 
+def test_kernels_are_tried(box, tmp_path):
+    """What the trial finds is a matter of time, so not asked for: that it tries, keeps or not, and changes no answer."""
+    rng = np.random.default_rng(5)
+    weights = numpy_helper.from_array((rng.standard_normal((64, 32, 3, 3)) / 17).astype(np.float32), "w")
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", c, 28, 28])] for n, c in (("x", 32), ("y", 64))]
+    onnx.save(helper.make_model(helper.make_graph([node], "conv", *ends, [weights]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "c.onnx")
+    box.run("add", str(tmp_path / "c.onnx"), "net")
+    np.save(tmp_path / "x.npy", rng.random((1, 32, 28, 28), dtype=np.float32))
+    ask = lambda name: (box.run("predict", "net", str(tmp_path / "x.npy"), "-o", f"y={tmp_path}/{name}.npy"), np.load(tmp_path / f"{name}.npy"))[1]
+    before = ask("before")
+    report = box.json("bench", "net", "--tune", "--runs", "3", "--threads", "1")
+    assert report["tried"] == 1 and report["threads"] == 1 and report["kept"] == (report["changed"] > 0 and report["ms"] < report["rule_ms"])
+    rows = [r for r in box.json("show", "net", "--plan", "--threads", "1")["plan"] if r["op"] == "conv"]
+    assert [r["chosen"] for r in rows] == ["trial" if report["kept"] else "rule"]
+    assert "faster another way" in box.run("bench", "net", "--tune", "--runs", "3", "--threads", "1").stdout
+    np.testing.assert_allclose(ask("after"), before, rtol=1e-4, atol=1e-4)
+
+
 def test_precision_is_measured_then_chosen(box, tmp_path):
     box.run("add", dense(tmp_path / "d.onnx", 1), "net")
     usable = "bf16" in box.run("doctor").stdout or box.json("bench", "net", "--runs", "2")["cpu"] in ("bf16", "amx")
