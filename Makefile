@@ -89,6 +89,7 @@ bench-graph: all
 	@tools/deps test
 	@.venv/bin/python tests/bench/bench_graph.py
 	@.venv/bin/python tests/bench/bench_trees.py
+	@.venv/bin/python tests/bench/bench_nbits.py
 	@.venv/bin/python tests/bench/bench_passes.py
 
 bench-llm: all

@@ -135,6 +135,28 @@ struct gemm_tile {
 typedef void gemm_tile_fn(
     struct gemm_tile *out); /* the tile of the gemm_f32 row of the same name */
 
+/* Weights as MatMulNBits holds them: (n, k) numbers of 4 or 8 bits, low ones first, in blocks along
+ * k that share a scale and a zero point. A weight is (number - zero) * scale. Rows of f32 that meet
+ * such weights, and widened weights, hold 4-bit numbers in another order: of every CODES_GROUP
+ * those at even places first, then those at odd ones. */
+enum { CODES_GROUP = 32 };
+struct codes {
+    size_t n, k, block; /* k: whole blocks; block: a multiple of CODES_GROUP */
+    int bits;           /* 4 or 8 */
+    const uint8_t *w;
+    const float *scales;  /* (n, k / block) */
+    const uint8_t *zeros; /* packed like w, zeros_row bytes a row; NULL: half of the range */
+    size_t zeros_row;
+};
+static inline size_t codes_row(const struct codes *c) { return c->k * (size_t)c->bits / 8; }
+/* Number i of such a row; bits: 2 as well. */
+static inline unsigned codes_number(const uint8_t *row, size_t i, size_t bits) {
+    return (unsigned)row[i * bits / 8] >> i * bits % 8 & ((1U << bits) - 1);
+}
+typedef void codes_widen_fn(const struct codes *c, size_t row, float *y); /* y: (k) */
+/* y (m, n) = a (m, k) * w^T */
+typedef void codes_dot_fn(const struct codes *c, size_t m, const float *a, float *y, size_t y_row);
+
 /* Depthwise, channels last: `pixels` outputs of n channels; output p sums the taps x[t * pixels +
  * p], each of n channels, with w (taps, n). A tap outside the picture points to a row of zeros. */
 struct depthwise_f32 {

@@ -242,6 +242,12 @@ EVERY(wide_bf16)
 KERNEL(wide_bf16, bf16, CPU_AVX512 | CPU_BF16, 40)
 #endif
 
+/* codes.c: products with weights that stay as a file holds them */
+SLOT(codes_widen, codes_widen, 0, 0)
+EVERY(codes_widen)
+SLOT(codes_dot, codes_dot, 64, 1.0f)
+EVERY(codes_dot)
+
 /* attend.c: attention over pages */
 SLOT(attend, attend, 256, 1.0f)
 EVERY(attend)

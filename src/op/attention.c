@@ -15,6 +15,7 @@
  * 4. Scores are never narrower than f32, whatever softmax_precision says. */
 #include "op/operand.h"
 #include "op/product.h"
+#include "op/scratch.h"
 #include "op/stride.h"
 #include "op/team.h"
 #include "op/wide.h"
@@ -151,13 +152,6 @@ struct plan {
     size_t k_panels, v_panels, scores, sums, bias, product; /* bytes within a thread's part */
 };
 
-static bool reserve(size_t *total, size_t count, size_t bytes, size_t *place) {
-    size_t size;
-    *place = *total;
-    return mul_size(count, bytes, &size) && add_size(size, 63, &size) &&
-           add_size(*total, size / 64 * 64, total);
-}
-
 static struct product scores_product(const struct sizes *z, size_t rows) {
     return (struct product){.m = rows,
                             .n = (size_t)z->t,
@@ -175,13 +169,13 @@ static bool plan_thread(struct plan *p, const struct sizes *z, enum dtype q, int
     struct product scores = scores_product(z, p->rows), values = values_product(z, p->rows);
     const size_t packed = wide ? 0 : product_pack_floats(&scores),
                  packed_v = wide ? 0 : product_pack_floats(&values);
-    if (!reserve(&total, packed, sizeof(float), &p->k_panels) ||
-        !reserve(&total, packed_v, sizeof(float), &p->v_panels) ||
+    if (!scratch_reserve(&total, packed, sizeof(float), &p->k_panels) ||
+        !scratch_reserve(&total, packed_v, sizeof(float), &p->v_panels) ||
         !mul_size(wide ? 1 : p->rows, (size_t)z->t, &whole) ||
-        !reserve(&total, whole, wide ? sizeof(double) : sizeof(float), &p->scores) ||
-        !reserve(&total, p->rows, sizeof(float), &p->sums) ||
-        !reserve(&total, (size_t)z->t, sizeof(float), &p->bias) ||
-        !reserve(&total, few ? product_scratch(&values) : 0, 1, &p->product))
+        !scratch_reserve(&total, whole, wide ? sizeof(double) : sizeof(float), &p->scores) ||
+        !scratch_reserve(&total, p->rows, sizeof(float), &p->sums) ||
+        !scratch_reserve(&total, (size_t)z->t, sizeof(float), &p->bias) ||
+        !scratch_reserve(&total, few ? product_scratch(&values) : 0, 1, &p->product))
         return false;
     p->each = total;
     return mul_size(total, (size_t)threads, &whole);
@@ -207,14 +201,15 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
               shape_count(&(struct shape){4, {z.b, z.g, z.t, z.d}}, &k) &&
               shape_count(&(struct shape){4, {z.b, z.g, z.t, z.e}}, &v) &&
               shape_count(&(struct shape){4, {z.b, z.h, z.s, z.e}}, &y);
-    ok = ok && reserve(&total, past ? k : 0, dtype_size(c->in[IN_K].dtype), &p->present[0]) &&
-         reserve(&total, past ? v : 0, dtype_size(c->in[IN_V].dtype), &p->present[1]) &&
-         reserve(&total, half ? q : 0, sizeof(float), &p->wide[WIDE_Q]) &&
-         reserve(&total, half ? k : 0, sizeof(float), &p->wide[WIDE_K]) &&
-         reserve(&total, half_v ? v : 0, sizeof(float), &p->wide[WIDE_V]) &&
-         reserve(&total, half ? y : 0, sizeof(float), &p->wide[WIDE_Y]) &&
+    ok = ok &&
+         scratch_reserve(&total, past ? k : 0, dtype_size(c->in[IN_K].dtype), &p->present[0]) &&
+         scratch_reserve(&total, past ? v : 0, dtype_size(c->in[IN_V].dtype), &p->present[1]) &&
+         scratch_reserve(&total, half ? q : 0, sizeof(float), &p->wide[WIDE_Q]) &&
+         scratch_reserve(&total, half ? k : 0, sizeof(float), &p->wide[WIDE_K]) &&
+         scratch_reserve(&total, half_v ? v : 0, sizeof(float), &p->wide[WIDE_V]) &&
+         scratch_reserve(&total, half ? y : 0, sizeof(float), &p->wide[WIDE_Y]) &&
          plan_thread(p, &z, c->in[IN_Q].dtype, c->threads) &&
-         reserve(&total, (size_t)c->threads, p->each, &p->team);
+         scratch_reserve(&total, (size_t)c->threads, p->each, &p->team);
     if (!ok)
         return operand_fail(c, e, LIMIT, "the operands are too large");
     c->scratch_bytes = total;

@@ -13,6 +13,7 @@
  * 4. All strides, orders and places in the scratch memory are settled by prepare. */
 #include "op/operand.h"
 #include "op/product.h"
+#include "op/scratch.h"
 #include "op/stride.h"
 #include "op/team.h"
 #include "op/wide.h"
@@ -348,13 +349,6 @@ struct plan {
     size_t scratch, product_place;
 };
 
-static bool reserve(size_t *total, size_t count, size_t bytes, size_t *place) {
-    size_t size;
-    *place = *total;
-    return mul_size(count, bytes, &size) && add_size(size, 63, &size) &&
-           add_size(*total, size / 64 * 64, total);
-}
-
 static bool push_labels(struct stride *s, const struct equation *q, const struct term *t,
                         uint64_t labels) {
     for (int label = 0; label < LABELS; label++)
@@ -413,16 +407,16 @@ static bool plan_join(struct plan *p, struct piece *left, const struct piece *ri
     if (!order_of(q, &left->term, (uint64_t[]){batch, rows, sums}, &j->left_copy, &count))
         return false;
     j->left_dense = is_dense(&j->left_copy);
-    if (!reserve(&p->scratch, j->left_dense ? 0 : count, sizeof(float), &j->left_place) ||
+    if (!scratch_reserve(&p->scratch, j->left_dense ? 0 : count, sizeof(float), &j->left_place) ||
         !order_of(q, &right->term, (uint64_t[]){batch, sums, columns}, &j->right_copy, &count))
         return false;
     j->right_dense = is_dense(&j->right_copy);
-    if (!reserve(&p->scratch, j->right_dense ? 0 : count, sizeof(float), &j->right_place))
+    if (!scratch_reserve(&p->scratch, j->right_dense ? 0 : count, sizeof(float), &j->right_place))
         return false;
     struct term out = {.labels = batch | rows | columns};
     struct stride s;
     if (!order_of(q, &out, (uint64_t[]){batch, rows, columns}, &s, &count) ||
-        !reserve(&p->scratch, count, sizeof(float), &j->out_place))
+        !scratch_reserve(&p->scratch, count, sizeof(float), &j->out_place))
         return false;
     int at = 0;
     for (int set = 0; set < 3; set++)
@@ -467,7 +461,7 @@ static bool plan_thin(struct plan *p, struct arena *a, int index, uint64_t neede
         }
     piece->term.labels = t->labels & needed;
     piece->input = -1;
-    if (!reserve(&p->scratch, (size_t)step, sizeof(float), &thin->place))
+    if (!scratch_reserve(&p->scratch, (size_t)step, sizeof(float), &thin->place))
         return false;
     piece->place = thin->place;
     return true;
@@ -507,7 +501,7 @@ static bool plan_products(struct plan *p, struct arena *a, int threads) {
         if (!j->offsets)
             return false;
     }
-    return reserve(&p->scratch, most, 1, &p->product_place);
+    return scratch_reserve(&p->scratch, most, 1, &p->product_place);
 }
 
 /* false: the equation is not for products, or too large; it goes by the definition. */
@@ -547,12 +541,14 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
         p->scratch = 0;
     for (int i = 0; i < c->node->n_in && p->joins && wide_half(t); i++) {
         size_t n;
-        if (!shape_count(&shapes[i], &n) || !reserve(&p->scratch, n, sizeof(float), &p->wide[i]))
+        if (!shape_count(&shapes[i], &n) ||
+            !scratch_reserve(&p->scratch, n, sizeof(float), &p->wide[i]))
             return operand_fail(c, e, LIMIT, "the operands are too large");
     }
     size_t n_out;
     if (!shape_count(&c->out[0].shape, &n_out) ||
-        !reserve(&p->scratch, p->joins && wide_half(t) ? n_out : 0, sizeof(float), &p->wide_out))
+        !scratch_reserve(&p->scratch, p->joins && wide_half(t) ? n_out : 0, sizeof(float),
+                         &p->wide_out))
         return operand_fail(c, e, LIMIT, "the output is too large");
     c->scratch_bytes = p->scratch;
     c->kernel = p->joins ? "matrix products" : "definition";

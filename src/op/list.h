@@ -245,6 +245,8 @@ OP(string_concat)
 OP(string_split)
 OP(string_normalizer)
 OP(regex_full_match)
+/* tokenizer.c */
+OP(tokenizer)
 /* qconv.c */
 OP(q_linear_conv)
 OP(conv_integer)
@@ -285,8 +287,15 @@ OP(q_linear_mul)
 OP(q_linear_sigmoid)
 OP(q_linear_leaky_relu)
 OP(q_linear_global_average_pool)
+/* gather_nbits.c */
+OP(gather_n_bits)
+/* inverse.c */
+OP(inverse)
 /* nbits.c */
 OP(mat_mul_n_bits)
+/* experts.c */
+OP(mixture_of_experts)
+OP(mixture_of_experts_n_bits)
 /* state.c */
 OP(linear_attention)
 OP(causal_conv_with_state)

@@ -8,10 +8,15 @@
  * 2. Zero points are packed like w, per row in whole bytes, or numbers of the scales' type; without
  * them half of the range.
  * 3. g_idx (K) names the block of each position, when positions were reordered.
- * 4. Some columns at a time are widened into scratch and multiplied at once: w is read once per
- * call, whatever the number of rows of a. */
+ * 4. There are three ways: numbers as they lie, by op/numbers (4 and 8 bits, blocks of whole
+ * groups); the same packed, with a as bytes, by op/codes_q8, where accuracy_level is 4 and w
+ * constant; and for all others number by number, some columns at a time widened into scratch. w is
+ * read once per call, whatever the number of rows of a. */
+#include "op/numbers.h"
+#include "op/codes_q8.h"
 #include "op/operand.h"
 #include "op/product.h"
+#include "op/scratch.h"
 #include "op/team.h"
 #include "op/wide.h"
 
@@ -86,11 +91,18 @@ static enum code infer(struct op_infer *c, struct err *e) {
     return operand_out(c, 0, c->in[IN_A].dtype, &y, e);
 }
 
-/* --- scratch: a and y as f32 where they are not, then per thread a block of w and the product's
- * --- */
+/* --- scratch: operands that are not f32 as f32, and what the way asks --- */
+
+enum way { BY_NUMBER, BY_CODES, BY_BYTES };
 
 struct plan {
-    size_t a, y, bias, team, each, product; /* bytes */
+    enum way way;
+    struct codes codes;        /* its sizes; where numbers lie is known when it runs */
+    struct codes_q8 bytes;     /* of BY_BYTES */
+    size_t a, y, bias, scales; /* bytes: f32 forms */
+    size_t arranged;           /* of BY_CODES: a in its order */
+    size_t team, each,
+        product; /* the threads' parts; of BY_NUMBER the size of one, its product's */
 };
 
 static struct product block_product(const struct sizes *z, size_t rows) {
@@ -103,33 +115,87 @@ static struct product block_product(const struct sizes *z, size_t rows) {
                             .b_transposed = true};
 }
 
-static bool reserve(size_t *total, size_t count, size_t bytes, size_t *place) {
-    size_t size;
-    *place = *total;
-    return mul_size(count, bytes, &size) && add_size(size, 63, &size) &&
-           add_size(*total, size / 64 * 64, total);
+static bool as_codes(const struct op_prepare *c, const struct sizes *z) {
+    const bool given = c->node->n_in > IN_ZERO && c->in[IN_ZERO].dtype != DT_NONE,
+               groups = c->node->n_in > IN_GROUP && c->in[IN_GROUP].dtype != DT_NONE;
+    return z->bits != 2 && z->block % CODES_GROUP == 0 && !groups &&
+           (!given || c->in[IN_ZERO].dtype == DT_U8);
+}
+
+static struct codes sizes_as_codes(const struct sizes *z) {
+    return (struct codes){.n = (size_t)z->n,
+                          .k = (size_t)(z->blocks * z->block),
+                          .block = (size_t)z->block,
+                          .bits = (int)z->bits,
+                          .zeros_row = (size_t)zero_bytes(z)};
+}
+
+/* Packs w where bytes are allowed and nothing is lost by it; else leaves the way as it is. */
+static enum code try_bytes(struct op_prepare *c, const struct sizes *z, struct plan *p,
+                           struct err *e) {
+    enum { BYTES_ALLOWED = 4 };
+    struct codes w = p->codes;
+    const struct tensor *zeros = c->node->n_in > IN_ZERO ? c->in[IN_ZERO].data : NULL;
+    const bool given = c->node->n_in > IN_ZERO && c->in[IN_ZERO].dtype != DT_NONE;
+    if (attr_int(c->node, "accuracy_level", 0) != BYTES_ALLOWED || (size_t)z->k != w.k ||
+        !c->in[IN_W].data || !c->in[IN_SCALES].data || (given && !zeros))
+        return OK;
+    const size_t n = w.n * (w.k / w.block);
+    float *scales = ARENA_ARRAY(c->arena, n, float);
+    if (!scales)
+        return arena_fail(c->arena, n * sizeof *scales, "scales", e);
+    wide_load(c->in[IN_SCALES].dtype, c->in[IN_SCALES].data->data, 0, n, scales);
+    w.w = c->in[IN_W].data->data;
+    w.scales = scales;
+    w.zeros = zeros ? zeros->data : NULL;
+    if (!codes_q8_fits(&w))
+        return OK;
+    p->way = BY_BYTES;
+    return codes_q8_prepare(c, &w, &p->bytes, e);
+}
+
+static bool plan_scratch(const struct op_prepare *c, const struct sizes *z, struct plan *p,
+                         size_t na, size_t ny, size_t *total) {
+    const bool half = wide_half(c->in[IN_A].dtype);
+    const size_t rows = na / (size_t)z->k;
+    const struct product product = block_product(z, rows);
+    size_t padded, place;
+    if (!mul_size(rows, p->codes.k, &padded) || !scratch_reserve(total, half ? na : 0, 4, &p->a) ||
+        !scratch_reserve(total, half ? ny : 0, 4, &p->y) ||
+        !scratch_reserve(total, (size_t)z->n, 4, &p->bias))
+        return false;
+    if (p->way == BY_BYTES)
+        return scratch_reserve(total, codes_q8_scratch(&p->bytes, rows), 1, &p->team);
+    if (p->way == BY_CODES)
+        return scratch_reserve(total, half ? (size_t)(z->n * z->blocks) : 0, 4, &p->scales) &&
+               scratch_reserve(total, padded, 4, &p->arranged) &&
+               scratch_reserve(total, numbers_scratch(&p->codes, rows, c->threads), 1, &p->team);
+    p->each = 0;
+    return scratch_reserve(&p->each, COLUMNS * (size_t)z->k, 4, &place) &&
+           scratch_reserve(&p->each, product_scratch(&product), 1, &p->product) &&
+           scratch_reserve(total, (size_t)c->threads, p->each, &p->team);
 }
 
 static enum code prepare(struct op_prepare *c, struct err *e) {
+    static const char *const kernels[] = {
+        [BY_NUMBER] = "widened", [BY_CODES] = "numbers", [BY_BYTES] = "packed bytes"};
     struct plan *p = ARENA_NEW(c->arena, struct plan);
     struct sizes z;
-    size_t na, ny, total = 0, team = 0, place;
+    size_t na, ny, total = 0;
     if (!p)
         return arena_fail(c->arena, sizeof *p, "the plan of a product", e);
     TRY(sizes_of(OPERAND_AT(c), &z, e));
-    const bool half = wide_half(c->in[IN_A].dtype);
-    bool ok = shape_count(&c->in[IN_A].shape, &na) && shape_count(&c->out[0].shape, &ny);
-    struct product product = block_product(&z, ok ? na / (size_t)z.k : 0);
-    ok = ok && reserve(&total, half ? na : 0, sizeof(float), &p->a) &&
-         reserve(&total, half ? ny : 0, sizeof(float), &p->y) &&
-         reserve(&total, (size_t)z.n, sizeof(float), &p->bias) &&
-         reserve(&team, COLUMNS * (size_t)z.k, sizeof(float), &place) &&
-         reserve(&team, product_scratch(&product), 1, &p->product);
-    p->each = team;
-    if (!ok || !reserve(&total, (size_t)c->threads, team, &p->team))
+    p->codes = sizes_as_codes(&z);
+    if (as_codes(c, &z)) {
+        p->way = BY_CODES;
+        TRY(try_bytes(c, &z, p, e));
+    }
+    if (!shape_count(&c->in[IN_A].shape, &na) || !shape_count(&c->out[0].shape, &ny) ||
+        !plan_scratch(c, &z, p, na, ny, &total))
         return operand_fail(c, e, LIMIT, "the operands are too large");
     c->state = p;
     c->scratch_bytes = total;
+    c->kernel = kernels[p->way];
     c->flops = 2.0 * (double)na * (double)z.n;
     return OK;
 }
@@ -140,7 +206,7 @@ struct job {
     const struct op_call *call;
     const struct plan *plan;
     struct sizes z;
-    const float *a;
+    const float *a, *bias; /* bias: or NULL */
     float *y;
     size_t rows;
 };
@@ -152,13 +218,8 @@ static float zero_of(const struct job *j, size_t row, size_t block) {
         return (float)(1 << (bits - 1));
     if (t->dtype != DT_U8)
         return (float)tensor_f64(t, row * (size_t)j->z.blocks + block);
-    const uint8_t byte =
-        ((const uint8_t *)t->data)[row * (size_t)zero_bytes(&j->z) + block * bits / 8];
-    return (float)(byte >> block * bits % 8 & ((1 << bits) - 1));
-}
-
-static unsigned number_at(const uint8_t *w, size_t k, size_t bits) {
-    return (unsigned)w[k * bits / 8] >> k * bits % 8 & ((1U << bits) - 1);
+    return (float)codes_number((const uint8_t *)t->data + row * (size_t)zero_bytes(&j->z), block,
+                               bits);
 }
 
 /* Row `row` of w, one f32 per position. */
@@ -171,11 +232,11 @@ static void widen_row(const struct job *j, size_t row, float *to) {
         const float scale = (float)tensor_f64(scales, row * blocks + b), zero = zero_of(j, row, b);
         const size_t end = (b + 1) * block < (size_t)z->k ? (b + 1) * block : (size_t)z->k;
         for (size_t k = b * block; k < end; k++)
-            to[k] = ((float)number_at(w, k, bits) - zero) * scale;
+            to[k] = ((float)codes_number(w, k, bits) - zero) * scale;
     }
     for (size_t k = 0; group && k < (size_t)z->k; k++) {
         const size_t b = (size_t)((const int32_t *)group->data)[k];
-        to[k] = ((float)number_at(w, k, bits) - zero_of(j, row, b)) *
+        to[k] = ((float)codes_number(w, k, bits) - zero_of(j, row, b)) *
                 (float)tensor_f64(scales, row * blocks + b);
     }
 }
@@ -183,13 +244,11 @@ static void widen_row(const struct job *j, size_t row, float *to) {
 /* Blocks [begin, end) of COLUMNS columns. */
 static void columns(const struct job *j, size_t begin, size_t end, char *part) {
     float *w = (float *)(void *)part;
-    const float *bias =
-        (const float *)(const void *)((const char *)j->call->scratch + j->plan->bias);
     for (size_t block = begin; block < end; block++) {
         const size_t first = block * COLUMNS, left = (size_t)j->z.n - first;
         struct product p = block_product(&j->z, j->rows);
         p.n = left < COLUMNS ? left : COLUMNS;
-        p.bias = operand_in(j->call, IN_BIAS) ? bias + first : NULL;
+        p.bias = j->bias ? j->bias + first : NULL;
         for (size_t r = 0; r < p.n; r++)
             widen_row(j, first + r, w + r * (size_t)j->z.k);
         product_run(&p, j->a, w, j->y + first, part + j->plan->product, 1);
@@ -207,11 +266,41 @@ static enum code check_groups(const struct op_call *c, const struct sizes *z, st
     return OK;
 }
 
+static void run_by_number(struct job *j, char *scratch, int threads) {
+    const size_t blocks = ((size_t)j->z.n + COLUMNS - 1) / COLUMNS;
+    const int team =
+        team_size(threads, (double)j->z.n * (double)j->z.k * (1 + (double)j->rows * 0.05));
+#pragma omp parallel for num_threads(team) if (team > 1)
+    for (int t = 0; t < team; t++)
+        columns(j, team_cut(blocks, 1, team, t), team_cut(blocks, 1, team, t + 1),
+                scratch + j->plan->team + (size_t)t * j->plan->each);
+}
+
+static void run_by_codes(const struct job *j, char *scratch, int threads) {
+    const struct plan *p = j->plan;
+    const struct tensor *scales = j->call->in[IN_SCALES], *zeros = operand_in(j->call, IN_ZERO);
+    struct codes w = p->codes;
+    float *arranged = (float *)(void *)(scratch + p->arranged);
+    w.w = j->call->in[IN_W]->data;
+    w.scales = scales->data;
+    w.zeros = zeros ? zeros->data : NULL;
+    if (wide_half(scales->dtype)) {
+        float *wide = (float *)(void *)(scratch + p->scales);
+        wide_load(scales->dtype, scales->data, 0, tensor_count(scales), wide);
+        w.scales = wide;
+    }
+    for (size_t row = 0; row < j->rows; row++)
+        numbers_arrange(&w, (size_t)j->z.k, j->a + row * (size_t)j->z.k, arranged + row * w.k);
+    numbers_multiply(&w, j->rows, arranged, j->bias, j->y, (size_t)j->z.n, scratch + p->team,
+                     threads);
+}
+
 static enum code run(const struct op_call *c, struct err *e) {
     const struct plan *p = c->state;
     const struct tensor *a = c->in[IN_A], *y = c->out[0], *bias = operand_in(c, IN_BIAS);
     struct job j = {.call = c, .plan = p, .a = a->data, .y = y->data};
     char *scratch = c->scratch;
+    float *bias_wide = (float *)(void *)(scratch + p->bias);
     const bool half = wide_half(a->dtype);
     TRY(sizes_of(OPERAND_AT(c), &j.z, e));
     TRY(check_groups(c, &j.z, e));
@@ -225,15 +314,15 @@ static enum code run(const struct op_call *c, struct err *e) {
         j.y = (float *)(void *)(scratch + p->y);
     }
     if (bias)
-        wide_load(bias->dtype, bias->data, 0, tensor_count(bias),
-                  (float *)(void *)(scratch + p->bias));
-    const size_t blocks = ((size_t)j.z.n + COLUMNS - 1) / COLUMNS;
-    const int threads =
-        team_size(c->threads, (double)j.z.n * (double)j.z.k * (1 + (double)j.rows * 0.05));
-#pragma omp parallel for num_threads(threads) if (threads > 1)
-    for (int t = 0; t < threads; t++)
-        columns(&j, team_cut(blocks, 1, threads, t), team_cut(blocks, 1, threads, t + 1),
-                scratch + p->team + (size_t)t * p->each);
+        wide_load(bias->dtype, bias->data, 0, tensor_count(bias), bias_wide);
+    j.bias = bias ? bias_wide : NULL;
+    switch (p->way) {
+    case BY_NUMBER: run_by_number(&j, scratch, c->threads); break;
+    case BY_CODES: run_by_codes(&j, scratch, c->threads); break;
+    case BY_BYTES:
+        codes_q8_multiply(&p->bytes, j.rows, j.a, j.bias, j.y, scratch + p->team, c->threads);
+        break;
+    }
     if (half)
         wide_store(y->dtype, y->data, 0, tensor_count(y), j.y);
     return OK;

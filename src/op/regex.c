@@ -517,7 +517,23 @@ static size_t next_code(struct str text, size_t at, uint32_t *out) {
     return 1;
 }
 
-bool regex_matches(const struct regex *r, struct str text, void *room) {
+static bool word_ends_at(struct str text, size_t at) {
+    uint32_t c = 0;
+    size_t begin = at;
+    while (begin > 0 && at - begin < 4)
+        if (begin--, ((unsigned char)text.p[begin] & 0xC0) != 0x80)
+            break;
+    return begin < at && next_code(text, begin, &c) == at - begin && is_word(c);
+}
+
+static bool is_match(const struct regex *r, const struct threads *t) {
+    for (int k = 0; k < t->n; k++)
+        if (r->program[t->list[k]].code == CODE_MATCH)
+            return true;
+    return false;
+}
+
+size_t regex_longest(const struct regex *r, struct str text, size_t from, void *room) {
     struct threads now = {.list = room}, next;
     now.seen = (uint32_t *)now.list + r->n;
     next = (struct threads){.list = (int *)now.seen + r->n};
@@ -525,9 +541,13 @@ bool regex_matches(const struct regex *r, struct str text, void *room) {
     int *stack = (int *)next.seen + r->n;
     memset(room, 0, regex_room(r));
     uint32_t c = 0, step = 1;
-    size_t at = 0, n = next_code(text, 0, &c);
-    struct moment m = {.first = true, .last = n == 0, .word_after = n && is_word(c)};
+    size_t at = from, n = next_code(text, from, &c);
+    struct moment m = {.first = from == 0,
+                       .last = n == 0,
+                       .word_before = word_ends_at(text, from),
+                       .word_after = n && is_word(c)};
     add_thread(r, &now, 0, step, &m, stack);
+    size_t end = is_match(r, &now) ? at : SIZE_MAX;
     while (n && now.n) {
         uint32_t read = c;
         at += n;
@@ -544,9 +564,11 @@ bool regex_matches(const struct regex *r, struct str text, void *room) {
         struct threads swap = now;
         now = next;
         next = swap;
+        end = is_match(r, &now) ? at : end;
     }
-    for (int k = 0; !n && k < now.n; k++)
-        if (r->program[now.list[k]].code == CODE_MATCH)
-            return true;
-    return false;
+    return end;
+}
+
+bool regex_matches(const struct regex *r, struct str text, void *room) {
+    return regex_longest(r, text, 0, room) == text.n;
 }

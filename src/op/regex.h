@@ -16,7 +16,9 @@ struct regex;
 /* INVALID names the byte of the pattern; LIMIT: the program would be too large. */
 MUST_USE enum code regex_compile(struct str pattern, struct arena *a, const struct regex **out,
                                  struct err *e);
-/* Bytes of working memory for regex_matches. */
+/* Bytes of working memory for what follows. */
 size_t regex_room(const struct regex *r);
+/* Where the longest match that begins at byte `from` of the text ends; SIZE_MAX: none does. */
+size_t regex_longest(const struct regex *r, struct str text, size_t from, void *room);
 /* Does the whole text match? */
 bool regex_matches(const struct regex *r, struct str text, void *room);

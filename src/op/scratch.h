@@ -11,3 +11,12 @@ static inline size_t scratch_take(size_t *at, size_t bytes) {
     *at = mem_round_up(here + bytes, MEM_LINE);
     return here;
 }
+
+/* The same of count * bytes, where the count comes from a model; false: too large. */
+static inline bool scratch_reserve(size_t *at, size_t count, size_t bytes, size_t *place) {
+    size_t size;
+    if (!mul_size(count, bytes, &size) || size > SIZE_MAX / 4 || *at > SIZE_MAX / 4)
+        return false;
+    *place = scratch_take(at, size);
+    return true;
+}

@@ -962,6 +962,7 @@ static void check_transpose(const struct limit *l, transpose_fn *scalar, transpo
         }
 }
 
+#include "codes.h"
 #include "packed.h"
 
 static bool usable(const struct kernel_row *r, const char *slot) {

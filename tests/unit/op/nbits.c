@@ -66,8 +66,100 @@ static void groups(void **state) {
     op_case_refuse(&bad, ERR_INVALID, "g_idx[3]");
 }
 
+/* (rows, 90) * (37, 90), blocks of 32 but for the last: answers by the definition, in doubles. */
+enum { ROWS = 30, WIDE_K = 90, WIDE_N = 37, WIDE_BLOCK = 32, WIDE_BLOCKS = 3 };
+struct matrices {
+    float a[ROWS * 96], scales[WIDE_N * WIDE_BLOCKS], bias[WIDE_N], y[ROWS * WIDE_N];
+    uint8_t w[WIDE_N * 96], zeros[WIDE_N * WIDE_BLOCKS];
+};
+
+static unsigned number_of(const uint8_t *p, int i, int bits) {
+    return bits == 8 ? p[i] : p[i / 2] >> i % 2 * 4 & 15u;
+}
+
+static void fill(struct matrices *m, int k, int bits, bool zeros) {
+    const int row_bytes = WIDE_BLOCKS * WIDE_BLOCK * bits / 8,
+              zero_row = (WIDE_BLOCKS * bits + 7) / 8;
+    uint32_t seed = 7;
+    for (size_t i = 0; i < sizeof m->w; i++)
+        m->w[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+    for (size_t i = 0; i < sizeof m->zeros; i++)
+        m->zeros[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+    for (int i = 0; i < ROWS * k; i++)
+        m->a[i] = (float)(i * 37 % 101 - 50) / 50;
+    for (int i = 0; i < WIDE_N * WIDE_BLOCKS; i++)
+        m->scales[i] = 0.001F * (float)(1 + i % 7);
+    for (int i = 0; i < WIDE_N; i++)
+        m->bias[i] = (float)i / 8;
+    for (int row = 0; row < ROWS; row++)
+        for (int n = 0; n < WIDE_N; n++) {
+            double sum = (double)m->bias[n];
+            for (int i = 0; i < k; i++) {
+                const int b = i / WIDE_BLOCK,
+                          zero = zeros ? (int)number_of(m->zeros + n * zero_row, b, bits)
+                                       : 1 << (bits - 1);
+                sum += (double)m->a[row * k + i] * (double)m->scales[n * WIDE_BLOCKS + b] *
+                       ((int)number_of(m->w + n * row_bytes, i, bits) - zero);
+            }
+            m->y[row * WIDE_N + n] = (float)sum;
+        }
+}
+
+static void check_wide(int rows, int k, int bits, bool zeros, int level, bool constant,
+                       double tolerance) {
+    static struct matrices m;
+    fill(&m, k, bits, zeros);
+    struct op_case c = op_case("mat_mul_n_bits", 1);
+    op_case_int(&c, "K", k);
+    op_case_int(&c, "N", WIDE_N);
+    op_case_int(&c, "bits", bits);
+    op_case_int(&c, "block_size", WIDE_BLOCK);
+    op_case_int(&c, "accuracy_level", level);
+    op_case_in(&c, (struct tensor){.dtype = DT_F32, .shape = DIMS(rows, k), .data = m.a});
+    op_case_in(&c, (struct tensor){.dtype = DT_U8,
+                                   .shape = DIMS(WIDE_N, WIDE_BLOCKS, WIDE_BLOCK * bits / 8),
+                                   .data = m.w});
+    op_case_in(&c, (struct tensor){
+                       .dtype = DT_F32, .shape = DIMS(WIDE_N * WIDE_BLOCKS), .data = m.scales});
+    op_case_in(&c, zeros ? (struct tensor){.dtype = DT_U8,
+                                           .shape = DIMS(WIDE_N * ((WIDE_BLOCKS * bits + 7) / 8)),
+                                           .data = m.zeros}
+                         : T_ABSENT);
+    op_case_in(&c, T_ABSENT);
+    op_case_in(&c, (struct tensor){.dtype = DT_F32, .shape = DIMS(WIDE_N), .data = m.bias});
+    op_case_out(&c, (struct tensor){.dtype = DT_F32, .shape = DIMS(rows, WIDE_N), .data = m.y});
+    c.constant = constant ? 1 << 1 | 1 << 2 | 1 << 3 : 0;
+    c.relative = tolerance, c.absolute = tolerance;
+    op_case_check(&c);
+}
+
+static void numbers_as_they_lie(void **state) {
+    (void)state;
+    const int rows[] = {1, 3, 6, ROWS};
+    for (int i = 0; i < 4; i++)
+        for (int bits = 4; bits <= 8; bits += 4)
+            for (int zeros = 0; zeros < 2; zeros++)
+                check_wide(rows[i], WIDE_K, bits, zeros, 0, i % 2, 2e-5);
+}
+
+/* accuracy_level 4: what rounding a to bytes does, 1/254 of the largest of 32, shows; not where
+ * what it asks for is missing (whole blocks, constants, 8 bits around 128), and then a little. */
+static void activations_as_bytes(void **state) {
+    (void)state;
+    const int rows[] = {1, 5, ROWS};
+    for (int i = 0; i < 3; i++) {
+        check_wide(rows[i], 96, 4, false, 4, true, 2e-2);
+        check_wide(rows[i], 96, 4, true, 4, true, 2e-2);
+        check_wide(rows[i], 96, 8, false, 4, true, 2e-1); /* weights up to 128 steps */
+        check_wide(rows[i], 96, 8, true, 4, true, 2e-5);
+        check_wide(rows[i], 96, 4, true, 4, false, 2e-5);
+        check_wide(rows[i], WIDE_K, 4, false, 4, true, 2e-5);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_and_zeros),
-                                       cmocka_unit_test(groups)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_and_zeros), cmocka_unit_test(groups),
+                                       cmocka_unit_test(numbers_as_they_lie),
+                                       cmocka_unit_test(activations_as_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
