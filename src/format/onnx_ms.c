@@ -224,6 +224,29 @@ static void pad(struct compose *c) {
     compose_give(c, 0, y);
 }
 
+/* start, limit, delta (1): numbers or lists of one */
+static void range(struct compose *c) {
+    value_id ends[3];
+    for (int i = 0; i < 3; i++) {
+        ends[i] = compose_in(c, i);
+        if (ends[i] == VALUE_NONE)
+            ends[i] = OP_OF(c, "cast_like", compose_whole(c, 1), ends[0]);
+        ends[i] = OP_OF(c, "squeeze", ends[i]);
+    }
+    compose_give(c, 0, compose_op(c, "range", 3, ends));
+}
+
+/* In the order in which they come: values, which of them each number is, how often each is there */
+static void unique(struct compose *c) {
+    value_id y = OP_OF(c, "unique", compose_in(c, 0));
+    compose_int(c, "sorted", 0);
+    (void)compose_more(c);
+    value_id of = compose_more(c), counts = compose_more(c);
+    compose_give(c, 0, y);
+    compose_give(c, 1, of);
+    compose_give(c, 2, counts);
+}
+
 static void grid_sample(struct compose *c) {
     value_id y = OP_OF(c, "grid_sample", compose_in(c, 0), compose_in(c, 1));
     compose_keep(c);
@@ -260,11 +283,13 @@ static const struct {
     {"QLinearSoftmax", onnx_ms_q_softmax},
     {"QLinearWhere", onnx_ms_q_where},
     {"QuickGelu", quick_gelu},
+    {"Range", range},
     {"RotaryEmbedding", onnx_ms_rotary},
     {"SimplifiedLayerNormalization", simple_norm},
     {"SkipLayerNormalization", skip_norm},
     {"SkipSimplifiedLayerNormalization", skip_simple_norm},
     {"TransposeMatMul", fused_mat_mul},
+    {"Unique", unique},
 };
 
 compose_fn *onnx_ms_find(struct str type) {

@@ -330,11 +330,38 @@ static value_id group_mask(struct compose *c, const struct group *g, value_id ca
     return OP_OF(c, "add", OP_OF(c, "where", seen, zero, never), compose_in(c, 10));
 }
 
+/* One more key behind the others: its score is 0 and a head's sink (smooth_softmax: 0) the bias of
+ * it, its value 0; so it does nothing but take a share of the softmax. */
+static void group_sink(struct compose *c, value_id *k, value_id *v, value_id *mask) {
+    const value_id sink = compose_in(c, 11), like = *k;
+    value_id *const longer[] = {k, v};
+    if (sink == VALUE_NONE && attr_int(&c->node, "smooth_softmax", 0) <= 0)
+        return;
+    value_id zero = OP_OF(c, "cast_like", compose_real(c, 0), like),
+             never = OP_OF(c, "cast_like", compose_real(c, -__builtin_inff()), like);
+    for (int i = 0; i < 2; i++)
+        *longer[i] = OP_OF(c, "pad", *longer[i], LIST(c, 0, 0, 0, 0, 0, 0, 1, 0));
+    if (compose_in(c, 10) == VALUE_NONE) /* seen or not, so far */
+        *mask = OP_OF(c, "where", *mask, zero, never);
+    value_id shape = LIST(c, 1, sink == VALUE_NONE ? 1 : attr_int(&c->node, "num_heads", 0), 1, 1);
+    value_id bias = OP_OF(c, "reshape", sink == VALUE_NONE ? zero : sink, shape);
+    /* (B, 1 or H, S, T) and (1, 1 or H, 1, 1), each to the other's size but for the last dim */
+    value_id rows = OP_OF(c, "shape", *mask);
+    compose_int(c, "end", 3);
+    value_id one = OP_OF(c, "concat", rows, LIST(c, 1));
+    compose_int(c, "axis", 0);
+    *mask = OP_OF(c, "concat", OP_OF(c, "expand", *mask, shape), OP_OF(c, "expand", bias, one));
+    compose_int(c, "axis", -1);
+}
+
 static void group_refuses(struct compose *c) {
-    if (attr_int(&c->node, "smooth_softmax", 0) > 0 || compose_in(c, 11) != VALUE_NONE)
-        compose_refuse(c, "smooth_softmax and head_sink are not supported");
     if (compose_in(c, 12) != VALUE_NONE || compose_in(c, 13) != VALUE_NONE || compose_wants(c, 3))
         compose_refuse(c, "a quantised past and scores are not supported");
+    if (compose_in(c, 14) != VALUE_NONE || compose_in(c, 15) != VALUE_NONE ||
+        compose_in(c, 16) != VALUE_NONE)
+        compose_refuse(c, "norms of query and key and query_seqlens are not supported");
+    if (attr_int(&c->node, "sliding_window_cache", 0) || !attr_int(&c->node, "causal", 1))
+        compose_refuse(c, "sliding_window_cache and attention both ways are not supported");
 }
 
 /* query, key, value, past_key, past_value, seqlens_k, total_sequence_length, cos_cache, sin_cache,
@@ -353,7 +380,9 @@ void onnx_ms_group_query(struct compose *c) {
         group_turn(c, &g);
     value_id k = group_cache(c, &g, compose_in(c, 3), g.x[1], total);
     value_id v = group_cache(c, &g, compose_in(c, 4), g.x[2], total);
-    value_id y = OP_OF(c, "attention", g.x[0], k, v, group_mask(c, &g, k));
+    value_id keys = k, values = v, mask = group_mask(c, &g, k);
+    group_sink(c, &keys, &values, &mask);
+    value_id y = OP_OF(c, "attention", g.x[0], keys, values, mask);
     if (scale != 0)
         compose_float(c, "scale", scale);
     if (cap != 0)

@@ -128,9 +128,11 @@ void onnx_ms_dynamic_lstm(struct compose *c) {
 /* data, indices, scales, zero_points: blocks of the quantised axis share a scale. */
 void onnx_ms_gather_block_quantized(struct compose *c) {
     const value_id data = compose_in(c, 0);
-    if (data != VALUE_NONE && c->s->g->values[data].dtype == DT_U8 &&
-        attr_int(&c->node, "bits", 4) != 8) {
-        compose_refuse(c, "4-bit numbers in bytes are not supported, only the 4-bit types");
+    if (data != VALUE_NONE && c->s->g->values[data].dtype == DT_U8) {
+        value_id rows =
+            OP_OF(c, "gather_n_bits", data, compose_in(c, 1), compose_in(c, 2), compose_in(c, 3));
+        compose_keep(c);
+        compose_give(c, 0, rows);
         return;
     }
     value_id x = compose_dequantized(c, data, compose_in(c, 2), compose_in(c, 3));

@@ -271,15 +271,20 @@ static const struct onnx_op ai_onnx_preview_training[] = {
 /* Operators of ONNX Runtime's own domain that mean exactly what one of ours means. */
 static const struct onnx_op com_microsoft[] = {
     {"DequantizeLinear", 1, 0, "dequantize_linear"},
+    {"GatherND", 1, 0, "gather_nd"},
     {"Gelu", 1, 0, "gelu"},
+    {"Inverse", 1, 0, "inverse"},
     {"MatMulNBits", 1, 0, "mat_mul_n_bits"},
+    {"MoE", 1, 0, "mixture_of_experts"},
     {"QGemm", 1, 0, "q_gemm"},
     {"QLinearAdd", 1, 0, "q_linear_add"},
     {"QLinearGlobalAveragePool", 1, 0, "q_linear_global_average_pool"},
     {"QLinearLeakyRelu", 1, 0, "q_linear_leaky_relu"},
     {"QLinearMul", 1, 0, "q_linear_mul"},
     {"QLinearSigmoid", 1, 0, "q_linear_sigmoid"},
+    {"QMoE", 1, 0, "mixture_of_experts_n_bits"},
     {"QuantizeLinear", 1, 0, "quantize_linear"},
+    {"Tokenizer", 1, 0, "tokenizer"},
     {"Trilu", 1, 0, "trilu"},
 };
 

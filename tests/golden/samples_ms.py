@@ -174,6 +174,10 @@ def group_query(g, name):
         attrs["do_rotary"] = 1
         ins += [g.new("f32", (16, d // 2)), g.new("f32", (16, d // 2))]
         attrs.update(maybe(g, rotary_interleaved=g.int(0, 1)))
+    if g.chance(0.3):
+        ins += [None] * (11 - len(ins)) + [g.new("f32", (h,))]
+    elif g.chance(0.2):
+        attrs["smooth_softmax"] = 1
 
     def but_what_does_not_count(node, ours, v):
         from random_graphs import difference
@@ -255,20 +259,38 @@ def dynamic_lstm(g, name):
 
 @ms("MatMulNBits")
 def n_bits(g, name):
-    bits, block = g.one([4, 4, 4, 8, 2]), g.one([16, 32])
-    n, k, m = g.one([1, 3, 8, 16]), g.one([16, 32, 40, 64]), g.one([1, 2, 5])
+    bits, block = g.one([4, 4, 4, 8, 2]), g.one([16, 32, 32, 64])
+    n, k, m = g.one([1, 3, 8, 16, 33]), g.one([16, 32, 40, 64, 128]), g.one([1, 2, 5, 30])
+    level = g.one([0, 0, 1, 4])
     blocks = (k + block - 1) // block
     b = g.leaf(g.rng.integers(0, 256, (n, blocks, block * bits // 8)).astype(np.uint8), const=True)
     ins = [g.new("f32", (g.int(1, 2), m, k) if g.chance(0.3) else (m, k)), b, g.new("f32", (n, blocks), 0.01, 0.2, const=True)]
     ins.append(g.leaf(g.rng.integers(0, 256, (n, (blocks * bits + 7) // 8)).astype(np.uint8), const=True) if g.chance(0.5) else None)
     ins += [None, g.new("f32", (n,)) if g.chance(0.3) else None]
-    return node(name, ins, {"K": k, "N": n, "bits": bits, "block_size": block})
+
+    def near(node, ours, v):
+        """Activations may be rounded to bytes, each engine's in its own way: by up to 1/254 of the largest, times what a weight may be."""
+        from random_graphs import difference
+
+        if level < 4:
+            return difference(ours, v.x)
+        most = np.abs(ins[0].x).max(initial=0) / 127 * 0.2 * 2**bits * np.sqrt(k)
+        far = np.abs(ours - v.x).max(initial=0)
+        return None if ours.shape == v.x.shape and far <= most else f"by {far}, {most} allowed"
+
+    return node(name, ins, {"K": k, "N": n, "bits": bits, "block_size": block, "accuracy_level": level}, compare=near, terminal=level == 4)
 
 
 @ms("GatherBlockQuantized")
 def gather_blocks(g, name):
     import ml_dtypes
 
+    if g.chance(0.5):
+        bits, shape = g.one([2, 4, 8]), (6,) + ((3,) if g.chance(0.3) else ())
+        numbers = lambda n: g.leaf(g.rng.integers(0, 256, shape + ((n * bits + 7) // 8,)).astype(np.uint8), const=True)
+        ins = [numbers(64), g.leaf(g.rng.integers(-6, 6, g.shape(1, 2)).astype(np.int64)), g.new("f32", shape + (2,), const=True)]
+        ins.append(numbers(2) if g.chance(0.5) else None)
+        return node(name, ins, {"gather_axis": 0, "quantize_axis": len(shape), "block_size": 32, "bits": bits})
     data = g.leaf(g.rng.integers(0, 16, (6, 32)).astype(ml_dtypes.uint4), const=True)
     z = g.leaf(g.rng.integers(0, 16, (6, 2)).astype(ml_dtypes.uint4), const=True) if g.chance(0.5) else None
     return node(
@@ -276,6 +298,70 @@ def gather_blocks(g, name):
         [data, g.leaf(g.rng.integers(0, 6, g.shape(1, 2)).astype(np.int64)), g.new("f32", (6, 2)), z],
         {"gather_axis": 0, "quantize_axis": 1, "block_size": 16},
     )
+
+
+@ms("MoE", "QMoE")
+def experts(g, name):
+    """Weights of QMoE in blocks, or a scale a row; onnxruntime's CPU kernels know the fused swiglu that takes turns, and no third layer."""
+    t, h, i, e = g.int(1, 6), g.one([32, 64]), g.one([32, 64]), g.int(2, 6)
+    act = g.one(["relu", "gelu", "silu", "identity", "swiglu"])
+    wide = 2 * i if act == "swiglu" else i
+    attrs = {"k": g.int(1, 2), "activation_type": act, "normalize_routing_weights": g.int(0, 1)}
+    if act == "swiglu":
+        attrs.update(swiglu_fusion=1, **maybe(g, activation_alpha=1.702, activation_beta=1.0, swiglu_limit=0.5))
+    x, router = g.new("f32", (1, t, h) if g.chance(0.3) else (t, h)), g.new("f32", (t, e))
+    bias = [g.new("f32", (e, n)) if g.chance(0.7) else None for n in (wide, h)]
+
+    def near(node, ours, v):  # onnxruntime rounds activations to bytes in front of 8 bits in blocks, and its gelu is a quick one
+        far, size = np.abs(ours - v.x).max(initial=0), np.abs(v.x).max(initial=0)
+        return None if ours.shape == v.x.shape and far <= 1e-5 + (1e-2 if "block_size" in attrs else 1e-3 if act == "gelu" else 2e-5) * size else f"by {far} of {size}"
+
+    if name == "MoE":
+        w = [g.new("f32", (e, n, k), -0.2, 0.2, const=True) for n, k in ((wide, h), (h, i))]
+        return node(name, [x, router, w[0], bias[0], w[1], bias[1]], attrs, compare=near, terminal=True)
+    bits, block, ins, zeros = g.one([4, 4, 8, 2]), g.one([0, 32]), [x, router], []
+    attrs.update(expert_weight_bits=bits, **({"block_size": block} if block else {}))
+    number = lambda *s: g.leaf(g.rng.integers(0, 256, s).astype(np.uint8), const=True)
+    with_zeros = g.chance(0.5)
+    for layer, (n, k) in enumerate(((wide, h), (h, i))):
+        blocks = k // block if block else 1
+        scales = g.new("f32", (e, n, blocks) if block else (e, n), 0.005 / 2**bits, 0.05 / 2**bits, const=True)
+        ins += [number(e, n, k * bits // 8), scales, bias[layer]]
+        zeros.append(number(*((e, n, (blocks * bits + 7) // 8) if block else (e, (n * bits + 7) // 8))) if with_zeros else None)
+    ins += [None] * 3 + zeros + [None, g.new("f32", (t, e), 0.1, 1) if g.chance(0.3) else None]
+    return node(name, ins, attrs, compare=near, terminal=True)
+
+
+@ms("Inverse")
+def inverse(g, name):
+    n = g.int(1, 5)
+    x = g.rng.standard_normal(g.shape(0, 2) + (n, n)) + 3 * np.eye(n)
+    return node(name, [g.leaf(x.astype(np.float32))], terminal=True)
+
+
+@ms("Tokenizer")
+def tokenizer(g, name):
+    words = ["Hello World", "I love  computer science !", "", "a\u00f1b,ccc", "abab aa", "x", "one,two;three"]
+    texts = np.array([g.one(words) for _ in range(4)], dtype=object).reshape(g.one([(4,), (2, 2)]))
+    seps, exps = ([" "], [",", "\\s+"], [""], ["a", "ab"]), ("[a-z]+", "a|aa|ab+", ".")
+    how = g.one([{"separators": cut} for cut in seps] + [{"tokenexp": x} for x in exps])
+    least = 1 if how in ({"separators": [""]}, {"tokenexp": "."}) else g.int(1, 2)
+    return node(name, [g.leaf(texts)], {"mark": g.int(0, 1), "mincharnum": least, "pad_value": "#", **how}, terminal=True)
+
+
+@ms("Range", "Unique")
+def listed(g, name):
+    t = g.one(["f32", "i64", "i32"])
+    if name == "Unique":  # onnxruntime registers it for f32 alone
+        return node(name, [g.leaf(g.rng.integers(0, 4, (g.int(1, 9),)).astype(np.float32))], outs=3, terminal=True)
+    number = lambda v: g.leaf(np.full(g.one([(), (1,)]), v, {"f32": np.float32, "i64": np.int64, "i32": np.int32}[t]))
+    return node(name, [number(g.int(0, 3)), number(g.int(3, 9))] + ([number(g.int(1, 2))] if g.chance(0.5) else []), terminal=True)
+
+
+@ms("GatherND")
+def gather_nd(g, name):
+    d = g.new("f32", (3, 4, 2))
+    return node(name, [d, g.leaf(g.rng.integers(0, 3, (g.int(1, 4), g.int(1, 2))).astype(np.int64))])
 
 
 @ms("QGemm")

@@ -307,8 +307,15 @@ static void attentions(void **state) {
         {.type = "GroupQueryAttention",
          .in = "q k v pk pv l t",
          .out = "y a b",
-         .attrs = {{"num_heads", .i = 2}, {"kv_num_heads", .i = 2}, {"smooth_softmax", .i = 1}},
-         .refused = "smooth_softmax and head_sink are not supported"},
+         .attrs = {{"num_heads", .i = 2},
+                   {"kv_num_heads", .i = 2},
+                   {"sliding_window_cache", .i = 1}},
+         .refused = "sliding_window_cache and attention both ways are not supported"},
+        {.type = "GroupQueryAttention",
+         .in = "q k v pk pv l t - - - - - - - qn kn",
+         .out = "y a b",
+         .attrs = {{"num_heads", .i = 2}, {"kv_num_heads", .i = 2}},
+         .refused = "norms of query and key and query_seqlens are not supported"},
     };
     CHECK(list);
 }
