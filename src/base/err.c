@@ -88,6 +88,14 @@ enum code err_set_errno(struct err *e, int number, const char *file, int line, c
     return e->code;
 }
 
+/* As much as fits. */
+static size_t append(struct err *e, size_t used, const char *text) {
+    const size_t n = strnlen(text, sizeof e->text - 1 - used);
+    memcpy(e->text + used, text, n);
+    e->text[used + n] = 0;
+    return used + n;
+}
+
 enum code err_prefix(struct err *e, const char *format, ...) {
     char old[sizeof e->text];
     memcpy(old, e->text, sizeof old);
@@ -96,7 +104,7 @@ enum code err_prefix(struct err *e, const char *format, ...) {
     int n = vsnprintf(e->text, sizeof e->text, format, args);
     va_end(args);
     size_t used = n < 0 ? 0 : (size_t)n < sizeof e->text ? (size_t)n : sizeof e->text - 1;
-    snprintf(e->text + used, sizeof e->text - used, ": %s", old);
+    append(e, append(e, used, ": "), old);
     make_printable(e->text);
     return e->code;
 }

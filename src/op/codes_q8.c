@@ -102,9 +102,9 @@ static void pack_scales(const struct codes *w, uint16_t *to) {
 
 /* Scales belong to their numbers, but those may have others elsewhere: told apart by where they
  * lie. */
-static enum code scales_room(struct op_prepare *c, const struct codes *w, size_t bytes,
+static enum code scales_room(struct op_prepare *c, const struct codes *w, int scales, size_t bytes,
                              uint16_t **to, bool *filled, struct err *e) {
-    const uint64_t which = (uint64_t)(uintptr_t)w->scales * 0x9e3779b97f4a7c15u ^
+    const uint64_t which = (uint64_t)(uintptr_t)c->in[scales].data->data * 0x9e3779b97f4a7c15u ^
                            (uint64_t)(uintptr_t)w->zeros * 0xc2b2ae3d27d4eb4fu;
     *filled = false;
     *to = c->packs ? c->packs->get(c->packs, w->w, which, bytes, false, filled)
@@ -112,8 +112,8 @@ static enum code scales_room(struct op_prepare *c, const struct codes *w, size_t
     return *to ? OK : operand_fail(c, e, NOMEM, "no memory for %zu bytes of scales", bytes);
 }
 
-enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, struct codes_q8 *q,
-                           struct err *e) {
+enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, int scales_in,
+                           struct codes_q8 *q, struct err *e) {
     const enum block_type type = type_of(w);
     const size_t strips = (w->n + STRIP - 1) / STRIP;
     const struct kernel_set *k = kernel_set();
@@ -131,7 +131,7 @@ enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, struct c
                   e));
     if (!filled)
         pack_codes(w, q->codes_strip, codes, c->threads);
-    TRY(scales_room(c, w, strips * q->scales_strip, &scales, &filled, e));
+    TRY(scales_room(c, w, scales_in, strips * q->scales_strip, &scales, &filled, e));
     if (!filled)
         pack_scales(w, scales);
     q->codes = codes;

@@ -16,10 +16,12 @@ struct codes_q8 {
 
 /* Scales and zero points are such that the packed form holds them as well. */
 bool codes_q8_fits(const struct codes *w);
-/* w: constant. Its packed numbers are shared by the session's plans and kept for its next start;
- * its scales by the plans. */
-MUST_USE enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, struct codes_q8 *q,
-                                    struct err *e);
+/* w: constant, as input `scales` of the node, of any float type, is, whose f32 form w->scales is.
+ * Packed numbers are shared by the session's plans and kept for its next start, scales by the
+ * plans.
+ */
+MUST_USE enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, int scales,
+                                    struct codes_q8 *q, struct err *e);
 size_t codes_q8_scratch(const struct codes_q8 *q, size_t m); /* bytes */
 /* y (m, n) = a (m, k) * w^T + bias; bias: (n) or NULL. */
 void codes_q8_multiply(const struct codes_q8 *q, size_t m, const float *a, const float *bias,

@@ -130,6 +130,20 @@ static struct codes sizes_as_codes(const struct sizes *z) {
                           .zeros_row = (size_t)zero_bytes(z)};
 }
 
+static enum code wide_scales(const struct tensor *scales, struct arena *a, const float **out,
+                             struct err *e) {
+    const size_t n = tensor_count(scales);
+    *out = scales->data;
+    if (scales->dtype == DT_F32)
+        return OK;
+    float *wide = ARENA_ARRAY(a, n, float);
+    if (!wide)
+        return arena_fail(a, n * sizeof *wide, "scales", e);
+    wide_load(scales->dtype, scales->data, 0, n, wide);
+    *out = wide;
+    return OK;
+}
+
 /* Packs w where bytes are allowed and nothing is lost by it; else leaves the way as it is. */
 static enum code try_bytes(struct op_prepare *c, const struct sizes *z, struct plan *p,
                            struct err *e) {
@@ -140,18 +154,17 @@ static enum code try_bytes(struct op_prepare *c, const struct sizes *z, struct p
     if (attr_int(c->node, "accuracy_level", 0) != BYTES_ALLOWED || (size_t)z->k != w.k ||
         !c->in[IN_W].data || !c->in[IN_SCALES].data || (given && !zeros))
         return OK;
-    const size_t n = w.n * (w.k / w.block);
-    float *scales = ARENA_ARRAY(c->arena, n, float);
-    if (!scales)
-        return arena_fail(c->arena, n * sizeof *scales, "scales", e);
-    wide_load(c->in[IN_SCALES].dtype, c->in[IN_SCALES].data->data, 0, n, scales);
+    struct arena wide;
     w.w = c->in[IN_W].data->data;
-    w.scales = scales;
     w.zeros = zeros ? zeros->data : NULL;
-    if (!codes_q8_fits(&w))
-        return OK;
-    p->way = BY_BYTES;
-    return codes_q8_prepare(c, &w, &p->bytes, e);
+    arena_init(&wide, SIZE_MAX / 2);
+    enum code code = wide_scales(c->in[IN_SCALES].data, &wide, &w.scales, e);
+    if (code == OK && codes_q8_fits(&w)) {
+        p->way = BY_BYTES;
+        code = codes_q8_prepare(c, &w, IN_SCALES, &p->bytes, e);
+    }
+    arena_deinit(&wide);
+    return code;
 }
 
 static bool plan_scratch(const struct op_prepare *c, const struct sizes *z, struct plan *p,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fuzz: the body of a request through a protocol's decode, and what was decoded back through its
- * encode. The first byte chooses the protocol (low bits), whether the body has a binary part (0x40,
- * 0x20), asks to classify (0x20) or is a form (0x80) or CSV (0xc0). */
+ * encode. The first byte chooses the protocol (low bits), whether the body is a CloudEvent around
+ * the body (0x10), has a binary part (0x40, 0x20), asks to classify (0x20) or is a form (0x80) or
+ * CSV (0xc0). */
 #include "../unit/serve/stand.h"
 #include "serve/media.h"
 #include "serve/protocol/protocol.h"
@@ -30,6 +31,15 @@ static void answer(const struct protocol *p) {
     (void)p->encode(&s.r, &s.e);
 }
 
+static const char *content_type(uint8_t choice) {
+    if (choice & 0x10)
+        return choice & 0x80 ? "application/cloudevents-batch+json"
+                             : "application/cloudevents+json; charset=utf-8";
+    if (choice & 0x80)
+        return choice & 0x40 ? "text/csv" : "multipart/form-data; boundary=b";
+    return "application/json";
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const names[] = {"tfserving", "oip", "predict", "mlflow", "torchserve"};
     enum { N = sizeof names / sizeof *names };
@@ -41,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!s.models[0])
         begin();
     for (size_t i = 0; i < n && !p; i++)
-        if (strcmp(all[i]->name, names[(data[0] & 0x1f) % N]) == 0 && all[i]->decode)
+        if (strcmp(all[i]->name, names[(data[0] & 0x0f) % N]) == 0 && all[i]->decode)
             p = all[i];
     uint8_t *body =
         malloc(size); /* a block of its own: reading past it is seen; decode may write to it */
@@ -54,11 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         snprintf(length, sizeof length, "%zu", data[0] & 0x20 ? 0 : json);
         stand_header(&s, "Inference-Header-Content-Length", length);
     }
-    if (data[0] & 0x80)
-        stand_header(&s, "Content-Type",
-                     data[0] & 0x40 ? "text/csv" : "multipart/form-data; boundary=b");
-    else
-        stand_header(&s, "Content-Type", "application/json");
+    stand_header(&s, "Content-Type", content_type(data[0]));
     s.r.protocol = p;
     s.x.request.path = data[0] & 0x20 ? LIT(":classify") : LIT(":predict");
     if (p && p->decode(&s.r, &s.e) == OK && media_inputs(&s.r, &s.e) == OK)
