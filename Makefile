@@ -51,8 +51,8 @@ fuzz:
 fuzz-graphs: build/asan/build.ninja
 	@tools/deps test
 	@$(NINJA) -C build/asan tests/conformance/onnx_cases tests/golden/run_cases
-	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 tests/conformance/run_onnx build/asan/tests/conformance/onnx_cases . build/onnx_cases --spoil 5 --after 3
-	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 SLIPWAY_BUILD=build/asan .venv/bin/python tests/golden/random_graphs.py --graphs 500 --seed 3000000 --spoil 4
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:intercept_tls_get_addr=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 tests/conformance/run_onnx build/asan/tests/conformance/onnx_cases . build/onnx_cases --spoil 5 --after 3
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:intercept_tls_get_addr=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 SLIPWAY_BUILD=build/asan .venv/bin/python tests/golden/random_graphs.py --graphs 500 --seed 3000000 --spoil 4
 
 random-graphs: all
 	@tools/deps test

@@ -137,9 +137,9 @@ static enum code check_scale(const struct op_infer *c, struct err *e) {
     bool fits = s->rank == 1 && s->dims[0] == x->dims[axis];
     if (block > 0 && s->rank == x->rank) {
         fits = true;
+        const int64_t blocks = x->dims[axis] / block + (x->dims[axis] % block != 0);
         for (int k = 0; k < x->rank; k++)
-            fits =
-                fits && s->dims[k] == (k == axis ? (x->dims[k] + block - 1) / block : x->dims[k]);
+            fits = fits && s->dims[k] == (k == axis ? blocks : x->dims[k]);
     }
     if (!fits)
         return operand_fail(c, e, INVALID, "scales of shape %s do not fit axis %d of %s",

@@ -35,7 +35,7 @@ static void check_codes_widen(const struct limit *l, codes_widen_fn *scalar, cod
     static float want[CODES_K];
     EACH_CODES(c) {
         for (size_t row = 0; row < CODES_N; row++) {
-            float *got = guard(&room, sizeof want, row % 4);
+            float *got = guard(&room, sizeof want, 0);
             scalar(&c, row, want);
             fn(&c, row, got);
             assert_memory_equal(want, got, sizeof want);
