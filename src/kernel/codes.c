@@ -11,9 +11,7 @@ static size_t place_of(size_t i, int bits) {
 
 static float weight_at(const struct codes *c, size_t row, size_t i) {
     const size_t block = i / c->block;
-    const int zero = c->zeros
-                         ? (int)codes_number(c->zeros + row * c->zeros_row, block, (size_t)c->bits)
-                         : 1 << (c->bits - 1);
+    const int zero = codes_zero(c, row, block, (size_t)c->bits);
     const uint8_t *w = c->w + row * codes_row(c);
     return (float)((int)codes_number(w, i, (size_t)c->bits) - zero) *
            c->scales[row * (c->k / c->block) + block];

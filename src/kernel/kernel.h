@@ -153,6 +153,11 @@ static inline size_t codes_row(const struct codes *c) { return c->k * (size_t)c-
 static inline unsigned codes_number(const uint8_t *row, size_t i, size_t bits) {
     return (unsigned)row[i * bits / 8] >> i * bits % 8 & ((1U << bits) - 1);
 }
+/* The zero point of a block of a row; bits: c->bits, a literal where that is known. */
+static inline int codes_zero(const struct codes *c, size_t row, size_t block, size_t bits) {
+    return c->zeros ? (int)codes_number(c->zeros + row * c->zeros_row, block, bits)
+                    : 1 << (bits - 1);
+}
 typedef void codes_widen_fn(const struct codes *c, size_t row, float *y); /* y: (k) */
 /* y (m, n) = a (m, k) * w^T */
 typedef void codes_dot_fn(const struct codes *c, size_t m, const float *a, float *y, size_t y_row);

@@ -15,12 +15,6 @@ static enum block_type type_of(const struct codes *w) {
     return w->bits == 8 ? BLOCK_Q8_0 : w->zeros ? BLOCK_Q4_1 : BLOCK_Q4_0;
 }
 
-static int zero_of(const struct codes *w, size_t row, size_t block) {
-    if (!w->zeros)
-        return 1 << (w->bits - 1);
-    return (int)codes_number(w->zeros + row * w->zeros_row, block, (size_t)w->bits);
-}
-
 /* f16 holds the scales and minima of a row to 2^-25, which must be little beside its largest. */
 static bool keeps(const float *scales, size_t n) {
     const float least = 6.2e-5F, most = 65504.0F / 15;
@@ -39,7 +33,7 @@ bool codes_q8_fits(const struct codes *w) {
         if (!keeps(w->scales + row * blocks, blocks))
             return false;
         for (size_t b = 0; w->bits == 8 && b < blocks; b++)
-            if (zero_of(w, row, b) != 128)
+            if (codes_zero(w, row, b, (size_t)w->bits) != 128)
                 return false;
     }
     return true;
@@ -91,7 +85,7 @@ static void pack_scales(const struct codes *w, uint16_t *to) {
             for (size_t i = 0; i < STRIP && strip + i < w->n; i++) {
                 const size_t row = strip + i, b = at / w->block;
                 scale[i] = w->scales[row * blocks + b];
-                low[i] = -scale[i] * (float)zero_of(w, row, b);
+                low[i] = -scale[i] * (float)codes_zero(w, row, b, (size_t)w->bits);
             }
             kernel_set()->narrow_f16(STRIP, scale, to);
             to += STRIP;

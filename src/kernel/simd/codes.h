@@ -7,13 +7,6 @@
 
 enum { CODES_ROWS = 4, CODES_COLUMNS = 4 }; /* of a tile */
 
-/* The zero point of each of a row's blocks. */
-SIMD int codes_zero(const struct codes *c, size_t row, size_t block, const int bits) {
-    if (!c->zeros)
-        return 1 << (bits - 1);
-    return (int)codes_number(c->zeros + row * c->zeros_row, block, (size_t)bits);
-}
-
 /* VL (of 8 bits), or 2 VL (of 4) weights in the order of struct codes. */
 struct eight {
     vf scale;
@@ -27,7 +20,7 @@ SIMD void codes_widen_row(const struct codes *c, size_t row, float *y, const int
     const uint8_t *w = c->w + row * codes_row(c);
     const float *scales = c->scales + row * (c->k / c->block);
     for (size_t i = 0; i < c->k; i += CODES_GROUP) {
-        const int zero = codes_zero(c, row, i / c->block, bits);
+        const int zero = codes_zero(c, row, i / c->block, (size_t)bits);
         const float scale = scales[i / c->block];
         const struct level four = level_of(scale, zero);
         const struct eight eight = {vf_set(scale), vi_set(zero)};
@@ -76,7 +69,7 @@ SIMD void codes_tile(const struct codes *c, size_t row, const float *a, float *y
     for (size_t b = 0; b < blocks; b++) {
 #pragma GCC unroll 4
         for (size_t col = 0; col < n; col++) {
-            const int zero = codes_zero(c, row + col, b, bits);
+            const int zero = codes_zero(c, row + col, b, (size_t)bits);
             const float scale = scales[col * blocks + b];
             four[col] = level_of(scale, zero);
             eight[col] = (struct eight){vf_set(scale), vi_set(zero)};
