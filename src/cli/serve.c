@@ -165,7 +165,6 @@ static void fill(struct server_options *s, const struct options *o, struct cli *
     s->tls_client_ca = o->tls_client_ca;
     s->admin_tls = o->admin_tls;
     s->allow_control = o->control || o->explicit_only;
-    s->batch = (size_t)o->batch;
     s->on_ready = on_ready;
     s->on_ready_ctx = c;
 }

@@ -349,6 +349,7 @@ enum code batch_give(const struct live *l, const struct session_run *run, struct
         else
             TRY(copy_output(a, &l->outputs[i], &run->outputs[i], row, b ? &part : NULL,
                             &out->tensor, e));
+        TRY(live_show_shape(l, i, &out->tensor.shape, e));
         a->n_outputs++;
     }
     return OK;

@@ -59,6 +59,7 @@ static enum code bind_inputs(const struct live *l, struct ask *a, struct err *e)
             return fail(e, INVALID, "input '%.*s' given twice", STR(l->inputs[at].name));
         TRY(check_input(&l->inputs[at], &a->inputs[i].tensor, e));
         a->bound[at] = a->inputs[i].tensor;
+        TRY(live_take_shape(l, (size_t)at, &a->bound[at].shape, e));
     }
     for (size_t i = 0; i < l->n_inputs; i++)
         if (a->bound[i].dtype == DT_NONE && !l->inputs[i].optional) {

@@ -98,6 +98,8 @@ enum code host_open(const struct host_options *o, struct host **out, struct err 
     return OK;
 }
 
+size_t host_batch(const struct host *h) { return h->options.batch; }
+
 void host_drain(struct host *h) {
     pthread_mutex_lock(&h->queue_lock);
     h->draining = true;

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "graph/model.h"
+#include "host/guise.h"
 #include "host/quality.h"
 #include "llm/language.h"
 #include "plan/session.h"
@@ -173,6 +174,10 @@ struct language *live_language(const struct live *l);
 struct str live_model(const struct live *l);
 uint64_t live_version(const struct live *l);
 bool live_batches(const struct live *l);
+/* What its configuration said of how it is shown; NULL: nothing. Lives as long as the live. */
+const struct guise *live_guise(const struct live *l);
+/* Of its i-th input or output; NULL: the session's shape is the wire's. */
+const struct guise_tensor *live_guise_of(const struct live *l, bool output, size_t i);
 struct span live_part(const struct live *l,
                       const char *name); /* "preprocess": JSON; .n == 0 when absent */
 
@@ -182,6 +187,7 @@ struct live_limits { /* as its model's policy says; 0 and wait_us below 0: nothi
     int priority;
 };
 void live_limits(const struct live *l, struct live_limits *out);
+size_t host_batch(const struct host *h); /* most rows joined where no policy says */
 
 enum shadow_result { SHADOW_SAME, SHADOW_DIFFERENT, SHADOW_FAILED, SHADOW_SKIPPED, SHADOW_N };
 

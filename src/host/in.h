@@ -37,6 +37,10 @@ struct live {
     struct live_io *inputs, *outputs; /* in loaded.arena */
     size_t n_inputs, n_outputs;
     bool batches;
+    /* What its configuration showed clients; in loaded.arena; NULL: it is shown as it is. Below:
+     * (n_inputs), (n_outputs), there, too; each NULL where the session's shape is the wire's. */
+    const struct guise *guise;
+    const struct guise_tensor **input_guises, **output_guises;
     struct { /* pad.c; written before it is READY */
         bool on;
         struct pad_input *inputs; /* (n_inputs) in loaded.arena */
@@ -182,6 +186,14 @@ void live_unref(struct live *l); /* the last one closes the session and unmaps *
 void live_fail(struct live *l, const struct err *e);
 const char *live_error(const struct live *l); /* the latest; lives as long as l */
 MUST_USE enum code live_open(struct live *l, const struct host_options *o, struct err *e);
+
+/* Of an input, as the session has it. */
+struct shape live_session_shape(const struct live *l, size_t input);
+/* A shape from the wire to the session's; of an output that was made to the wire's. */
+MUST_USE enum code live_take_shape(const struct live *l, size_t input, struct shape *s,
+                                   struct err *e);
+MUST_USE enum code live_show_shape(const struct live *l, size_t output, struct shape *s,
+                                   struct err *e);
 
 bool live_usable(const struct live *l); /* READY and not withdrawn; NULL: no */
 

@@ -236,6 +236,84 @@ static enum code unfold_maps(struct live *l, struct err *e) {
     return OK;
 }
 
+/* --- a guise --- */
+
+static bool fits_session(const struct shape *model, const struct live_io *io) {
+    if (model->rank != io->shape.rank)
+        return false;
+    for (int d = 0; d < model->rank; d++)
+        if (io->shape.dims[d] >= 0 && io->shape.dims[d] != model->dims[d])
+            return false;
+    return true;
+}
+
+static bool keeps_rows(const struct guise_tensor *t) {
+    return t->wire.rank && t->wire.dims[0] < 0 && t->model.rank && t->model.dims[0] < 0;
+}
+
+/* One tensor gets the shape that clients see. */
+static enum code wear(struct live *l, const struct guise_tensor *t, struct err *e) {
+    char want[SHAPE_TEXT], got[SHAPE_TEXT];
+    struct live_io *io = t->output ? l->outputs : l->inputs;
+    size_t n = t->output ? l->n_outputs : l->n_inputs, i = 0;
+    while (i < n && !str_eq(io[i].name, t->name))
+        i++;
+    if (i == n)
+        return fail(e, INVALID, "reshape: the model has no %s '%.*s'",
+                    t->output ? "output" : "input", STR(str_sub(t->name, 0, 80)));
+    if (!fits_session(&t->model, &io[i]))
+        return fail(e, INVALID, "reshape of '%.*s' to %s: the model has %s", STR(io[i].name),
+                    shape_print(&t->model, got), shape_print(&io[i].shape, want));
+    io[i].shape = t->wire;
+    memset(io[i].dim_names, 0, sizeof io[i].dim_names);
+    (t->output ? l->output_guises : l->input_guises)[i] = t;
+    l->batches = l->batches && keeps_rows(t);
+    return OK;
+}
+
+static enum code open_guise(struct live *l, struct err *e) {
+    struct arena *a = &l->loaded.arena;
+    struct span part = live_part(l, GUISE_PART);
+    struct guise *g = part.n ? ARENA_NEW(a, struct guise) : NULL;
+    if (!part.n)
+        return OK;
+    l->input_guises = ARENA_ARRAY(a, l->n_inputs + 1, const struct guise_tensor *);
+    l->output_guises = ARENA_ARRAY(a, l->n_outputs + 1, const struct guise_tensor *);
+    if (!g || !l->input_guises || !l->output_guises)
+        return arena_fail(a, sizeof *g, "guise", e);
+    TRY(guise_parse((struct str){(const char *)part.p, part.n}, a, g, e));
+    for (size_t i = 0; i < g->n_tensors; i++)
+        TRY(wear(l, &g->tensors[i], e));
+    l->guise = g;
+    return OK;
+}
+
+struct shape live_session_shape(const struct live *l, size_t input) {
+    const struct guise_tensor *t = l->guise ? l->input_guises[input] : NULL;
+    return t ? t->model : l->inputs[input].shape;
+}
+
+enum code live_take_shape(const struct live *l, size_t input, struct shape *s, struct err *e) {
+    char got[SHAPE_TEXT];
+    const struct guise_tensor *t = l->guise ? l->input_guises[input] : NULL;
+    return !t || guise_turn(&t->wire, &t->model, s, s)
+               ? OK
+               : fail(e, INVALID, "input '%.*s': %s does not fit its reshape", STR(t->name),
+                      shape_print(s, got));
+}
+
+enum code live_show_shape(const struct live *l, size_t output, struct shape *s, struct err *e) {
+    char got[SHAPE_TEXT];
+    const struct guise_tensor *t = l->guise ? l->output_guises[output] : NULL;
+    return !t || guise_turn(&t->model, &t->wire, s, s)
+               ? OK
+               : fail(e, INVALID,
+                      "output '%.*s': the model made %s, which does not fit its reshape",
+                      STR(t->name), shape_print(s, got));
+}
+
+/* --- texts --- */
+
 static bool takes_ids(const struct live_io *io) {
     return (io->dtype == DT_I64 || io->dtype == DT_I32) && io->shape.rank == 2;
 }
@@ -265,7 +343,7 @@ static enum code open_graph(struct live *l, struct err *e) {
     TRY(unfold_maps(l, e));
     find_text(l);
     l->batches = session_batches(l->loaded.session);
-    return OK;
+    return open_guise(l, e);
 }
 
 enum code live_open(struct live *l, const struct host_options *o, struct err *e) {
@@ -309,6 +387,10 @@ struct language *live_language(const struct live *l) {
 }
 const struct tokenizer *live_tokenizer(const struct live *l) { return l->loaded.tokenizer; }
 bool live_batches(const struct live *l) { return l->batches; }
+const struct guise *live_guise(const struct live *l) { return l->guise; }
+const struct guise_tensor *live_guise_of(const struct live *l, bool output, size_t i) {
+    return !l->guise ? NULL : output ? l->output_guises[i] : l->input_guises[i];
+}
 
 struct span live_part(const struct live *l, const char *name) {
     struct span part = {0};

@@ -65,11 +65,12 @@ static void load(struct host *h, struct live *l) {
         atomic_store(&l->state, LIVE_READY);
         note_state(l, "loaded", l->loaded.load_ns);
     } else {
-        live_fail(l, &e);
         log_event(LOG_ERROR, "load failed", 3,
                   (struct log_field[]){LOG_S("model", str_of(l->model)),
                                        LOG_I("version", l->version),
                                        LOG_S("error", str_of(e.text))});
+        store_hide(h->options.store, e.text); /* from here on it is for clients */
+        live_fail(l, &e);
     }
 }
 

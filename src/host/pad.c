@@ -319,7 +319,7 @@ static enum code attempt(struct attempt *t, struct err *e) {
 
 enum code pad_open(struct live *l, bool all, int threads, struct err *e) {
     struct err why;
-    if (!l->batches || l->n_inputs > PAD_INPUTS)
+    if (!l->batches || l->n_inputs > PAD_INPUTS || (l->guise && l->guise->n_tensors))
         return OK;
     TRY(declare(l, all, e));
     if (!pads_any(l))

@@ -12,16 +12,16 @@ enum { WARM_BYTES = 1 << 30 };
 
 /* Warm-up input: declared dims, free ones 1 (the batch) or GUESS. *guessed: a dim other than the
  * batch was free. */
-static enum code warm_input(const struct live_io *io, struct arena *a, struct tensor *out,
+static enum code warm_input(const struct live *l, size_t input, struct arena *a, struct tensor *out,
                             bool *guessed, struct err *e) {
     enum { GUESS = 32 };
-    struct shape shape = io->shape;
+    struct shape shape = live_session_shape(l, input);
     for (int d = 0; d < shape.rank; d++)
         if (shape.dims[d] < 0) {
             shape.dims[d] = d == 0 ? 1 : GUESS;
             *guessed = *guessed || d > 0;
         }
-    return tensor_new(a, io->dtype, &shape, out, e);
+    return tensor_new(a, l->inputs[input].dtype, &shape, out, e);
 }
 
 static enum code warm_once(struct live *l, int threads, bool *guessed, struct err *e) {
@@ -31,7 +31,7 @@ static enum code warm_once(struct live *l, int threads, bool *guessed, struct er
     enum code code = inputs ? OK : arena_fail(&a, sizeof *inputs, "warm-up", e);
     for (size_t i = 0; code == OK && i < l->n_inputs; i++)
         if (!l->inputs[i].optional)
-            code = warm_input(&l->inputs[i], &a, &inputs[i], guessed, e);
+            code = warm_input(l, i, &a, &inputs[i], guessed, e);
     if (code == OK) {
         int granted = cores_take(threads);
         struct session_ask ask = {.inputs = inputs, .threads = granted};

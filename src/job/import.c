@@ -3,8 +3,10 @@
 #include "job/import.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/guise.h"
 #include "host/loaded.h"
 #include "host/pad.h"
 #include "job/warmup.h"
@@ -133,6 +135,11 @@ static enum code check_text(const struct model *m, struct err *e) {
 
 /* --- requests to be answered before it is ready --- */
 
+struct warmup {
+    struct buf tapes;
+    char source[SHA256_HEX + 1]; /* of what they were made; "": nothing */
+};
+
 /* The file to read, in the arena; *path NULL: none. */
 static enum code find_warmup(const struct job_import *j, struct arena *a, const char **path,
                              struct err *e) {
@@ -145,6 +152,48 @@ static enum code find_warmup(const struct job_import *j, struct arena *a, const 
     if (file_exists(beside))
         *path = beside;
     return OK;
+}
+
+/* What there is: *path NULL, or the file's bytes; and its hash, the tapes before it included. */
+static enum code read_source(const struct job_import *j, struct arena *a, const char **path,
+                             struct span *file, char hash[SHA256_HEX + 1], struct err *e) {
+    struct sha256 h;
+    uint8_t digest[SHA256_BYTES];
+    *file = (struct span){0};
+    hash[0] = '\0';
+    TRY(find_warmup(j, a, path, e));
+    if (*path)
+        TRY(file_read(*path, WARMUP_BYTES, a, file, e));
+    if (!*path && !j->tapes.n)
+        return OK;
+    TRY(sha256_begin(&h, e));
+    sha256_add(&h, j->tapes.p, j->tapes.n);
+    sha256_add(&h, file->p, file->n);
+    sha256_end(&h, digest);
+    hex_put(digest, sizeof digest, hash);
+    return OK;
+}
+
+static bool part_is(const struct store_version *v, const char *name, struct str text) {
+    struct span part = {0};
+    (void)store_version_find_part(v, str_of(name), &part);
+    return part.n == text.n && (part.n == 0 || memcmp(part.p, text.p, part.n) == 0);
+}
+
+enum code job_import_same(struct store *s, const struct job_import *j, uint64_t version, bool *same,
+                          struct err *e) {
+    char hash[SHA256_HEX + 1];
+    struct store_version *v;
+    const char *path;
+    struct span file;
+    struct arena a;
+    TRY(store_version_open(s, j->model, version, &v, e));
+    arena_init(&a, WARMUP_BYTES + (64 << 10));
+    enum code code = read_source(j, &a, &path, &file, hash, e);
+    *same = part_is(v, WARMUP_SOURCE, str_of(hash)) && part_is(v, GUISE_PART, j->guise);
+    arena_deinit(&a);
+    store_version_unref(v);
+    return code;
 }
 
 /* session NULL: a language model. */
@@ -171,20 +220,19 @@ static enum code check_pad(struct str text, const struct live_io *io, size_t n, 
 }
 
 static enum code take_warmup(const struct job_import *j, const struct live_io *io, size_t n,
-                             struct arena *a, struct buf *tapes, struct err *e) {
+                             struct arena *a, struct warmup *out, struct err *e) {
     const char *path;
     struct span file;
-    TRY(find_warmup(j, a, &path, e));
+    TRY(read_source(j, a, &path, &file, out->source, e));
     if (!path)
         return OK;
-    TRY(file_read(path, WARMUP_BYTES, a, &file, e));
-    enum code code = warmup_read(file, io, n, tapes, e);
+    enum code code = warmup_read(file, io, n, &out->tapes, e);
     return code == OK ? OK : err_prefix(e, "%s", path);
 }
 
 /* What is said about its inputs. */
 static enum code check_inputs(const struct job_import *j, const struct session *session,
-                              struct buf *tapes, struct err *e) {
+                              struct warmup *warmup, struct err *e) {
     struct live_io *io;
     struct arena a;
     size_t n;
@@ -193,23 +241,23 @@ static enum code check_inputs(const struct job_import *j, const struct session *
     if (code == OK)
         code = check_pad(j->pad, io, n, e);
     if (code == OK)
-        code = take_warmup(j, io, n, &a, tapes, e);
+        code = take_warmup(j, io, n, &a, warmup, e);
     arena_deinit(&a);
     return code;
 }
 
 /* Opens what it is; what goes with it must fit. */
-static enum code check_runs(const struct model *m, const struct job_import *j, struct buf *tapes,
-                            struct err *e) {
+static enum code check_runs(const struct model *m, const struct job_import *j,
+                            struct warmup *warmup, struct err *e) {
     struct session *session;
     if (model_is_language(m)) {
         TRY(check_language(m, e));
-        return check_inputs(j, NULL, tapes, e);
+        return check_inputs(j, NULL, warmup, e);
     }
     if (j->text)
         TRY(check_text(m, e));
     TRY(session_open(m, &(struct session_options){0}, &session, e));
-    enum code code = check_inputs(j, session, tapes, e);
+    enum code code = check_inputs(j, session, warmup, e);
     session_close(session);
     return code;
 }
@@ -227,24 +275,32 @@ static struct span bytes_of(const struct buf *b) {
     return (struct span){(const uint8_t *)b->p, b->n};
 }
 
+static struct span text_bytes(struct str text) {
+    return (struct span){(const uint8_t *)text.p, text.n};
+}
+
 static enum code put(struct store *s, const struct job_import *j, const struct import *in,
-                     const struct collector *c, const struct buf *graph, const struct buf *tapes,
-                     struct store_added *out, struct err *e) {
+                     const struct collector *c, const struct buf *graph,
+                     const struct warmup *warmup, struct store_added *out, struct err *e) {
     struct store_source *sources = mem_zalloc((size_t)in->n_files, sizeof *sources);
     if (!sources)
         return fail(e, NOMEM, "out of memory");
     for (int i = 0; i < in->n_files; i++)
         sources[i] = (struct store_source){in->files[i].name, in->files[i].bytes, c->files[i].p,
                                            c->files[i].n};
-    struct store_part parts[4] = {{LIT("graph"), bytes_of(graph)}};
-    size_t n_parts = 1;
-    if (j->preprocess.n)
-        parts[n_parts++] = (struct store_part){LIT("preprocess"), j->preprocess};
-    if (j->pad.n)
-        parts[n_parts++] =
-            (struct store_part){str_of(PAD_PART), {(const uint8_t *)j->pad.p, j->pad.n}};
-    if (tapes->n)
-        parts[n_parts++] = (struct store_part){str_of(TAPE_WARMUP), bytes_of(tapes)};
+    const struct store_part all[] = {
+        {LIT("graph"), bytes_of(graph)},
+        {LIT("preprocess"), j->preprocess},
+        {str_of(PAD_PART), text_bytes(j->pad)},
+        {str_of(GUISE_PART), text_bytes(j->guise)},
+        {str_of(TAPE_WARMUP), bytes_of(&warmup->tapes)},
+        {str_of(WARMUP_SOURCE), text_bytes(str_of(warmup->source))},
+    };
+    struct store_part parts[sizeof all / sizeof *all];
+    size_t n_parts = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].bytes.n)
+            parts[n_parts++] = all[i];
     struct tick tick = {j};
     struct store_new n = {
         .model = j->model,
@@ -264,7 +320,8 @@ static enum code put(struct store *s, const struct job_import *j, const struct i
 }
 
 static enum code store_import(struct store *s, const struct job_import *j, const struct import *in,
-                              const struct buf *tapes, struct job_imported *out, struct err *e) {
+                              const struct warmup *warmup, struct job_imported *out,
+                              struct err *e) {
     struct collector c = {.e = e};
     struct buf wire;
     arena_init(&c.arena, (size_t)256 << 20);
@@ -273,7 +330,7 @@ static enum code store_import(struct store *s, const struct job_import *j, const
     if (code == OK)
         code = wire_put(in->model, &wire, e);
     if (code == OK)
-        code = put(s, j, in, &c, &wire, tapes, &out->added, e);
+        code = put(s, j, in, &c, &wire, warmup, &out->added, e);
     buf_deinit(&wire);
     arena_deinit(&c.arena);
     return code;
@@ -297,18 +354,18 @@ static void pack(struct store *s, struct str model, uint64_t version) {
 enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out,
                      struct err *e) {
     struct import in;
-    struct buf tapes;
+    struct warmup warmup = {.source = ""};
     if (j->progress)
         j->progress(j->progress_ctx, "reading", 0, 0);
     TRY(import_open(j->path, &j->limits, &in, e));
     if (j->progress)
         j->progress(j->progress_ctx, "checking", 0, 0);
-    buf_init(&tapes, WARMUP_BYTES);
-    buf_put(&tapes, j->tapes.p, j->tapes.n);
-    enum code code = check_runs(in.model, j, &tapes, e);
+    buf_init(&warmup.tapes, WARMUP_BYTES);
+    buf_put(&warmup.tapes, j->tapes.p, j->tapes.n);
+    enum code code = check_runs(in.model, j, &warmup, e);
     if (code == OK)
-        code = store_import(s, j, &in, &tapes, out, e);
-    buf_deinit(&tapes);
+        code = store_import(s, j, &in, &warmup, out, e);
+    buf_deinit(&warmup.tapes);
     bool language = code == OK && model_is_language(in.model);
     if (code == OK)
         out->format = in.format->name;

@@ -15,6 +15,7 @@ struct job_import {
     const char *warmup;     /* file of requests (job/warmup.h); NULL: WARMUP_FILE below a folder,
                                where there is one */
     struct span tapes;      /* requests before those, as a tape; .n == 0: none */
+    struct str guise;       /* how clients see it (host/guise.h), .n == 0: as it is */
     struct str pad;         /* inputs that are padded (host/pad.h), .n == 0: none named */
     bool text;              /* it says that texts are sent: the model must have a tokenizer */
     struct format_limits limits;
@@ -29,6 +30,10 @@ struct job_imported {
 
 MUST_USE enum code job_import(struct store *s, const struct job_import *j, struct job_imported *out,
                               struct err *e);
+
+/* Whether a version has the guise and the warm-up that j says now. Its files are not looked at. */
+MUST_USE enum code job_import_same(struct store *s, const struct job_import *j, uint64_t version,
+                                   bool *same, struct err *e);
 
 /* "rec" of ".../rec.onnx": a model name a store accepts, made from a path. false: nothing usable in
  * it. */

@@ -69,6 +69,7 @@ enum code roster_copy(const struct roster *r, struct arena *a, struct roster *ou
         TRY(copy_text(a, &m->base_path, e));
         for (size_t k = 0; k < m->n_labels; k++)
             TRY(copy_text(a, &m->labels[k].name, e));
+        TRY(copy_text(a, &m->guise, e));
         struct str tape = {(const char *)m->warmup.p, m->warmup.n};
         TRY(copy_text(a, &tape, e));
         m->warmup = (struct span){(const uint8_t *)tape.p, tape.n};
@@ -150,7 +151,9 @@ uint64_t roster_fingerprint(const struct roster *r) {
         snprintf(path, sizeof path, "%.*s", STR(base));
         DIR *d = opendir(path);
         for (struct dirent *at; d && (at = readdir(d));)
-            if (str_to_i64(str_of(at->d_name), &number) &&
+            if ((str_to_i64(str_of(at->d_name), &number) ||
+                 str_is(str_of(at->d_name), "config.pbtxt") ||
+                 str_is(str_of(at->d_name), "warmup")) &&
                 snprintf(below, sizeof below, "%s/%s", path, at->d_name) < (int)sizeof below)
                 all += trace(below, true);
         if (d)
@@ -198,16 +201,20 @@ static enum code list_folders(const struct roster_model *m, struct arena *a, str
     return OK;
 }
 
-/* The version that came from this folder before; 0: none. Folders of versions do not change. */
-static uint64_t imported(struct store *s, struct str model, struct str path, struct arena *a) {
+/* The version that came from this folder last, if it has what is said beside its files now; 0:
+ * none. The files themselves do not change. */
+static uint64_t imported(struct store *s, const struct job_import *j, struct arena *a) {
     struct store_info *all;
     struct err ignored;
+    bool same;
     size_t n;
-    if (store_list(s, model, a, &all, &n, &ignored) != OK)
+    if (store_list(s, j->model, a, &all, &n, &ignored) != OK)
         return 0;
     for (size_t i = 0; i < n; i++)
-        if (str_eq(all[i].origin, path))
-            return all[i].version;
+        if (str_eq(all[i].origin, j->origin))
+            return job_import_same(s, j, all[i].version, &same, &ignored) == OK && same
+                       ? all[i].version
+                       : 0;
     return 0;
 }
 
@@ -220,11 +227,14 @@ static enum code import_folder(struct store *s, const struct roster_model *m, st
         path = arena_printf(a, "%.*s/%0*lld", STR(m->base_path), zeros, (long long)v->file);
     if (!path)
         return arena_fail(a, m->base_path.n, "path", e);
-    v->store = imported(s, m->name, str_of(path), a);
+    struct job_import j = {.path = path,
+                           .model = m->name,
+                           .origin = str_of(path),
+                           .guise = m->guise,
+                           .tapes = m->warmup};
+    v->store = imported(s, &j, a);
     if (v->store)
         return OK;
-    struct job_import j = {
-        .path = path, .model = m->name, .origin = str_of(path), .tapes = m->warmup};
     TRY(job_import(s, &j, &done, e));
     v->store = done.added.version;
     return OK;

@@ -6,8 +6,9 @@
  *   Triton's config.pbtxt                     one model of a model repository (roster_triton.c)
  *   TensorFlow Serving's batching parameters  sizes of batches and queues
  *
- * 1. A base path's numbered folders are imported in rising order, once: what the store has already
- * is found by its bytes. Their numbers are the folders' in the file, ours in the store.
+ * 1. A base path's numbered folders are imported in rising order, once, and again when what is said
+ * beside their files changed: warm-up, guise. What the store has already is found by its bytes.
+ * Their numbers are the folders' in the file, ours in the store.
  * 2. Without a base path on disk the numbers are the store's.
  * 3. Labels become aliases. */
 #pragma once
@@ -32,8 +33,9 @@ struct roster_model {
     size_t n_versions;
     struct roster_label labels[ROSTER_LABELS];
     size_t n_labels;
-    struct policy_advice advice; /* of Triton's configuration */
-    struct span warmup;          /* a tape: Triton's model_warmup; .n == 0: none */
+    struct policy_advice advice; /* of Triton's configuration, as the next two */
+    struct str guise;            /* host/guise.h; .n == 0: none */
+    struct span warmup;          /* a tape: its model_warmup; .n == 0: none */
 };
 
 struct roster {
@@ -69,7 +71,8 @@ MUST_USE enum code roster_add_model(struct roster *r, struct err *e);
  * words for what is absent and what is elsewhere: a client learns nothing of other folders. */
 MUST_USE enum code roster_confine(struct roster *r, const struct str *roots, size_t n,
                                   struct arena *a, struct err *e);
-/* What lies in the base paths' numbered folders, names, sizes and times, as one number. */
+/* What lies in the base paths' numbered folders, and Triton's configuration beside them: names,
+ * sizes and times, as one number. */
 uint64_t roster_fingerprint(const struct roster *r);
 bool roster_has_folders(const struct roster *r);
 /* Every folder of a model repository. */

@@ -3,14 +3,16 @@
  * a model repository.
  *
  *   followed  name, version_policy, max_batch_size; instance_group: its counts; dynamic_batching:
- *             delay, queue size, default priority; model_warmup
- *   refused   what would change answers or be missed: reshape, allow_ragged_batch, KIND_GPU,
- *             ensembles, sequences
+ *             delay, queue size, default priority; reshape; model_warmup
+ *   kept      to be read back: preferred_batch_size, priority_levels, parameters
+ *   refused   what would change answers or be missed: allow_ragged_batch, KIND_GPU, ensembles,
+ *             sequences
  *   logged    everything else that has no meaning here, by name */
 #include "job/roster.h"
 
 #include "base/file.h"
 #include "base/log.h"
+#include "host/guise.h"
 #include "job/warmup.h"
 #include "tensor/cast.h"
 
@@ -35,8 +37,8 @@ struct config {
     struct arena *arena;
     struct roster_model *model;
     const char *folder;
-    int64_t instances;               /* of all groups; 0: none said */
-    int64_t levels, level;           /* of priorities; 1 is the highest */
+    int64_t instances; /* of all groups; 0: none said */
+    struct guise guise;
     struct sample *samples[SAMPLES]; /* of model_warmup */
     size_t n_samples;
     struct buf unused; /* names, with ", " between */
@@ -98,6 +100,13 @@ static enum code take_queue_policy(struct config *c, struct err *e) {
     }
 }
 
+/* Read back, no more: how many rows are joined is measured (host/curve.h). */
+static enum code take_preferred(struct config *c, const struct textproto_field *f, struct err *e) {
+    if (c->guise.n_preferred == GUISE_SIZES)
+        return textproto_fail(&c->t, e, "more than %d of preferred_batch_size", GUISE_SIZES);
+    return take_count(c, f, &c->guise.preferred[c->guise.n_preferred++], e);
+}
+
 static enum code take_batching(struct config *c, struct err *e) {
     struct textproto_field f;
     bool more;
@@ -109,9 +118,11 @@ static enum code take_batching(struct config *c, struct err *e) {
         if (str_is(f.name, "max_queue_delay_microseconds"))
             TRY(take_count(c, &f, &c->model->advice.wait_us, e));
         else if (str_is(f.name, "priority_levels"))
-            TRY(take_count(c, &f, &c->levels, e));
+            TRY(take_count(c, &f, &c->guise.levels, e));
         else if (str_is(f.name, "default_priority_level"))
-            TRY(take_count(c, &f, &c->level, e));
+            TRY(take_count(c, &f, &c->guise.level, e));
+        else if (str_is(f.name, "preferred_batch_size"))
+            TRY(take_preferred(c, &f, e));
         else if (f.message && str_is(f.name, "default_queue_policy"))
             TRY(take_queue_policy(c, e));
         else
@@ -121,12 +132,13 @@ static enum code take_batching(struct config *c, struct err *e) {
 
 /* Levels 1 (first) to N become three: the upper ones, the middle, the lower ones. */
 static enum code settle_priority(struct config *c, struct err *e) {
-    if (c->level > c->levels)
+    int64_t level = c->guise.level, levels = c->guise.levels;
+    if (level > levels)
         return fail(e, INVALID, "default_priority_level %lld of %lld priority_levels",
-                    (long long)c->level, (long long)c->levels);
-    if (!c->level)
+                    (long long)level, (long long)levels);
+    if (!level)
         return OK;
-    int64_t twice = 2 * c->level, middle = c->levels + 1;
+    int64_t twice = 2 * level, middle = levels + 1;
     c->model->advice.prioritized = true;
     c->model->advice.priority = twice < middle   ? PRIORITY_HIGH
                                 : twice > middle ? PRIORITY_LOW
@@ -134,28 +146,93 @@ static enum code settle_priority(struct config *c, struct err *e) {
     return OK;
 }
 
-/* ModelInput, ModelOutput: the signature is the model file's, so these would be lost. */
-static enum code take_tensor(struct config *c, struct err *e) {
+/* --- inputs and outputs: the signature is the model file's, but for how clients see it --- */
+
+static enum code take_dim(struct config *c, const struct textproto_field *f, struct shape *s,
+                          struct err *e) {
+    int64_t v;
+    TRY(textproto_i64(&c->t, f, &v, e));
+    if (v < -1 || s->rank + 1 >= SHAPE_MAX)
+        return textproto_fail(&c->t, e, "dims are -1 or more, and %d at most", SHAPE_MAX - 1);
+    s->dims[s->rank++] = v;
+    return OK;
+}
+
+static enum code take_reshape(struct config *c, struct shape *out, struct err *e) {
     struct textproto_field f;
-    bool more, ragged;
+    bool more;
     for (;;) {
         TRY(next(c, &f, &more, e));
         if (!more)
             return OK;
-        if (str_is(f.name, "reshape"))
-            return textproto_fail(&c->t, e,
-                                  "\"reshape\" is not supported: clients send the shape that "
-                                  "the model file says");
-        if (str_is(f.name, "allow_ragged_batch")) {
+        if (!str_is(f.name, "shape"))
+            return textproto_fail(&c->t, e, "a reshape has no field '%.*s'", STR(f.name));
+        TRY(take_dim(c, &f, out, e));
+    }
+}
+
+static enum code add_reshape(struct config *c, const struct guise_tensor *t, struct err *e) {
+    enum code code = guise_check(t, e);
+    if (code != OK)
+        return err_prefix(e, "reshape");
+    if (c->guise.n_tensors == GUISE_TENSORS)
+        return textproto_fail(&c->t, e, "more than %d reshapes", GUISE_TENSORS);
+    c->guise.tensors[c->guise.n_tensors++] = *t;
+    return OK;
+}
+
+/* ModelInput, ModelOutput. */
+static enum code take_tensor(struct config *c, bool output, struct err *e) {
+    struct guise_tensor t = {.output = output};
+    struct textproto_field f;
+    bool more, ragged, reshaped = false;
+    for (;;) {
+        TRY(next(c, &f, &more, e));
+        if (!more)
+            return reshaped ? add_reshape(c, &t, e) : OK;
+        if (str_is(f.name, "name"))
+            t.name = f.value;
+        else if (str_is(f.name, "dims"))
+            TRY(take_dim(c, &f, &t.wire, e));
+        else if (f.message && str_is(f.name, "reshape")) {
+            reshaped = true;
+            TRY(take_reshape(c, &t.model, e));
+        } else if (str_is(f.name, "allow_ragged_batch")) {
             TRY(textproto_bool(&c->t, &f, &ragged, e));
             if (ragged)
                 return textproto_fail(&c->t, e,
                                       "\"allow_ragged_batch\" is not supported: slipway add --pad "
                                       "declares inputs that are filled up");
-            continue;
+        } else {
+            TRY(textproto_skip(&c->t, &f, e));
         }
-        TRY(textproto_skip(&c->t, &f, e));
     }
+}
+
+/* An entry of map<string, ModelParameter>. */
+static enum code take_parameter(struct config *c, struct err *e) {
+    struct guise_pair pair = {0};
+    struct textproto_field f;
+    bool more, inside = false;
+    for (;;) {
+        TRY(next(c, &f, &more, e));
+        if (!more && !inside)
+            break;
+        if (!more)
+            inside = false;
+        else if (str_is(f.name, "key"))
+            pair.name = f.value;
+        else if (f.message && str_is(f.name, "value"))
+            inside = true;
+        else if (inside && str_is(f.name, "string_value"))
+            pair.value = f.value;
+        else
+            return textproto_fail(&c->t, e, "a parameter has no field '%.*s'", STR(f.name));
+    }
+    if (c->guise.n_pairs == GUISE_PAIRS)
+        return textproto_fail(&c->t, e, "more than %d parameters", GUISE_PAIRS);
+    c->guise.pairs[c->guise.n_pairs++] = pair;
+    return OK;
 }
 
 /* --- model_warmup --- */
@@ -182,17 +259,6 @@ static enum code take_type(struct config *c, const struct textproto_field *f, en
     return textproto_fail(&c->t, e, "data_type '%.*s' is not known", STR(str_sub(f->value, 0, 40)));
 }
 
-static enum code take_dim(struct config *c, const struct textproto_field *f, struct shape *s,
-                          struct err *e) {
-    int64_t v;
-    TRY(textproto_i64(&c->t, f, &v, e));
-    if (v < 0 || s->rank + 1 >= SHAPE_MAX)
-        return textproto_fail(&c->t, e, "dims of warm-up data: known ones, %d at most",
-                              SHAPE_MAX - 1);
-    s->dims[s->rank++] = v;
-    return OK;
-}
-
 static enum code take_data(struct config *c, struct sample *s, struct err *e) {
     struct tensor *t = &s->inputs[s->n].tensor;
     struct textproto_field f;
@@ -205,6 +271,8 @@ static enum code take_data(struct config *c, struct sample *s, struct err *e) {
             TRY(take_type(c, &f, &t->dtype, e));
         } else if (str_is(f.name, "dims")) {
             TRY(take_dim(c, &f, &t->shape, e));
+            if (t->shape.dims[t->shape.rank - 1] < 0)
+                return textproto_fail(&c->t, e, "dims of warm-up data are known ones");
         } else if (str_is(f.name, "input_data_file")) {
             s->contents[s->n] = CONTENT_FILE;
             s->files[s->n] = f.value;
@@ -297,13 +365,17 @@ static enum code fill_random(struct tensor *t, struct err *e) {
 }
 
 /* Triton's dims leave the batch out exactly when max_batch_size is above 0. */
+static void add_rows(const struct config *c, struct shape *s, int64_t rows) {
+    if (c->model->advice.batch <= 0)
+        return;
+    memmove(&s->dims[1], &s->dims[0], (size_t)s->rank++ * sizeof s->dims[0]);
+    s->dims[0] = rows;
+}
+
 static enum code fill(struct config *c, struct sample *s, size_t i, struct err *e) {
     struct tensor *t = &s->inputs[i].tensor;
     struct shape shape = t->shape;
-    if (c->model->advice.batch > 0) {
-        memmove(&shape.dims[1], &shape.dims[0], (size_t)shape.rank++ * sizeof shape.dims[0]);
-        shape.dims[0] = s->rows > 0 ? s->rows : 1;
-    }
+    add_rows(c, &shape, s->rows > 0 ? s->rows : 1);
     if (t->dtype == DT_NONE)
         return fail(e, INVALID, "model_warmup: input '%.*s' has no data_type",
                     STR(str_sub(s->inputs[i].name, 0, 80)));
@@ -355,7 +427,9 @@ static enum code take_field(struct config *c, const struct textproto_field *f, s
     if (f->message && str_is(f->name, "dynamic_batching"))
         return take_batching(c, e);
     if (f->message && (str_is(f->name, "input") || str_is(f->name, "output")))
-        return take_tensor(c, e);
+        return take_tensor(c, str_is(f->name, "output"), e);
+    if (f->message && str_is(f->name, "parameters"))
+        return take_parameter(c, e);
     if (f->message && str_is(f->name, "model_warmup"))
         return add_sample(c, e);
     if (str_is(f->name, "ensemble_scheduling") || str_is(f->name, "sequence_batching"))
@@ -363,6 +437,23 @@ static enum code take_field(struct config *c, const struct textproto_field *f, s
     if (str_is(f->name, "platform") || str_is(f->name, "backend"))
         return textproto_skip(&c->t, f, e); /* the format is found by its bytes */
     return leave(c, f, e);
+}
+
+static enum code make_guise(struct config *c, struct err *e) {
+    struct buf text;
+    buf_init(&text, GUISE_BYTES);
+    c->guise.batch = c->model->advice.batch;
+    for (size_t i = 0; i < c->guise.n_tensors; i++) {
+        add_rows(c, &c->guise.tensors[i].wire, -1);
+        add_rows(c, &c->guise.tensors[i].model, -1);
+    }
+    guise_write(&c->guise, &text);
+    enum code code = buf_check(&text, "parameters", e);
+    c->model->guise = arena_str(c->arena, buf_str(&text));
+    if (code == OK && c->model->guise.n != text.n)
+        code = arena_fail(c->arena, text.n, "guise", e);
+    buf_deinit(&text);
+    return code;
 }
 
 static enum code take_file(struct config *c, struct err *e) {
@@ -377,6 +468,7 @@ static enum code take_file(struct config *c, struct err *e) {
     TRY(settle_priority(c, e));
     if (c->instances)
         c->model->advice.instances = c->instances;
+    TRY(make_guise(c, e));
     return make_warmup(c, e);
 }
 
@@ -384,6 +476,7 @@ enum code roster_read_triton(struct str text, const char *folder, struct arena *
                              struct roster_model *out, struct err *e) {
     struct roster_model m = roster_model_default();
     struct config c = {.arena = a, .model = &m, .folder = folder};
+    guise_init(&c.guise);
     textproto_init(&c.t, text, a);
     buf_init(&c.unused, CONFIG_BYTES);
     enum code code = take_file(&c, e);

@@ -12,6 +12,7 @@
 
 enum { WARMUP_RECORDS = 1000, WARMUP_BYTES = 256 << 20 }; /* at most; of the file, of the tape */
 #define WARMUP_FILE "assets.extra/tf_serving_warmup_requests" /* below a version's folder */
+#define WARMUP_SOURCE "warmup-source" /* of a version: SHA-256 of what it was made of, in hex */
 
 /* io: (n_io) the version's inputs. Appends to out; its failure sticks there. One line with the
  * record's number when one of them is no request: nothing was run yet. */

@@ -459,6 +459,8 @@ static void fault(struct request *r) {
 }
 
 static void encode_now(struct request *r) {
+    if (r->err.code != OK && !r->admin && request_store(r))
+        store_hide(request_store(r), r->err.text);
     if (r->err.code == OK && r->talk)
         (void)r->talk->form->whole(r->talk, &r->err);
     else if (r->err.code == OK && !r->route->page && media_outputs(r, &r->err) == OK)

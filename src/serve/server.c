@@ -273,8 +273,6 @@ static void set_defaults(struct server *s, const struct server_options *o) {
         s->options.timeout_ms = 30000;
     if (!s->options.drain_ms)
         s->options.drain_ms = 30000;
-    if (!s->options.batch)
-        s->options.batch = 1;
     int cores = cpu_cores();
     s->n_loops = o->loops > 0 ? o->loops : cores / 4;
     if (s->n_loops < 1)

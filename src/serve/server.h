@@ -49,8 +49,6 @@ struct server_options {
     const char *model_store; /* folder of files that may be registered by name; NULL: none */
     const char *fetch_hosts; /* hosts that models may be registered from; NULL: none */
     uint64_t fetch_bytes;    /* of one such model; 0: 2 GiB */
-    size_t
-        batch; /* most rows joined in a run, as the host was told: shown by /v2/models/M/config */
     void (*on_ready)(void *ctx, const char *address,
                      const char *admin); /* once: "127.0.0.1:8080" answers and /readyz is 200;
                                             admin: "" when there is none; may be NULL */

@@ -301,6 +301,19 @@ void store_close(struct store *s) {
 
 const char *store_folder(const struct store *s) { return s->folder; }
 
+void store_hide(const struct store *s, char *text) {
+    size_t n = strlen(s->folder);
+    for (char *at = text; (at = strstr(at, "store '")); at++) {
+        char *end = at + strlen("store '") + n;
+        if (strncmp(end - n, s->folder, n) != 0 || *end != '\'')
+            continue;
+        bool article = at >= text + 4 && memcmp(at - 4, "the ", 4) == 0;
+        const char *said = article ? "store" : "the store";
+        memcpy(at, said, strlen(said));
+        memmove(at + strlen(said), end + 1, strlen(end + 1) + 1);
+    }
+}
+
 /* --- transactions --- */
 
 static enum code open_writer(struct store *s, struct err *e) {

@@ -43,6 +43,9 @@ struct store; /* opaque, owned by store_open's caller */
 MUST_USE enum code store_open(const char *folder, bool create, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL allowed; every blob must have been unref'd */
 const char *store_folder(const struct store *s);
+/* A message of the store's for people who are not to know where it lies: "the store" for its
+ * folder. Never longer than before. */
+void store_hide(const struct store *s, char *text);
 
 /* --- adding --- */
 struct store_piece {

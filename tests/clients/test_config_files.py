@@ -142,7 +142,8 @@ version_policy: { specific: { versions: [1] } }
 instance_group [ { count: 2 kind: KIND_CPU } ]
 dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 100
   priority_levels: 2 default_priority_level: 2 default_queue_policy { max_queue_size: 7 } }
-parameters { key: "a" value: { string_value: "b" } }
+parameters { key: "a" value: { string_value: "b" } } parameters [ { key: "c" } ]
+optimization { priority: PRIORITY_MAX }
 """
 
 
@@ -157,7 +158,7 @@ def test_triton_repository(layout, models):
     policy = json.loads(server.store.run("policy", "iris", "--json").stdout)
     assert {k: policy[k] for k in ("batch", "instances", "wait", "queue", "priority")} == {"batch": 8, "instances": 2, "wait": 100, "queue": 7, "priority": "low"}
     _, log = server.stop()
-    assert "config.pbtxt: of no use here" in log and "preferred_batch_size" in log and "parameters" in log
+    assert "config.pbtxt: of no use here" in log and "optimization" in log and "preferred_batch_size" not in log
 
 
 def test_triton_s_client_reads_the_configuration_back(layout, models):
@@ -168,6 +169,13 @@ def test_triton_s_client_reads_the_configuration_back(layout, models):
     for name in ("iris", "pair"):
         got = http.InferenceServerClient(server.address).get_model_config(name)
         assert got["instance_group"][0]["count"] == (2 if name == "iris" else 1)
+        assert got["max_batch_size"] == (8 if name == "iris" else 32)  # what the host joins where nobody says
+    http_batching, grpc_batching = by_http["dynamic_batching"], by_grpc.dynamic_batching
+    assert http_batching["preferred_batch_size"] == list(grpc_batching.preferred_batch_size) == [4, 8]
+    assert http_batching["priority_levels"] == grpc_batching.priority_levels == 2
+    assert http_batching["default_priority_level"] == grpc_batching.default_priority_level == 2
+    assert {k: v["string_value"] for k, v in by_http["parameters"].items()} == {"a": "b", "c": ""}
+    assert {k: v.string_value for k, v in by_grpc.parameters.items()} == {"a": "b", "c": ""}
     assert by_http["max_batch_size"] == by_grpc.max_batch_size == 8
     assert by_http["dynamic_batching"]["max_queue_delay_microseconds"] == by_grpc.dynamic_batching.max_queue_delay_microseconds == 100
     assert by_http["dynamic_batching"]["default_queue_policy"]["max_queue_size"] == by_grpc.dynamic_batching.default_queue_policy.max_queue_size == 7
@@ -178,7 +186,10 @@ def test_triton_s_client_reads_the_configuration_back(layout, models):
 @pytest.mark.parametrize(
     "more,why",
     [
-        ('input { name: "x" reshape: { shape: [ 2, 2 ] } }', '"reshape" is not supported'),
+        ('input { name: "x" dims: 4 reshape: { shape: [ 3 ] } }', "reshape: 'x': [4] cannot be reshaped to [3]"),
+        ('input { name: "x" dims: [-1, -1] reshape: { shape: [ -1 ] } }', "cannot be reshaped"),
+        ('input { name: "x" dims: 4 reshape: { size: 3 } }', "a reshape has no field 'size'"),
+        ("parameters { key: 'a' value: { number_value: 1 } }", "a parameter has no field 'number_value'"),
         ('input { name: "x" allow_ragged_batch: true }', '"allow_ragged_batch" is not supported'),
         ("instance_group { kind: KIND_GPU }", "an instance group on a GPU"),
         ("instance_group { count: -1 }", "count may not be negative"),
@@ -195,6 +206,81 @@ def test_configurations_that_are_refused(layout, models, more, why):
     (layout / "base" / "iris" / "config.pbtxt").write_text('name: "iris"\n' + more)
     done = Store(layout / "store").run("serve", "--listen", "127.0.0.1:0", "--model-repository", str(layout / "base"), check=False)
     assert done.returncode != 0 and why in done.stderr and "config.pbtxt" in done.stderr, done.stderr
+
+
+RESHAPED = """
+max_batch_size: %d version_policy { all {} }
+input [ { name: "x" data_type: TYPE_FP32 dims: [ %s ] reshape: { shape: [ %s ] } } ]
+output { name: "y" data_type: TYPE_FP32 dims: [ %s ] reshape { shape: %s } }
+model_warmup { name: "w" batch_size: 1 inputs { key: "x" value: { data_type: TYPE_FP32 dims: [ %s ] random_data: true } } }
+"""
+# max_batch_size, dims and reshape of x, of y, dims of the warm-up; a request's shape, its answer's. Rows of four become y.
+RESHAPES = [
+    (8, "2, 2", "4", "1, 4", "[ 4 ]", "2, 2", (3, 2, 2), (3, 1, 4)),
+    (0, "-1, 2, 2", "-1, 4", "-1, 4, 1", "[ -1, 4 ]", "1, 2, 2", (3, 2, 2), (3, 4, 1)),
+    (0, "4", "1, 4", "4", "[ 1, 4 ]", "4", (4,), (4,)),
+]
+
+
+@pytest.mark.parametrize("case", RESHAPES, ids=["batched", "whole", "one row"])
+def test_reshape(layout, models, case):
+    """The client sees dims, the model reshape.shape; so do metadata, TensorFlow Serving's REST and what was read back."""
+    http, rpc = pytest.importorskip("tritonclient.http"), pytest.importorskip("tritonclient.grpc")
+    *facts, sent, got = case
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    server = served(layout, RESHAPED % tuple(facts))
+    assert states(server, "iris") == {"1", "2"}
+    x = np.arange(np.prod(sent), dtype=np.float32).reshape(sent)
+    for kind in (http, rpc):
+        client = kind.InferenceServerClient(server.address)
+        given = kind.InferInput("x", list(sent), "FP32")
+        given.set_data_from_numpy(x)
+        y = client.infer("iris", [given], model_version="1").as_numpy("y")
+        assert y.shape == got and np.array_equal(y.reshape(-1, 4), x.reshape(-1, 4) * [1, 2, 3, 4] + np.float32([0.5, 0, 0, 1]))
+        wrong = kind.InferInput("x", [1, 2, 3], "FP32")
+        wrong.set_data_from_numpy(np.zeros((1, 2, 3), np.float32))
+        with pytest.raises(Exception, match="expected shape"):
+            client.infer("iris", [wrong])
+    meta = http.InferenceServerClient(server.address).get_model_metadata("iris")
+    batch = [-1] if facts[0] else []
+    numbers = lambda text: [int(n) for n in text.strip("[] ").split(",")]  # noqa: E731
+    assert meta["inputs"][0]["shape"] == batch + numbers(facts[1]) and meta["outputs"][0]["shape"] == batch + numbers(facts[3])
+    by_http = http.InferenceServerClient(server.address).get_model_config("iris")
+    by_grpc = rpc.InferenceServerClient(server.address).get_model_config("iris").config
+    assert by_http["max_batch_size"] == by_grpc.max_batch_size == facts[0]
+    for side, dims, shape in (("input", facts[1], facts[2]), ("output", facts[3], facts[4])):
+        rest, rpc_io = by_http[side][0], getattr(by_grpc, side)[0]
+        assert rest["dims"] == list(rpc_io.dims) == numbers(dims) and rest["reshape"]["shape"] == list(rpc_io.reshape.shape) == numbers(shape)
+    if facts[0]:
+        assert server.post("/v1/models/iris:predict", json={"instances": x.tolist()}).json()["predictions"][0] == [[0, 10, 20, 30]]
+    server.stop()
+
+
+def test_a_reshape_that_the_model_does_not_have(layout, models):
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    server = served(layout, 'input { name: "x" dims: [ 6 ] reshape: { shape: [ 2, 3 ] } }')
+    status = server.get("/v1/models/iris").json()["model_version_status"]
+    assert "reshape of 'x' to [2,3]: the model has [-1,4]" in status[0]["status"]["error_message"]
+    server.stop()
+
+
+def test_triton_s_load_errors_do_not_say_where_the_store_lies(layout, models):
+    """What is damaged is told to who may load, not where."""
+    http = pytest.importorskip("tritonclient.http")
+    store = Store(layout / "store")
+    store.add(models["affine"], "iris")
+    for blob in (layout / "store" / "objects").rglob("*"):
+        if blob.is_file():
+            blob.unlink()
+    server = Server(store, "--explicit")
+    client = http.InferenceServerClient(server.address)
+    for ask in (lambda: client.load_model("iris"), lambda: client.get_model_metadata("iris"), lambda: client.load_model("none")):
+        with pytest.raises(Exception) as raised:
+            ask()
+        assert str(layout) not in str(raised.value)
+    assert "the store: " in client.get_model_repository_index()[0]["reason"] and str(layout) not in str(client.get_model_repository_index())
+    _, log = server.stop()
+    assert f"store '{store.folder}'" in log
 
 
 WARMUP = """
@@ -217,6 +303,19 @@ def test_triton_s_warmup(layout, models):
     server = served(layout, WARMUP % 5)
     status = server.get("/v1/models/iris").json()["model_version_status"]
     assert all("warm-up: request 4: input 'x': expected" in s["status"]["error_message"] for s in status), status
+    server.stop()
+
+
+def test_a_configuration_that_changes_is_followed(layout, models):
+    """--model-control-mode poll: a new config.pbtxt makes a new version of the same bytes, warmed before it answers."""
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    server = served(layout, 'name: "iris"', "--model-control-mode", "poll", "--repository-poll-secs", "1")
+    assert ask(server) == [10] * 4
+    answer = lambda: server.post("/v1/models/iris:predict", json={"instances": [[[1, 1], [1, 1]]]})  # noqa: E731
+    assert answer().status_code == 400
+    (layout / "base" / "iris" / "config.pbtxt").write_text(RESHAPED % tuple(RESHAPES[0][:6]))
+    assert until(lambda: answer().status_code == 200)
+    assert until(lambda: len(states(server, "iris")) == 2)
     server.stop()
 
 

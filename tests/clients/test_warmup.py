@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Warm-up records as TensorFlow Serving's own stubs write them: TFRecord files of PredictionLog."""
 
+import shutil
 import struct
 
 import numpy as np
@@ -139,6 +140,29 @@ def test_beside_a_served_folder(layout, models):  # noqa: F811
     status = lambda: {s["version"]: s for s in server.get("/v1/models/iris").json()["model_version_status"]}  # noqa: E731
     assert until(lambda: "warm-up: request 1: input 'x': expected" in status()["2"]["status"]["error_message"])
     assert status()["1"]["state"] == "AVAILABLE" and status()["2"]["state"] != "AVAILABLE"
+    server.stop()
+
+
+def test_records_that_come_later_are_picked_up(layout, models):  # noqa: F811
+    """The folder's bytes are in the store already: what comes beside them makes its next version there, while it runs and at the next start."""
+    flags = ("--model-name=iris", "--model-base-path", str(layout / "base" / "iris"), "--file-system-poll-wait-seconds", "1")
+    shutil.rmtree(layout / "base" / "iris" / "007")
+    folder = layout / "base" / "iris" / "2" / "assets.extra"
+    store = Store(layout / "store")
+    server = Server(store, *flags)
+    available = lambda: [s["version"] for s in server.get("/v1/models/iris").json()["model_version_status"] if s["state"] == "AVAILABLE"]  # noqa: E731
+    assert available() == ["1"]
+    folder.mkdir()
+    (folder / "tf_serving_warmup_requests").write_bytes(records(predict()))
+    assert until(lambda: available() == ["2"])
+    server.stop()
+    server = Server(store, *flags)
+    assert available() == ["2"] and len(store.json("list", "iris")) == 2  # nothing new: nothing is made
+    server.stop()
+    (folder / "tf_serving_warmup_requests").write_bytes(records(predict(width=5)))
+    server = Server(store, *flags)
+    status = server.get("/v1/models/iris").json()["model_version_status"]
+    assert any("warm-up: request 1: input 'x': expected" in s["status"]["error_message"] for s in status), status
     server.stop()
 
 

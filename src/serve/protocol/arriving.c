@@ -17,6 +17,15 @@ const char *arriving_state(enum live_state s) {
     return "UNAVAILABLE";
 }
 
+size_t arriving_batch(const struct request *r) {
+    const struct guise *g = live_guise(r->ask.live);
+    struct live_limits limits;
+    live_limits(r->ask.live, &limits);
+    if (!live_batches(r->ask.live) || (g && g->batch == 0))
+        return 0;
+    return limits.batch ? limits.batch : host_batch(r->host);
+}
+
 struct arriving *arriving_new(struct request *r, struct err *e) {
     struct arriving *in = ARENA_NEW(r->arena, struct arriving);
     if (!in)

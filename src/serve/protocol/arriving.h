@@ -27,4 +27,6 @@ MUST_USE enum code arriving_file(struct request *r, struct arriving *in, struct 
 /* Both wait: they run elsewhere, and resume r. */
 MUST_USE enum code arriving_load(struct request *r, struct arriving *in, struct err *e);
 void arriving_unload(struct request *r);
+/* max_batch_size of r->ask.live's configuration; above 0 its dims leave the batch out. */
+size_t arriving_batch(const struct request *r);
 const char *arriving_state(enum live_state s); /* "READY" */

@@ -139,25 +139,44 @@ static enum code model_metadata(struct request *r, struct err *e) {
     return answer_part(r, b, e);
 }
 
-/* ModelConfig; Triton's dims leave the batch out exactly when max_batch_size is above 0. */
-static void put_config_io(struct buf *b, uint32_t field, const struct live_io *io, size_t n,
-                          bool batches) {
+/* ModelInput, ModelOutput. */
+static void put_config_io(struct buf *b, const struct live *l, bool output, size_t batch) {
+    const struct live_io *io;
+    size_t n = output ? live_outputs(l, &io) : live_inputs(l, &io);
     for (size_t i = 0; i < n; i++) {
-        size_t at = pb_put_begin(b, field);
+        const struct guise_tensor *g = live_guise_of(l, output, i);
+        size_t at = pb_put_begin(b, output ? 6 : 5);
         pb_put_str(b, 1, io[i].name);
         pb_put_u64(b, 2, (uint64_t)datatype_number(io[i].dtype));
-        put_dims(b, field == 5 ? 4 : 3, &io[i].shape, batches ? 1 : 0);
-        if (field == 5 && !live_io_required(&io[i]))
+        put_dims(b, output ? 3 : 4, &io[i].shape, batch ? 1 : 0);
+        if (g) {
+            size_t reshape = pb_put_begin(b, 5);
+            put_dims(b, 1, &g->model, batch ? 1 : 0);
+            pb_put_end(b, reshape);
+        }
+        if (!output && !live_io_required(&io[i]))
             pb_put_u64(b, 8, 1);
         pb_put_end(b, at);
     }
 }
 
-/* ModelDynamicBatching as the model's policy says. */
-static void put_batching(struct buf *b, const struct live_limits *limits) {
+static void put_u64(struct buf *b, uint32_t field, int64_t v) {
+    if (v > 0)
+        pb_put_u64(b, field, (uint64_t)v);
+}
+
+/* ModelDynamicBatching as the model's policy and guise say. */
+static void put_batching(struct buf *b, const struct live_limits *limits, const struct guise *g) {
     size_t batching = pb_put_begin(b, 11);
-    if (limits->wait_us > 0)
-        pb_put_i64(b, 2, limits->wait_us);
+    if (g && g->n_preferred) {
+        size_t sizes = pb_put_begin(b, 1);
+        for (size_t i = 0; i < g->n_preferred; i++)
+            pb_put_varint(b, (uint64_t)g->preferred[i]);
+        pb_put_end(b, sizes);
+    }
+    put_u64(b, 2, limits->wait_us);
+    put_u64(b, 4, g ? g->levels : 0);
+    put_u64(b, 5, g ? g->level : 0);
     if (limits->queue) {
         size_t policy = pb_put_begin(b, 6); /* default_queue_policy */
         pb_put_u64(b, 4, limits->queue);
@@ -166,33 +185,44 @@ static void put_batching(struct buf *b, const struct live_limits *limits) {
     pb_put_end(b, batching);
 }
 
-static enum code model_config(struct request *r, struct err *e) {
+/* map<string, ModelParameter> */
+static void put_parameters(struct buf *b, const struct guise *g) {
+    for (size_t i = 0; g && i < g->n_pairs; i++) {
+        size_t entry = pb_put_begin(b, 14);
+        pb_put_str(b, 1, g->pairs[i].name);
+        size_t value = pb_put_begin(b, 2);
+        pb_put_str(b, 1, g->pairs[i].value);
+        pb_put_end(b, value);
+        pb_put_end(b, entry);
+    }
+}
+
+static void put_config(struct buf *b, const struct live *l, size_t batch) {
     enum { KIND_CPU = 2 };
-    const struct live_io *io;
     struct live_limits limits;
-    struct buf *b;
-    TRY(take_model(r, e));
-    TRY(request_route(r, e));
-    const struct live *l = r->ask.live;
-    bool batches = live_batches(l);
     live_limits(l, &limits);
-    TRY(begin(r, &b, e));
-    size_t config = pb_put_begin(b, 1);
     pb_put_str(b, 1, live_model(l));
-    if (batches)
-        pb_put_u64(b, 4, limits.batch ? limits.batch : r->options->batch);
-    size_t n = live_inputs(l, &io);
-    put_config_io(b, 5, io, n, batches);
-    n = live_outputs(l, &io);
-    put_config_io(b, 6, io, n, batches);
+    put_u64(b, 4, (int64_t)batch);
+    put_config_io(b, l, false, batch);
+    put_config_io(b, l, true, batch);
     size_t group = pb_put_begin(b, 7);
     pb_put_str(b, 1, LIT("cpu"));
     pb_put_u64(b, 2, limits.instances ? limits.instances : 1);
     pb_put_u64(b, 4, KIND_CPU);
     pb_put_end(b, group);
-    if (batches)
-        put_batching(b, &limits);
+    if (batch)
+        put_batching(b, &limits, live_guise(l));
+    put_parameters(b, live_guise(l));
     pb_put_str(b, 17, LIT("slipway"));
+}
+
+static enum code model_config(struct request *r, struct err *e) {
+    struct buf *b;
+    TRY(take_model(r, e));
+    TRY(request_route(r, e));
+    TRY(begin(r, &b, e));
+    size_t config = pb_put_begin(b, 1);
+    put_config(b, r->ask.live, arriving_batch(r));
     pb_put_end(b, config);
     return answer_part(r, b, e);
 }

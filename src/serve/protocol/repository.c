@@ -139,38 +139,69 @@ static enum code no_repository(struct request *r, struct err *e) {
 
 /* --- configuration --- */
 
-static void put_tensors(struct json_out *w, const char *key, const struct live_io *io, size_t n,
-                        bool batches) {
+static void put_dims(struct json_out *w, const char *key, const struct shape *s, size_t batch) {
     json_put_key(w, key);
     json_put_array(w);
+    for (int d = batch ? 1 : 0; d < s->rank; d++)
+        json_put_i64(w, s->dims[d]);
+    json_put_array_end(w);
+}
+
+static void put_tensors(struct json_out *w, const struct live *l, bool output, size_t batch) {
+    const struct live_io *io;
+    size_t n = output ? live_outputs(l, &io) : live_inputs(l, &io);
+    json_put_key(w, output ? "output" : "input");
+    json_put_array(w);
     for (size_t i = 0; i < n; i++) {
+        const struct guise_tensor *g = live_guise_of(l, output, i);
         json_put_object(w);
         json_put_member_str(w, "name", io[i].name);
         json_put_member_text(w, "data_type", datatype_config(io[i].dtype));
-        json_put_key(w, "dims");
-        json_put_array(w);
-        for (int d = batches ? 1 : 0; d < io[i].shape.rank; d++)
-            json_put_i64(w, io[i].shape.dims[d]);
-        json_put_array_end(w);
+        put_dims(w, "dims", &io[i].shape, batch);
+        if (g) {
+            json_put_key(w, "reshape");
+            json_put_object(w);
+            put_dims(w, "shape", &g->model, batch);
+            json_put_object_end(w);
+        }
         json_put_member_bool(w, "optional", !live_io_required(&io[i]));
         json_put_object_end(w);
     }
     json_put_array_end(w);
 }
 
-/* As the model's policy says, which is what a config.pbtxt became. */
-static void put_batching(struct json_out *w, const struct live_limits *limits) {
+/* As the model's policy says, which is what a config.pbtxt became, and its guise. */
+static void put_batching(struct json_out *w, const struct live_limits *limits,
+                         const struct guise *g) {
     json_put_key(w, "dynamic_batching");
     json_put_object(w);
     json_put_key(w, "preferred_batch_size");
     json_put_array(w);
+    for (size_t i = 0; g && i < g->n_preferred; i++)
+        json_put_i64(w, g->preferred[i]);
     json_put_array_end(w);
     json_put_member_i64(w, "max_queue_delay_microseconds",
                         limits->wait_us > 0 ? limits->wait_us : 0);
+    if (g && g->levels) {
+        json_put_member_i64(w, "priority_levels", g->levels);
+        json_put_member_i64(w, "default_priority_level", g->level);
+    }
     if (limits->queue) {
         json_put_key(w, "default_queue_policy");
         json_put_object(w);
         json_put_member_i64(w, "max_queue_size", (int64_t)limits->queue);
+        json_put_object_end(w);
+    }
+    json_put_object_end(w);
+}
+
+static void put_parameters(struct json_out *w, const struct guise *g) {
+    json_put_key(w, "parameters");
+    json_put_object(w);
+    for (size_t i = 0; i < g->n_pairs; i++) {
+        json_put_key_str(w, g->pairs[i].name);
+        json_put_object(w);
+        json_put_member_str(w, "string_value", g->pairs[i].value);
         json_put_object_end(w);
     }
     json_put_object_end(w);
@@ -187,29 +218,27 @@ static void put_group(struct json_out *w, const struct live_limits *limits) {
     json_put_array_end(w);
 }
 
-/* Triton's dims leave the batch out exactly when max_batch_size is above 0. */
 static enum code config(struct request *r, struct err *e) {
     struct answer_json j;
     struct live_limits limits;
-    const struct live_io *io;
     TRY(request_route(r, e));
     const struct live *l = r->ask.live;
-    bool batches = live_batches(l);
-    size_t n = live_inputs(l, &io);
+    const struct guise *g = live_guise(l);
+    size_t batch = arriving_batch(r);
     live_limits(l, &limits);
     TRY(answer_json(r, &j, e));
     json_put_object(&j.w);
     json_put_member_str(&j.w, "name", live_model(l));
     json_put_member_text(&j.w, "platform", "");
     json_put_member_text(&j.w, "backend", "slipway");
-    json_put_member_i64(&j.w, "max_batch_size",
-                        batches ? (int64_t)(limits.batch ? limits.batch : r->options->batch) : 0);
-    put_tensors(&j.w, "input", io, n, batches);
-    n = live_outputs(l, &io);
-    put_tensors(&j.w, "output", io, n, batches);
-    if (batches)
-        put_batching(&j.w, &limits);
+    json_put_member_i64(&j.w, "max_batch_size", (int64_t)batch);
+    put_tensors(&j.w, l, false, batch);
+    put_tensors(&j.w, l, true, batch);
+    if (batch)
+        put_batching(&j.w, &limits, g);
     put_group(&j.w, &limits);
+    if (g && g->n_pairs)
+        put_parameters(&j.w, g);
     json_put_object_end(&j.w);
     return answer_json_end(r, &j, e);
 }

@@ -314,8 +314,11 @@ static void put_worker(struct json_out *w, const struct live_info *v) {
 static void put_version(struct request *r, struct json_out *w, const struct live_info *v) {
     char version[24];
     struct live_stats s = {0};
-    if (v->live)
+    struct live_limits limits = {0};
+    if (v->live) {
         live_stats(v->live, &s);
+        live_limits(v->live, &limits);
+    }
     snprintf(version, sizeof version, "%llu.0", (unsigned long long)v->version);
     json_put_object(w);
     json_put_member_str(w, "modelName", v->model);
@@ -325,8 +328,9 @@ static void put_version(struct request *r, struct json_out *w, const struct live
     json_put_member_text(w, "runtime", "LSP");
     json_put_member_i64(w, "minWorkers", v->live != NULL);
     json_put_member_i64(w, "maxWorkers", 1);
-    json_put_member_i64(w, "batchSize", (int64_t)r->options->batch);
-    json_put_member_i64(w, "maxBatchDelay", 0);
+    json_put_member_i64(w, "batchSize",
+                        (int64_t)(limits.batch ? limits.batch : host_batch(r->host)));
+    json_put_member_i64(w, "maxBatchDelay", limits.wait_us > 0 ? limits.wait_us / 1000 : 0);
     json_put_member_i64(w, "responseTimeout", (int64_t)(r->options->timeout_ms / 1000));
     json_put_member_bool(w, "loadedAtStartup", v->live != NULL);
     json_put_key(w, "workers");

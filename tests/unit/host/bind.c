@@ -108,6 +108,35 @@ static void test_wanted_outputs(void **state) {
     assert_fails(bind_ask(&live, &ask, &e), INVALID, "'no'; the model has 'y', 'z'");
 }
 
+/* Clients send [n, 2], the session takes [n, 1, 2]: of the same bytes. */
+static void test_reshaped(void **state) {
+    static const struct guise_tensor reshape = {LIT("a"), false, {2, {-1, 2}}, {3, {-1, 1, 2}}};
+    static const struct guise guise = {.n_tensors = 1};
+    const struct guise_tensor *of_inputs[3] = {&reshape}, *of_outputs[2] = {NULL};
+    struct shape shape;
+    (void)state;
+    live.guise = &guise;
+    live.input_guises = of_inputs;
+    live.output_guises = of_outputs;
+    clear();
+    give("a", DT_F32, 3, 2);
+    give("b", DT_I64, 3, 1);
+    assert_ok(bind_ask(&live, &ask, &e));
+    assert_true(shape_eq(&ask.bound[0].shape, &(struct shape){3, {3, 1, 2}}) && ask.rows == 3);
+    assert_true(shape_eq(&ask.bound[1].shape, &(struct shape){2, {3, 1}}));
+    shape = live_session_shape(&live, 0);
+    assert_true(shape_eq(&shape, &reshape.model));
+    shape = live_session_shape(&live, 1);
+    assert_true(shape_eq(&shape, &inputs[1].shape));
+    of_outputs[0] = &(struct guise_tensor){LIT("y"), true, {1, {-1}}, {2, {-1, 1}}};
+    shape = (struct shape){2, {3, 1}};
+    assert_ok(live_show_shape(&live, 0, &shape, &e));
+    assert_true(shape_eq(&shape, &(struct shape){1, {3}}));
+    shape = (struct shape){2, {3, 2}};
+    assert_fails(live_show_shape(&live, 0, &shape, &e), INVALID, "the model made [3,2]");
+    live.guise = NULL;
+}
+
 /* The list of names is cut, not the error. */
 static void test_many_names(void **state) {
     (void)state;
@@ -127,9 +156,8 @@ static void test_many_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_name_and_place),
-        cmocka_unit_test(test_complaints),
-        cmocka_unit_test(test_wanted_outputs),
+        cmocka_unit_test(test_by_name_and_place), cmocka_unit_test(test_complaints),
+        cmocka_unit_test(test_wanted_outputs),    cmocka_unit_test(test_reshaped),
         cmocka_unit_test(test_many_names),
     };
     return cmocka_run_group_tests(tests, begin, end);

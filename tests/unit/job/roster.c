@@ -3,6 +3,7 @@
 #include "job/roster.c"
 
 #include "../base/check.h"
+#include "host/guise.h"
 #include "host/tape.h"
 
 #include <fcntl.h>
@@ -186,6 +187,7 @@ static void a_triton_configuration(void **state) {
     assert_true(str_is(m.name, "m") && m.advice.batch == 8 && m.advice.instances == 3);
     assert_true(m.advice.wait_us == 50 && m.advice.queue == 9);
     assert_true(m.advice.prioritized && m.advice.priority == PRIORITY_HIGH);
+    assert_true(str_is(m.guise, "{\"batch\":8,\"levels\":5,\"level\":2}"));
     struct span rest = m.warmup;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(tape_next(&rest, &arena, &t, &found, &e), OK);
@@ -208,12 +210,38 @@ static void a_triton_configuration(void **state) {
     assert_int_equal(m.warmup.n, 0);
 }
 
+/* Dims get the batch in front exactly when max_batch_size is above 0. */
+static void a_triton_reshape(void **state) {
+    static const char tensors[] =
+        " input { name: 'x' dims: [ 1 ] reshape { } } output { name: 'y' dims: [ -1, 4 ] reshape: "
+        "{ "
+        "shape: [ -1, 2, 2 ] } } output { name: 'z' dims: 5 } parameters { key: 'k' value { "
+        "string_value: 'v' } } dynamic_batching { preferred_batch_size: [ 4, 8 ] }";
+    static const char *const heads[] = {"max_batch_size: 2", "max_batch_size: 0"};
+    static const struct shape wires[] = {{3, {-1, -1, 4}}, {2, {-1, 4}}};
+    struct roster_model m;
+    struct guise g;
+    struct err e;
+    char text[512];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "%s%s", heads[i], tensors);
+        assert_int_equal(roster_read_triton(str_of(text), "/", &arena, &m, &e), OK);
+        assert_int_equal(guise_parse(m.guise, &arena, &g, &e), OK);
+        assert_true(g.n_tensors == 2 && !g.tensors[0].output && g.tensors[1].output);
+        assert_int_equal(g.tensors[0].model.rank, i == 0);
+        assert_true(shape_eq(&g.tensors[1].wire, &wires[i]) && g.batch == (i == 0 ? 2 : 0));
+        assert_true(g.n_preferred == 2 && g.preferred[1] == 8 && g.n_pairs == 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_and_message_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_copy_stands_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_have_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_triton_configuration, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_triton_reshape, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fingerprint_sees_contents, make_base, remove_base),
         cmocka_unit_test_setup_teardown(a_client_stays_within, make_base, remove_base),
     };

@@ -279,9 +279,23 @@ static void created_by_many(void **state) {
     store_close(s);
 }
 
+/* Of its messages only the place goes. */
+static void hide_folder(void **state) {
+    struct shelf *sh = *state;
+    char text[1024];
+    snprintf(text, sizeof text, "store '%s': bad; no model 'm' in the store '%s', store '%sx'",
+             sh->at, sh->at, sh->at);
+    store_hide(sh->s, text);
+    assert_non_null(strstr(text, "the store: bad; no model 'm' in the store, store '"));
+    snprintf(text, sizeof text, "nothing of a store '");
+    store_hide(sh->s, text);
+    assert_string_equal(text, "nothing of a store '");
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, shelf_setup, shelf_teardown)
     const struct CMUnitTest tests[] = {TEST(create_and_reopen),
+                                       TEST(hide_folder),
                                        TEST(absent),
                                        TEST(relative_path_survives_chdir),
                                        TEST(newer_schema),
