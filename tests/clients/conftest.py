@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real server for real clients: binary $SLIPWAY (build/slipway), a store of small models, one port a module."""
 
+import atexit
 import json
 import os
 import pathlib
@@ -152,6 +153,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
+        atexit.register(self.process.kill)  # of a test that failed
         self.store = store
         line = self.process.stdout.readline()
         assert line.startswith("listening on http"), line + self.process.stderr.read()
@@ -192,6 +194,11 @@ class Server:
             if (head == name or head.startswith(name + "{")) and all(w in head for w in wanted):
                 total += float(value)
         return total
+
+    def peak(self):
+        """Bytes: the most memory it held so far."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) << 10
 
     def stop(self, number=signal.SIGTERM, wait=20):
         if self.process.poll() is None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes that are not quite HTTP, sent to the whole server: one clear refusal, and it goes on serving."""
 
+import gzip
 import re
 import socket
 import time
+import zlib
 
 import pytest
+import zstandard
 
 from conftest import Server
 
@@ -61,14 +64,20 @@ def test_too_large(store):
     server.stop()
 
 
-def test_inflating_beyond_the_limit(store):
-    import gzip
-
-    server = Server(store, "--max-body", "100k")
-    bomb = gzip.compress(b'{"instances": [[' + b"1," * 2_000_000 + b"1]]}")
-    assert len(bomb) < 100_000
-    answer = server.post("/v1/models/affine:predict", data=bomb, headers={"Content-Encoding": "gzip"})
-    assert answer.status_code == 413 and "inflates beyond the limit" in answer.json()["error"], answer.text
+@pytest.mark.parametrize("coding,compress", [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstandard.compress)])
+def test_inflating_beyond_the_limit(store, coding, compress):
+    """Of each coding 256 MB in a small body: refused, and never held."""
+    server = Server(store, "--max-body", "1M")
+    bomb = compress(b'{"instances": [[' + b"1," * (128 << 20) + b"1]]}")
+    assert len(bomb) < 1 << 20
+    before = server.peak()
+    for _ in range(3):
+        answer = server.post("/v1/models/affine:predict", data=bomb, headers={"Content-Encoding": coding})
+        assert answer.status_code == 413 and "inflates beyond the limit of 1048576 bytes (--max-body)" in answer.json()["error"], answer.text
+    assert server.peak() - before < 32 << 20
+    several = ", ".join([coding, coding])  # one inside another
+    answer = server.post("/v1/models/affine:predict", data=compress(compress(GOOD)), headers={"Content-Encoding": several})
+    assert answer.status_code == 415, answer.text
     server.stop()
 
 

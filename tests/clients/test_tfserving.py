@@ -4,9 +4,11 @@
 import base64
 import gzip
 import json
+import zlib
 
 import numpy as np
 import pytest
+import zstandard
 
 from conftest import until
 
@@ -85,6 +87,30 @@ def test_floats_round_trip(server):
 def test_nan_and_infinity(server):
     answer = server.post("/v1/models/echo_f32:predict", data='{"instances": [[NaN, Infinity, -Infinity]]}')
     assert answer.text == '{"predictions":[[NaN,Infinity,-Infinity]]}'
+
+
+# How clients compress a request: httpx and browsers say deflate for zlib's form, some send it bare.
+CODINGS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "deflate ": lambda body: zlib.compress(body)[2:-4],
+    "zstd": zstandard.compress,
+    "ZSTD": lambda body: zstandard.ZstdCompressor().stream_reader(body).read(),  # without its length in front
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_compressed_requests(server, coding):
+    body = json.dumps({"instances": [[1, 2, 3, 4]] * 500}).encode()
+    compressed = CODINGS[coding](body)
+    headers = {"Content-Encoding": coding.strip()}
+    assert server.post("/v1/models/affine:predict", data=compressed, headers=headers).json() == {"predictions": [[1.5, 4, 9, 17]] * 500}
+    chunked = server.post("/v1/models/affine:predict", data=iter([compressed[:9], compressed[9:]]), headers=headers)
+    assert chunked.json() == {"predictions": [[1.5, 4, 9, 17]] * 500}
+    for damaged in (compressed[:-6] if coding != "deflate " else compressed[:20], b"not compressed", b""):
+        answer = server.post("/v1/models/affine:predict", data=damaged, headers=headers)
+        assert answer.status_code == 400 and "error" in answer.json(), (damaged, answer.text)
 
 
 def test_form_encoded_and_gzip(server):
