@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct options {
-    const char *alias, *preprocess, *input, *output, *labels, *warmup, *pad;
+    const char *alias, *preprocess, *input, *output, *labels, *warmup, *pad, *draft;
     int64_t parent, seconds;
     uint64_t memory;
 };
@@ -97,6 +97,7 @@ static enum code run(struct cli *c, struct err *e) {
         .path = c->args[0],
         .warmup = o->warmup,
         .pad = str_of(o->pad ? o->pad : ""),
+        .draft = str_of(o->draft ? o->draft : ""),
         .origin = str_of(full ? full : c->args[0]),
         .parent = o->parent > 0 ? (uint64_t)o->parent : 0,
         .limits = {.memory_bytes = o->memory, .seconds = o->seconds > 0 ? (unsigned)o->seconds : 0},
@@ -133,6 +134,8 @@ static const struct option options[] = {
      "requests of other lengths join, with these inputs filled up", NULL},
     {"warmup", 'w', OPTION_TEXT, offsetof(struct options, warmup), "FILE",
      "requests it answers before it is ready: TensorFlow Serving's records, or a tape", NULL},
+    {"draft", 0, OPTION_TEXT, offsetof(struct options, draft), "MODEL[@VERSION]",
+     "a language model's smaller one of the same vocabulary, which guesses for it", NULL},
     {"parent", 0, OPTION_INT, offsetof(struct options, parent), "N", "version it was made from",
      NULL},
     {"import-memory", 0, OPTION_SIZE, offsetof(struct options, memory), "SIZE",
@@ -158,7 +161,9 @@ const struct command command_add = {
             "  slipway add minilm/model.onnx --input text:256   tokenizer.json lies beside it\n"
             "  slipway add rec.onnx ocr --preprocess rec.json   images in, text out\n"
             "  slipway add tagger.onnx --pad tokens=0,mask=0   short requests beside long ones\n"
-            "  slipway add rec.onnx ocr --warmup tf_serving_warmup_requests\n\n"
+            "  slipway add rec.onnx ocr --warmup tf_serving_warmup_requests\n"
+            "  slipway add big.gguf chat --draft small    small guesses, big decides: the same "
+            "text, sooner\n\n"
             "Words of --input: WxH, imagenet, inception, unit, bytes; crop, pad, stretch, height, "
             "sides, centre;\n"
             "rgb, bgr, nchw, nhwc, linear, antialias; short=N, multiple=N, min=N, max=N, fill=N.\n"

@@ -140,7 +140,7 @@ struct load {
     size_t done;
     uint64_t wall_ns;
     bool guessed; /* a draft model helped: */
-    uint64_t drafted, accepted;
+    uint64_t drafted, accepted, steps, skipped;
 };
 
 static void on_done(struct decode_ask *a) {
@@ -227,6 +227,8 @@ static enum code load_json(const struct load *l, const struct bench_plan *p, uin
     if (l->guessed) {
         json_put_member_i64(&w, "drafted_tokens", (int64_t)l->drafted);
         json_put_member_i64(&w, "accepted_tokens", (int64_t)l->accepted);
+        json_put_member_i64(&w, "steps", (int64_t)l->steps);
+        json_put_member_i64(&w, "skipped_steps", (int64_t)l->skipped);
     }
     for (int k = 0; k < TIMES; k++) {
         json_put_key_str(&w, str_of(names[k]));
@@ -255,8 +257,9 @@ static void print_load(struct cli *c, const struct load *l, const struct bench_p
         printf(", %.2f a second", l->rate);
     printf(": %s tokens/s\n", rate_text(c, (double)l->n * ANSWER * 1e9 / (double)l->wall_ns));
     if (l->guessed)
-        printf("  drafted %llu tokens, %llu were right\n", (unsigned long long)l->drafted,
-               (unsigned long long)l->accepted);
+        printf("  drafted %llu tokens, %llu were right; it did not pay in %llu of %llu steps\n",
+               (unsigned long long)l->drafted, (unsigned long long)l->accepted,
+               (unsigned long long)l->skipped, (unsigned long long)l->steps);
     for (int k = 0; k < TIMES; k++) {
         cells[k * (RANKS + 1)] = names[k];
         for (int r = 0; r < RANKS; r++) {
@@ -303,6 +306,8 @@ static enum code run_load(struct cli *c, struct language *g, const struct bench_
     l->guessed = g->draft != NULL;
     l->drafted = stats.drafted;
     l->accepted = stats.accepted;
+    l->steps = stats.steps;
+    l->skipped = stats.skipped;
     for (size_t i = 0; i < l->n; i++)
         decode_ask_end(&l->all[i].ask);
     TRY(code);
@@ -313,9 +318,19 @@ static enum code run_load(struct cli *c, struct language *g, const struct bench_
     return OK;
 }
 
-static enum code load_draft(struct cli *c, const char *name, struct loaded *out, struct err *e) {
+/* --draft's, else the version's. */
+static enum code load_draft(struct cli *c, const struct loaded *m, const char *wanted,
+                            struct loaded *out, struct err *e) {
     struct store_info info;
-    TRY(facts_resolve(c->store, name, &c->arena, &info, e));
+    struct loaded_draft d = {.first = str_of(wanted ? wanted : "")};
+    struct str name = loaded_draft_name(m, &d);
+    *out = (struct loaded){0};
+    if (!name.n)
+        return OK;
+    const char *text = arena_printf(&c->arena, "%.*s", STR(name));
+    if (!text)
+        return arena_fail(&c->arena, name.n + 1, "name", e);
+    TRY(facts_resolve(c->store, text, &c->arena, &info, e));
     return loaded_open_model(c->store, info.model, info.version, out, e);
 }
 
@@ -342,9 +357,8 @@ static enum code run_many(struct cli *c, const struct loaded *m, const struct lo
 
 static enum code many(struct cli *c, const struct loaded *m, const struct bench_plan *p,
                       struct err *e) {
-    struct loaded draft = {0};
-    if (p->o->draft)
-        TRY(load_draft(c, p->o->draft, &draft, e));
+    struct loaded draft;
+    TRY(load_draft(c, m, p->o->draft, &draft, e));
     enum code code = run_many(c, m, &draft, p, e);
     loaded_close(&draft);
     return code;

@@ -263,7 +263,8 @@ static enum code run(struct cli *c, struct err *e) {
                                         .kv_dtype = kv_dtype,
                                         .model = info.model,
                                         .version = LIT("0")};
-    TRY(loaded_open_any(c->store, info.model, info.version, NULL, &lo, (struct str){0}, &l, e));
+    TRY(loaded_open_any(c->store, info.model, info.version,
+                        &(struct loaded_options){.language = &lo}, &l, e));
     enum code code =
         l.language ? talk(c, &l, e)
                    : fail(e, INVALID, "'%s' is not a language model: slipway predict", c->args[0]);

@@ -14,6 +14,7 @@ struct told {
     const struct model *m;
     struct llm_facts f;
     struct preset preset;
+    struct str draft;        /* the model that guesses for it; .n == 0: it names none */
     uint64_t elements[DT_N]; /* parameters by type */
 };
 
@@ -86,6 +87,8 @@ static enum code as_json(const struct told *t, struct err *e) {
     facts_put_version(&w, t->info);
     put_language(&w, t);
     put_sampling(&w, t);
+    if (t->draft.n)
+        json_put_member_str(&w, "draft", t->draft);
     facts_put_meta(&w, t->m);
     json_put_object_end(&w);
     enum code code = print_json(&b, e);
@@ -147,9 +150,11 @@ static void print_sampling(const struct told *t) {
         putchar('\n');
 }
 
-enum code show_language(struct cli *c, const struct store_info *i, const struct model *m,
+enum code show_language(struct cli *c, const struct store_info *i, const struct loaded *l,
                         struct err *e) {
-    struct told t = {.cli = c, .info = i, .m = m};
+    const struct model *m = l->model;
+    const struct loaded_draft unsaid = {{0}, {0}};
+    struct told t = {.cli = c, .info = i, .m = m, .draft = loaded_draft_name(l, &unsaid)};
     TRY(llm_facts_read(m, &t.f, e));
     TRY(preset_read(m, &t.preset, e));
     count_types(&t);
@@ -160,6 +165,8 @@ enum code show_language(struct cli *c, const struct store_info *i, const struct 
     facts_print_version(&c->arena, i);
     print_language(&t);
     print_sampling(&t);
+    if (t.draft.n)
+        printf("%-12s%.*s guesses for it\n", "draft", STR(t.draft));
     facts_print_meta(m);
     return OK;
 }

@@ -3,8 +3,7 @@
 #pragma once
 
 #include "cli/command.h"
-#include "graph/model.h"
-#include "store/store.h"
+#include "host/loaded.h"
 
-MUST_USE enum code show_language(struct cli *c, const struct store_info *i, const struct model *m,
+MUST_USE enum code show_language(struct cli *c, const struct store_info *i, const struct loaded *l,
                                  struct err *e);

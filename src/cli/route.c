@@ -192,6 +192,9 @@ const struct command command_policy = {
         "  precision=auto     f32, bf16, or bf16 where `slipway bench MODEL --compare` found it "
         "good enough; of versions\n"
         "                     loaded from now on\n"
+        "  draft=small        the model that guesses for it, whatever its versions and the server "
+        "say; none; auto: what\n"
+        "                     they say\n"
         "  capture=1%         keep inputs and outputs of some requests (see slipway help "
         "replay)\n"
         "  keep-bytes=1e8 keep-days=7     how much of them, how long",

@@ -227,9 +227,8 @@ static enum code run(struct cli *c, struct err *e) {
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &s.info, e));
     cores_setup(o->threads > 0 ? (int)o->threads : cpu_cores());
     TRY(loaded_open_model(c->store, s.info.model, s.info.version, &s.loaded, e));
-    enum code code = model_is_language(s.loaded.model)
-                         ? show_language(c, &s.info, s.loaded.model, e)
-                         : show_graph(&s, o, e);
+    enum code code = model_is_language(s.loaded.model) ? show_language(c, &s.info, &s.loaded, e)
+                                                       : show_graph(&s, o, e);
     loaded_close(&s.loaded);
     return code;
 }

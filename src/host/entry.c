@@ -55,6 +55,7 @@ static void take_policy(struct live *l, const struct policy *p) {
                           memory_order_relaxed);
     l->pinned = p->pin;
     l->precision = p->precision;
+    memcpy(l->draft, p->draft, sizeof l->draft);
 }
 
 /* An entry with a live per version, taken over from `old` where it has one; no names yet. */

@@ -46,7 +46,8 @@ struct host_options {
     uint64_t poll_ms;                 /* store polling; 0: 500 */
     struct language_options language; /* of language models; threads, model and version are the
                                          host's to say */
-    struct str draft; /* MODEL[@...] that guesses for the other language models; .n == 0: none */
+    struct str draft; /* MODEL[@...] that guesses for the other language models, where neither
+                         their policy nor their version names one; .n == 0: none */
 };
 MUST_USE enum code host_open(const struct host_options *o, struct host **out,
                              struct err *e); /* starts loading; returns at once */

@@ -70,6 +70,7 @@ struct live {
     _Atomic double wait_ns; /* most that an ask waits for company; below 0: what pays */
     bool pinned;
     enum precision_choice precision;
+    char draft[POLICY_DRAFT];
     _Atomic uint32_t capture_share, capture_turn; /* share: of a million */
     _Atomic uint64_t keep_bytes, keep_days;
     _Atomic uint64_t touched_ns; /* last run, or load */

@@ -358,7 +358,8 @@ enum code live_open(struct live *l, const struct host_options *o, struct err *e)
     lo.threads = o->threads ? o->threads : cores_total();
     lo.model = str_of(l->model);
     lo.version = (struct str){version, (size_t)n};
-    TRY(loaded_open_any(o->store, str_of(l->model), l->version, &so, &lo, o->draft, &l->loaded, e));
+    const struct loaded_options all = {&so, &lo, {str_of(l->draft), o->draft}};
+    TRY(loaded_open_any(o->store, str_of(l->model), l->version, &all, &l->loaded, e));
     if (l->loaded.session)
         TRY(open_graph(l, e));
     else

@@ -62,17 +62,32 @@ static enum code take_draft(struct loaded *l, struct store *s, const struct stor
     return keep_open(s, l->draft->version, &l->draft->keep, e);
 }
 
-/* A model guesses nothing for itself: it stays without. */
-static void open_draft(struct loaded *l, struct store *s, struct str model, struct str name) {
+struct str loaded_draft_name(const struct loaded *l, const struct loaded_draft *d) {
+    struct span part = {0};
+    struct str name = d->first;
+    if (!name.n && store_version_find_part(l->version, LIT(DRAFT_PART), &part))
+        name = (struct str){(const char *)part.p, part.n};
+    if (!name.n)
+        name = d->last;
+    return str_is(name, "none") ? (struct str){0} : name;
+}
+
+static void open_draft(struct loaded *l, struct store *s, struct str model, uint64_t version,
+                       const struct loaded_draft *d) {
+    struct str name = loaded_draft_name(l, d);
     struct store_ref ref;
     struct store_info info;
     struct arena a;
     struct err e;
+    if (!name.n)
+        return;
     arena_init(&a, DRAFT_ARENA_BYTES);
     enum code code = store_ref_parse(name, &ref, &e);
     if (code == OK)
         code = store_resolve(s, &ref, &a, &info, &e);
-    if (code == OK && !str_eq(info.model, model))
+    bool own =
+        code == OK && str_eq(info.model, model) && (info.version == version || name.p == d->last.p);
+    if (code == OK && !own)
         code = take_draft(l, s, &info, &e);
     if (code != OK) {
         free_draft(l);
@@ -91,14 +106,14 @@ static void keep_packed(struct loaded *l, const struct forward *f) {
     keep_begin(l->keep, l->model, NULL);
 }
 
-static enum code start_language(struct loaded *l, struct store *s,
-                                const struct language_options *lo, struct str draft,
-                                struct err *e) {
-    struct language_options with = *lo;
+static enum code start_language(struct loaded *l, struct store *s, struct str model,
+                                uint64_t version, const struct loaded_options *o, struct err *e) {
+    if (!o->language)
+        return fail(e, INVALID, "this is a language model: slipway chat and slipway serve run it");
+    struct language_options with = *o->language;
     TRY(keep_open(s, l->version, &l->keep, e));
     with.keeper = keep_face(l->keep);
-    if (draft.n)
-        open_draft(l, s, lo->model, draft);
+    open_draft(l, s, model, version, &o->draft);
     with.draft_keeper = l->draft ? keep_face(l->draft->keep) : NULL;
     TRY(language_open(l->model, l->draft ? l->draft->model : NULL, &with, &l->language, e));
     keep_packed(l, l->language->forward);
@@ -135,22 +150,13 @@ void loaded_keep(struct loaded *l, bool now) {
         log_text(LOG_WARN, "packed weights are not kept: %s", e.text);
 }
 
-static enum code start(struct loaded *l, struct store *s, const struct session_options *o,
-                       struct str model, uint64_t version, const struct language_options *lo,
-                       struct str draft, struct err *e) {
-    if (!model_is_language(l->model))
-        return start_graph(l, s, o, model, version, e);
-    if (!lo)
-        return fail(e, INVALID, "this is a language model: slipway chat and slipway serve run it");
-    return start_language(l, s, lo, draft, e);
-}
-
 enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
-                          const struct session_options *o, const struct language_options *lo,
-                          struct str draft, struct loaded *out, struct err *e) {
+                          const struct loaded_options *o, struct loaded *out, struct err *e) {
     uint64_t began = clock_ns();
     TRY(loaded_open_model(s, model, version, out, e));
-    enum code code = start(out, s, o, model, version, lo, draft, e);
+    enum code code = model_is_language(out->model)
+                         ? start_language(out, s, model, version, o, e)
+                         : start_graph(out, s, o->session, model, version, e);
     if (code != OK) {
         loaded_close(out);
         return err_prefix(e, "%.*s@%llu", STR(model), (unsigned long long)version);
@@ -161,7 +167,7 @@ enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
 
 enum code loaded_open(struct store *s, struct str model, uint64_t version,
                       const struct session_options *o, struct loaded *out, struct err *e) {
-    return loaded_open_any(s, model, version, o, NULL, (struct str){0}, out, e);
+    return loaded_open_any(s, model, version, &(struct loaded_options){.session = o}, out, e);
 }
 
 void loaded_close(struct loaded *l) {

@@ -25,13 +25,26 @@ struct loaded {
  */
 MUST_USE enum code loaded_open(struct store *s, struct str model, uint64_t version,
                                const struct session_options *o, struct loaded *out, struct err *e);
-/* The same for either kind: a session, or (language models) what lo says. draft: MODEL[@VERSION|
- * @ALIAS] that guesses what a language model will say; .n == 0: none. Answers are the same without:
- * one that is not there or does not fit (language_draft_fits) is left out, and the log says why. */
+#define DRAFT_PART "draft" /* of a version: the text below */
+/* Which model guesses what a language model will say: MODEL[@VERSION|@ALIAS], or "none". Answers
+ * are the same without: one that is not there or does not fit (language_draft_fits) is left out,
+ * and the log says why. */
+struct loaded_draft {
+    struct str first; /* whatever the version says; .n == 0: */
+    struct str last;  /* where the version says nothing; not for versions of itself */
+};
+/* The name that counts for an open version; .n == 0: none. */
+struct str loaded_draft_name(const struct loaded *l, const struct loaded_draft *d);
+
+struct loaded_options {
+    const struct session_options *session;   /* of graphs; NULL: zero */
+    const struct language_options *language; /* NULL: language models are refused */
+    struct loaded_draft draft;
+};
+/* Either kind of model. */
 MUST_USE enum code loaded_open_any(struct store *s, struct str model, uint64_t version,
-                                   const struct session_options *o,
-                                   const struct language_options *lo, struct str draft,
-                                   struct loaded *out, struct err *e);
+                                   const struct loaded_options *o, struct loaded *out,
+                                   struct err *e);
 /* The model without a session: for facts. loaded_close ends both. */
 MUST_USE enum code loaded_open_model(struct store *s, struct str model, uint64_t version,
                                      struct loaded *out, struct err *e);

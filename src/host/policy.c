@@ -16,7 +16,8 @@ bool policy_is_default(const struct policy *p) {
     struct policy d;
     policy_default(&d);
     return !p->pin && p->priority == d.priority && p->weight == d.weight && !p->batch &&
-           !p->queue && !p->instances && p->wait < 0 && p->capture == 0 && !p->precision;
+           !p->queue && !p->instances && p->wait < 0 && p->capture == 0 && !p->precision &&
+           !p->draft[0];
 }
 
 const char *priority_name(int priority) {
@@ -31,6 +32,21 @@ enum code priority_parse(struct str text, int *out, struct err *e) {
         }
     return fail(e, INVALID, "priority '%.*s' is not one of high, normal, low",
                 STR(str_sub(text, 0, 40)));
+}
+
+/* "auto" takes it away. Whether it is there and fits is looked at when a version is loaded. */
+static enum code set_draft(struct policy *p, struct str name, struct err *e) {
+    struct store_ref ref;
+    if (str_is(name, "auto")) {
+        p->draft[0] = '\0';
+        return OK;
+    }
+    TRY(store_ref_parse(name, &ref, e));
+    if (name.n >= sizeof p->draft)
+        return fail(e, INVALID, "draft: the name has more than %d bytes", POLICY_DRAFT - 1);
+    memcpy(p->draft, name.p, name.n);
+    p->draft[name.n] = '\0';
+    return OK;
 }
 
 static enum code set_number(const char *name, double v, double least, double most, double *out,
@@ -86,6 +102,8 @@ enum code policy_set(struct policy *p, struct str text, struct err *e) {
         return priority_parse(value, &p->priority, e);
     if (str_is(key, "precision"))
         return precision_parse(value, &p->precision, e);
+    if (str_is(key, "draft"))
+        return set_draft(p, value, e);
     if (value.n && value.p[value.n - 1] == '%')
         value.n--;
     if (!str_to_f64(value, &v))
@@ -94,7 +112,7 @@ enum code policy_set(struct policy *p, struct str text, struct err *e) {
     return code == ERR_NOT_FOUND
                ? fail(e, USAGE,
                       "no policy '%.*s': pin, priority, weight, batch, queue, instances, wait, "
-                      "precision, capture, keep-bytes, keep-days",
+                      "precision, draft, capture, keep-bytes, keep-days",
                       STR(key))
                : code;
 }
@@ -126,9 +144,11 @@ static enum code take_member(struct json *j, struct policy *p, struct str key, s
         return json_bool(j, &p->pin, e);
     if (str_is(key, "capture"))
         return take_capture(j, p, e);
-    if (!str_is(key, "priority") && !str_is(key, "precision"))
+    if (!str_is(key, "priority") && !str_is(key, "precision") && !str_is(key, "draft"))
         return take_number(j, p, key, e);
     TRY(json_string(j, &text, e));
+    if (str_is(key, "draft"))
+        return set_draft(p, text, e);
     return str_is(key, "priority") ? priority_parse(text, &p->priority, e)
                                    : precision_parse(text, &p->precision, e);
 }
@@ -180,6 +200,8 @@ void policy_write(const struct policy *p, struct buf *b) {
         json_put_member_f64(&w, "wait", p->wait);
     if (p->precision)
         json_put_member_text(&w, "precision", precision_name(p->precision));
+    if (p->draft[0])
+        json_put_member_text(&w, "draft", p->draft);
     if (p->capture > 0) {
         json_put_key(&w, "capture");
         json_put_object(&w);

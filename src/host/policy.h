@@ -2,7 +2,7 @@
 /* How a model is treated beside others: the store's setting "policy", JSON, all members optional:
  *
  *   {"pin": true, "priority": "high", "weight": 2, "batch": 16, "queue": 64, "instances": 2,
- *    "wait": 500, "precision": "auto",
+ *    "wait": 500, "precision": "auto", "draft": "small@2",
  *    "capture": {"percent": 1, "bytes": 104857600, "days": 7}} */
 #pragma once
 
@@ -13,6 +13,8 @@
 #include "store/store.h"
 
 #define POLICY_SETTING LIT("policy")
+
+enum { POLICY_DRAFT = 2 * STORE_NAME_MAX + 2 };
 
 struct policy {
     bool pin;            /* never evicted from memory */
@@ -25,7 +27,9 @@ struct policy {
     double capture;      /* fraction of requests whose inputs and outputs are kept; 0: none */
     uint64_t keep_bytes; /* of them in all */
     uint64_t keep_days;
-    enum precision_choice precision; /* of versions loaded from now on; DEFAULT: the server's */
+    /* Of versions loaded from now on: */
+    enum precision_choice precision; /* DEFAULT: the server's */
+    char draft[POLICY_DRAFT];        /* as in loaded.h; "": what the version says, or the server */
 };
 
 void policy_default(struct policy *p);

@@ -133,6 +133,28 @@ static enum code check_text(const struct model *m, struct err *e) {
     return OK;
 }
 
+/* The model that guesses for it is there, and its tokens are spelled alike. */
+static enum code check_draft(struct store *s, const struct model *m, const struct job_import *j,
+                             struct err *e) {
+    struct store_ref ref;
+    struct store_info info;
+    struct loaded draft;
+    struct arena a;
+    TRY(store_ref_parse(j->draft, &ref, e));
+    if (str_eq(ref.model, j->model) && !ref.version)
+        return fail(e, INVALID, "'%.*s' may come to mean this version: say which, %.*s@N",
+                    STR(j->draft), STR(j->model));
+    arena_init(&a, 1 << 20);
+    enum code code = store_resolve(s, &ref, &a, &info, e);
+    if (code == OK)
+        code = loaded_open_model(s, info.model, info.version, &draft, e);
+    arena_deinit(&a);
+    TRY(code);
+    code = language_draft_fits(m, draft.model, e);
+    loaded_close(&draft);
+    return code;
+}
+
 /* --- requests to be answered before it is ready --- */
 
 struct warmup {
@@ -293,6 +315,7 @@ static enum code put(struct store *s, const struct job_import *j, const struct i
         {LIT("preprocess"), j->preprocess},
         {str_of(PAD_PART), text_bytes(j->pad)},
         {str_of(GUISE_PART), text_bytes(j->guise)},
+        {LIT(DRAFT_PART), text_bytes(j->draft)},
         {str_of(TAPE_WARMUP), bytes_of(&warmup->tapes)},
         {str_of(WARMUP_SOURCE), text_bytes(str_of(warmup->source))},
     };
@@ -363,6 +386,8 @@ enum code job_import(struct store *s, const struct job_import *j, struct job_imp
     buf_init(&warmup.tapes, WARMUP_BYTES);
     buf_put(&warmup.tapes, j->tapes.p, j->tapes.n);
     enum code code = check_runs(in.model, j, &warmup, e);
+    if (code == OK && j->draft.n && check_draft(s, in.model, j, e) != OK)
+        code = err_prefix(e, "--draft");
     if (code == OK)
         code = store_import(s, j, &in, &warmup, out, e);
     buf_deinit(&warmup.tapes);

@@ -17,6 +17,7 @@ struct job_import {
     struct span tapes;      /* requests before those, as a tape; .n == 0: none */
     struct str guise;       /* how clients see it (host/guise.h), .n == 0: as it is */
     struct str pad;         /* inputs that are padded (host/pad.h), .n == 0: none named */
+    struct str draft;       /* model that guesses for it (host/loaded.h), .n == 0: none named */
     bool text;              /* it says that texts are sent: the model must have a tokenizer */
     struct format_limits limits;
     void (*progress)(void *ctx, const char *phase, uint64_t done, uint64_t total); /* may be NULL */

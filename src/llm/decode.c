@@ -405,10 +405,12 @@ static bool step(struct decode *d) {
     draft_all(d);
     size_t n = schedule_step(d);
     if (n) {
-        if (forward_step(d->options.forward, d->rows, n, &logits, &e) == OK)
+        if (forward_step(d->options.forward, d->rows, n, &logits, &e) == OK) {
             apply(d, logits);
-        else
+            draft_measure(d);
+        } else {
             fail_running(d, &e);
+        }
         d->counts.steps++;
     }
     sweep(d);

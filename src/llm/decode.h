@@ -40,6 +40,7 @@ struct decode_options {
     size_t chunk;                      /* tokens of one prompt in a step; 0: all that fit */
     size_t queue;                      /* choices waiting */
     int speculate;                     /* most tokens drafted at a time; 0: no speculation */
+    bool always;                       /* guess whether it pays (pace.h) or not */
     struct str model, version;         /* labels of the metrics; borrowed */
 };
 MUST_USE enum code decode_open(const struct decode_options *o, struct decode **out, struct err *e);
@@ -131,6 +132,7 @@ struct decode_slot { /* for pages that show what runs */
 struct decode_stats {
     size_t waiting, running, kv_pages, kv_free, prefix_blocks;
     uint64_t tokens_in, tokens_out, steps, preempted, prefix_queried, prefix_hit, drafted, accepted,
+        skipped, /* steps without guesses, since they would not have paid */
         finished, cancelled;
 };
 void decode_stats(struct decode *d, struct decode_stats *out);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/thread.h"
+#include "llm/pace.h"
 #include "llm/strand.h"
 #include "llm/tally.h"
 
@@ -34,6 +35,13 @@ struct decode {
     uint64_t order, uses;
     size_t turn; /* which prompt is first in this step */
     struct decode_stats counts;
+    size_t prompt_rows; /* of this step */
+    struct pace pace;
+    struct {                       /* draft.c's: about this step */
+        uint64_t began_ns, tokens; /* tokens: that had been drawn before it */
+        size_t answering;          /* sequences that draw */
+        bool guesses, reads;       /* reads: the draft model read more than a step's tokens */
+    } guess;
 
     pthread_t thread;
     pthread_mutex_t lock;
@@ -57,6 +65,7 @@ size_t schedule_step(struct decode *d);
 void schedule_release(struct decode *d, struct strand *s);  /* its slot, pages and machine */
 void schedule_remember(struct decode *d, struct strand *s); /* full pages to the prefix cache */
 
-/* draft.c: fills s->drafts where it pays. */
+/* draft.c: fills s->drafts where it pays; after the step, what that took. */
 void draft_all(struct decode *d);
+void draft_measure(struct decode *d);
 void draft_learn(struct strand *s, int accepted);

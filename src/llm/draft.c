@@ -4,10 +4,13 @@
  *
  * 1. A wrong guess costs rows, never a different token: see strand_draw's use in decode.c.
  * 2. How many are made follows the share that was right lately: text that does not repeat stops
- * paying for guesses. */
+ * paying for guesses.
+ * 3. Whether any are made follows what steps with and without them take (pace.h). */
 #include "llm/decode_in.h"
 
-enum { NGRAM_MOST = 4, NGRAM_LEAST = 2, RETRY_TOKENS = 16 };
+#include "base/clock.h"
+
+enum { NGRAM_MOST = 4, NGRAM_LEAST = 2, RETRY_TOKENS = 16, READS = 4 };
 
 void draft_learn(struct strand *s, int accepted) {
     if (s->n_drafts)
@@ -47,8 +50,12 @@ static int32_t likeliest(const float *logits, size_t n) {
     return (int32_t)best;
 }
 
+static bool answers_now(const struct strand *s) {
+    return s->state == STRAND_RUNNING && s->n - s->computed == 1;
+}
+
 static bool drafts_now(const struct decode *d, const struct strand *s) {
-    return s->state == STRAND_RUNNING && s->n - s->computed == 1 && wanted(d, s) > 0;
+    return answers_now(s) && wanted(d, s) > 0;
 }
 
 /* One of the two vocabularies may be padded further than the other (language.h). */
@@ -97,6 +104,13 @@ static size_t next_round(struct decode *d, bool *drafting, const float *logits) 
     return n;
 }
 
+/* Reading what was said while nobody guessed is no part of what a guess costs. */
+static void note_reading(struct decode *d, size_t rows, uint64_t began_ns) {
+    d->guess.reads = rows > READS * d->guess.answering;
+    if (d->guess.reads)
+        pace_note_reading(&d->pace, rows, clock_ns() - began_ns);
+}
+
 static void ask_model(struct decode *d) {
     bool drafting[1024] = {false};
     const float *logits;
@@ -115,12 +129,53 @@ static void ask_model(struct decode *d) {
     for (int round = 0; n && round < DECODE_DRAFT; round++) {
         if (forward_step(d->options.draft, d->rows, n, &logits, &e) != OK)
             return;
+        if (round == 0)
+            note_reading(d, n, d->guess.began_ns);
         n = next_round(d, drafting, logits);
     }
 }
 
+/* How many sequences answer, and what the draft model has not read of them. */
+static size_t count_answering(const struct decode *d, size_t *behind) {
+    size_t n = 0;
+    *behind = 0;
+    for (int i = 0; i < d->n_running; i++) {
+        const struct strand *s = d->running[i];
+        if (!answers_now(s))
+            continue;
+        n++;
+        if (d->options.draft && s->drafted_to < s->n)
+            *behind += s->n - s->drafted_to;
+    }
+    return n;
+}
+
+static bool pays(struct decode *d) {
+    size_t behind;
+    d->guess.answering = count_answering(d, &behind);
+    if (d->guess.answering == 0)
+        return false;
+    if (d->options.always || pace_guesses(&d->pace, d->guess.answering, behind))
+        return true;
+    d->counts.skipped++;
+    tally_skipped(&d->tally);
+    return false;
+}
+
+void draft_measure(struct decode *d) {
+    if (d->guess.answering && d->prompt_rows == 0 && !d->guess.reads)
+        pace_note(&d->pace, d->guess.answering, d->guess.guesses, clock_ns() - d->guess.began_ns,
+                  d->counts.tokens_out - d->guess.tokens);
+}
+
 void draft_all(struct decode *d) {
     if (d->options.speculate <= 0)
+        return;
+    d->guess.began_ns = clock_ns();
+    d->guess.tokens = d->counts.tokens_out;
+    d->guess.reads = false;
+    d->guess.guesses = pays(d);
+    if (!d->guess.guesses)
         return;
     if (d->options.draft) {
         ask_model(d);

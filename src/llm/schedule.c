@@ -295,6 +295,8 @@ size_t schedule_step(struct decode *d) {
     size_t left = d->options.rows;
     memset(d->take, 0, (size_t)d->options.sequences * sizeof *d->take);
     give_answers(d, &left);
+    d->prompt_rows = left;
     give_prompts(d, &left);
+    d->prompt_rows -= left;
     return put_rows(d);
 }

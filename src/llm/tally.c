@@ -17,6 +17,7 @@ enum {
     PREEMPTED,
     DRAFTED,
     ACCEPTED,
+    SKIPPED,
     VLLM_TOKENS_IN,
     VLLM_TOKENS_OUT,
     VLLM_FIRST,
@@ -28,6 +29,9 @@ enum {
     VLLM_PREFIX_ASKED,
     VLLM_PREFIX_HIT,
     VLLM_PREEMPTED,
+    VLLM_DRAFTS,
+    VLLM_DRAFTED,
+    VLLM_ACCEPTED,
     VLLM_WHOLE,
     VLLM_STOPPED,
     VLLM_LENGTH,
@@ -92,6 +96,8 @@ static const struct counter_family families[SERIES_N] = {
     OURS(DRAFTED, "slipway_draft_tokens_total", "Tokens drafted by speculation.", COUNTER_TOTAL),
     OURS(ACCEPTED, "slipway_draft_tokens_accepted_total", "Drafted tokens that were right.",
          COUNTER_TOTAL),
+    OURS(SKIPPED, "slipway_draft_skipped_steps_total",
+         "Steps without drafts, since drafting did not pay.", COUNTER_TOTAL),
     THEIRS(VLLM_TOKENS_IN, "vllm:prompt_tokens_total", "Tokens of prompts.", COUNTER_TOTAL),
     THEIRS(VLLM_TOKENS_OUT, "vllm:generation_tokens_total", "Tokens generated.", COUNTER_TOTAL),
     THEIRS_TIME(VLLM_FIRST, "vllm:time_to_first_token_seconds",
@@ -115,6 +121,12 @@ static const struct counter_family families[SERIES_N] = {
            COUNTER_TOTAL),
     THEIRS(VLLM_PREEMPTED, "vllm:num_preemptions_total",
            "Sequences sent back because the KV cache was full.", COUNTER_TOTAL),
+    THEIRS(VLLM_DRAFTS, "vllm:spec_decode_num_drafts_total", "Drafts of some tokens each.",
+           COUNTER_TOTAL),
+    THEIRS(VLLM_DRAFTED, "vllm:spec_decode_num_draft_tokens_total",
+           "Tokens drafted by speculation.", COUNTER_TOTAL),
+    THEIRS(VLLM_ACCEPTED, "vllm:spec_decode_num_accepted_tokens_total",
+           "Drafted tokens that were right.", COUNTER_TOTAL),
     THEIRS_TIME(VLLM_WHOLE, "vllm:e2e_request_latency_seconds",
                 "From the request to its last token."),
     ENDED(VLLM_STOPPED),
@@ -176,9 +188,11 @@ void tally_prefix(struct tally *t, size_t queried, size_t hit) {
 }
 void tally_preempted(struct tally *t) { add(t, PREEMPTED, VLLM_PREEMPTED, 1); }
 void tally_drafts(struct tally *t, size_t drafted, size_t accepted) {
-    counter_add(t->series[DRAFTED], drafted);
-    counter_add(t->series[ACCEPTED], accepted);
+    counter_add(t->series[VLLM_DRAFTS], 1);
+    add(t, DRAFTED, VLLM_DRAFTED, drafted);
+    add(t, ACCEPTED, VLLM_ACCEPTED, accepted);
 }
+void tally_skipped(struct tally *t) { counter_add(t->series[SKIPPED], 1); }
 
 void tally_load(struct tally *t, size_t running, size_t waiting, size_t kv_used, size_t kv_all) {
     counter_set(t->series[RUNNING], (int64_t)running);

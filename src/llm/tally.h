@@ -20,5 +20,6 @@ void tally_token(struct tally *t, uint64_t since_last_ns);
 void tally_finished(struct tally *t, const char *reason, uint64_t since_asked_ns);
 void tally_prefix(struct tally *t, size_t queried, size_t hit); /* tokens */
 void tally_preempted(struct tally *t);
-void tally_drafts(struct tally *t, size_t drafted, size_t accepted);
+void tally_drafts(struct tally *t, size_t drafted, size_t accepted); /* of one sequence's step */
+void tally_skipped(struct tally *t);                                 /* a step without guesses */
 void tally_load(struct tally *t, size_t running, size_t waiting, size_t kv_used, size_t kv_all);

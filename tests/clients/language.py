@@ -52,22 +52,34 @@ TOOL = {
 }
 
 
-def with_metadata(folder, **pairs):
-    """The same model with further metadata: floats and whole numbers under "general.sampling."."""
+def rewritten(path, pairs, keeps=lambda tensor: True):
+    """The same model with further metadata, or other numbers in it, and perhaps fewer tensors."""
     import gguf
 
-    path, source = pathlib.Path(folder) / "metadata.gguf", gguf.GGUFReader(smollm2())
+    source = gguf.GGUFReader(smollm2())
     out = gguf.GGUFWriter(path, source.get_field("general.architecture").contents())
     for name, field in source.fields.items():
-        if not name.startswith("GGUF.") and name != "general.architecture":
+        if not name.startswith("GGUF.") and name != "general.architecture" and name not in pairs:
             kind = field.types[0]
             out.add_key_value(name, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
     for name, value in pairs.items():
-        (out.add_float32 if isinstance(value, float) else out.add_int32)("general.sampling." + name, value)
+        (out.add_float32 if isinstance(value, float) else out.add_uint32 if name.endswith("_count") else out.add_int32)(name, value)
     for t in source.tensors:
-        out.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
+        if keeps(t.name):
+            out.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()
     out.close()
     return str(path)
+
+
+def with_metadata(folder, **pairs):
+    """The same model with defaults of sampling: floats and whole numbers."""
+    return rewritten(pathlib.Path(folder) / "metadata.gguf", {"general.sampling." + name: value for name, value in pairs.items()})
+
+
+def first_layers(folder, n):
+    """The same model without its upper layers: quick, and sometimes right about what the whole one says."""
+    keeps = lambda tensor: not tensor.startswith("blk.") or int(tensor.split(".")[1]) < n
+    return rewritten(pathlib.Path(folder) / f"first{n}.gguf", {"llama.block_count": n}, keeps)

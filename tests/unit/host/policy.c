@@ -10,7 +10,8 @@ static void test_round_trip(void **state) {
     struct buf b;
     const char *text =
         "{\"pin\":true,\"priority\":\"low\",\"weight\":2.0,\"batch\":16,\"queue\":64,"
-        "\"instances\":2,\"wait\":500.0,\"precision\":\"auto\",\"capture\":{\"percent\":1.0,"
+        "\"instances\":2,\"wait\":500.0,\"precision\":\"auto\",\"draft\":\"small@2\",\"capture\":{"
+        "\"percent\":1.0,"
         "\"bytes\":1000,\"days\":2}}";
     buf_init(&b, 1 << 16);
     assert_ok(policy_parse(str_of(text), &p, &e));
@@ -37,6 +38,11 @@ static void test_words(void **state) {
                 p.keep_bytes == 1000000);
     assert_ok(policy_set(&p, LIT("precision=bf16"), &e));
     assert_true(p.precision == CHOOSE_BF16);
+    assert_ok(policy_set(&p, LIT("draft=small@prod"), &e));
+    assert_string_equal(p.draft, "small@prod");
+    assert_fails(policy_set(&p, LIT("draft=no such"), &e), INVALID, "no such");
+    assert_ok(policy_set(&p, LIT("draft=auto"), &e));
+    assert_string_equal(p.draft, "");
     assert_ok(policy_set(&p, LIT("instances=3"), &e));
     assert_ok(policy_set(&p, LIT("wait=0"), &e));
     assert_true(p.instances == 3 && p.wait == 0 && !policy_is_default(&p));

@@ -175,12 +175,12 @@ static void test_same_in_any_company(void **state) {
     assert_true(stats.preempted > 0);
     stand_close(&s);
 
-    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 4});
+    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 4, .always = true});
     answers_of(&s, true, other);
     same_answers(alone, other, "with prompt lookup");
     stand_close(&s);
 
-    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 5});
+    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 5, .always = true});
     s.d->options.draft = &s.draft;
     answers_of(&s, true, other);
     same_answers(alone, other, "with a draft model");
@@ -188,14 +188,14 @@ static void test_same_in_any_company(void **state) {
     assert_true(stats.accepted > 20); /* greedy requests agree: it is the same model */
     stand_close(&s);
 
-    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 5});
+    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 5, .always = true});
     s.draft.salt = 99;
     s.d->options.draft = &s.draft;
     answers_of(&s, true, other);
     same_answers(alone, other, "with a draft model that is always wrong");
     stand_close(&s);
 
-    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 5});
+    stand_open(&s, 400, 512, 16, (struct decode_options){.speculate = 5, .always = true});
     s.draft.vocab = 250; /* prompts and answers hold tokens it has not */
     s.d->options.draft = &s.draft;
     answers_of(&s, true, other);
@@ -212,7 +212,8 @@ static void test_lookup_saves_steps(void **state) {
     for (int k = 0; k < 2; k++) {
         struct stand s;
         struct question q;
-        stand_open(&s, 256, 128, 1, (struct decode_options){.speculate = k ? 8 : 0});
+        stand_open(&s, 256, 128, 1,
+                   (struct decode_options){.speculate = k ? 8 : 0, .always = true});
         s.forward.repeats = 10;
         question_init(&q, 3, 40, 100);
         decode_submit(s.d, &q.ask);
@@ -335,7 +336,7 @@ static void test_grammar(void **state) {
     (void)state;
     assert_ok(
         grammar_parse(LIT("root ::= \"{\\\"\" [a-z]{1,6} \"\\\": \" [0-9]{1,3} \"}\""), &g, &e));
-    stand_open(&s, 512, 512, 8, (struct decode_options){.speculate = 3});
+    stand_open(&s, 512, 512, 8, (struct decode_options){.speculate = 3, .always = true});
     for (unsigned i = 0; i < 20; i++) {
         question_init(&q, i, 10, 100);
         q.ask.grammar = g;
