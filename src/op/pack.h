@@ -18,6 +18,7 @@ enum {
     PACK_WINOGRAD_2X2 = 9 << 20,
     PACK_WINOGRAD_STRIDED = 10 << 20,
     PACK_CODES = 11 << 20,
+    PACK_BAND = 12 << 20,
     PACK_BF16_WINOGRAD = 16 << 20,
     PACK_BF16_IMPLICIT = 17 << 20,
     PACK_BF16_PANEL = 18 << 20,

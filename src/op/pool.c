@@ -164,7 +164,7 @@ static enum code prepare(struct op_prepare *c, enum kind kind, bool global, stru
 
 struct under { /* what of a window lies inside, per dim: positions first, first + dilation, ... */
     int64_t first[WINDOW_DIMS], n[WINDOW_DIMS];
-    size_t inside, padded; /* taps; and with those that lie on pads */
+    int64_t reach[WINDOW_DIMS]; /* n, and those on pads */
 };
 
 /* How many of `kernel` taps, from `start` in steps of `dilation`, lie before `end`. */
@@ -177,23 +177,40 @@ static int64_t taps_before(int64_t end, int64_t start, int64_t dilation, int64_t
     return room < kernel ? room : kernel;
 }
 
+/* Along one dim. */
+static void under_dim(const struct window *w, int i, size_t at, struct under *u) {
+    const int64_t start = (int64_t)at * w->stride[i] - w->before[i],
+                  skip = taps_before(0, start, w->dilation[i], w->kernel[i]),
+                  n = taps_before(w->in[i], start, w->dilation[i], w->kernel[i]) - skip;
+    u->first[i] = start + skip * w->dilation[i];
+    u->n[i] = n > 0 ? n : 0;
+    u->reach[i] = taps_before(w->in[i] + w->after[i], start, w->dilation[i], w->kernel[i]);
+}
+
 static void under_at(const struct window *w, const size_t at[WINDOW_DIMS], struct under *u) {
-    u->inside = u->padded = 1;
-    for (int i = 0; i < WINDOW_DIMS; i++) {
-        const int64_t start = (int64_t)at[i] * w->stride[i] - w->before[i];
-        int64_t skip = taps_before(0, start, w->dilation[i], w->kernel[i]),
-                n = taps_before(w->in[i], start, w->dilation[i], w->kernel[i]) - skip;
-        u->first[i] = start + skip * w->dilation[i];
-        u->n[i] = n > 0 ? n : 0;
-        u->inside *= (size_t)u->n[i];
-        u->padded *=
-            (size_t)taps_before(w->in[i] + w->after[i], start, w->dilation[i], w->kernel[i]);
-    }
+    for (int i = 0; i < WINDOW_DIMS; i++)
+        under_dim(w, i, at[i], u);
+}
+
+/* Taps inside, and with those that lie on pads. */
+static size_t inside(const struct under *u) { return (size_t)(u->n[0] * u->n[1] * u->n[2]); }
+static size_t padded(const struct under *u) {
+    return (size_t)(u->reach[0] * u->reach[1] * u->reach[2]);
 }
 
 static void pixel_at(const struct window *w, size_t pixel, size_t at[WINDOW_DIMS]) {
     for (int i = WINDOW_DIMS - 1; i >= 0; pixel /= (size_t)w->out[i], i--)
         at[i] = pixel % (size_t)w->out[i];
+}
+
+/* The pixel after the one at `at`; after the last comes the first. */
+static void next_pixel(const struct window *w, size_t at[WINDOW_DIMS], struct under *u) {
+    for (int i = WINDOW_DIMS - 1; i >= 0; i--) {
+        at[i] = at[i] + 1 < (size_t)w->out[i] ? at[i] + 1 : 0;
+        under_dim(w, i, at[i], u);
+        if (at[i] > 0)
+            return;
+    }
 }
 
 /* Input position, in pixels of one picture, of the tap at these steps. */
@@ -269,11 +286,11 @@ static void add(const struct pass *p, struct gathered *g, const void *x, size_t 
 static void pool_one(const struct pass *p, const struct under *u, const char *x, size_t n,
                      void *y) {
     const struct pool *s = p->s;
-    const size_t pixel = s->channels * p->bytes, count = s->include_pad ? u->padded : u->inside,
+    const size_t pixel = s->channels * p->bytes, count = s->include_pad ? padded(u) : inside(u),
                  step = (size_t)s->w.dilation[2] * pixel;
     struct gathered g;
     g.n = 0, g.carries = false, g.weight = 1 / (float)count;
-    if (u->inside == 0) {
+    if (inside(u) == 0) {
         nothing(p, n, y);
         return;
     }
@@ -289,14 +306,19 @@ static void pool_one(const struct pass *p, const struct under *u, const char *x,
 /* Steps [begin, end): stretches of channels of one output after the other. */
 static void pool_steps(const struct pass *p, size_t begin, size_t end) {
     const struct pool *s = p->s;
+    size_t at[WINDOW_DIMS], output = begin / p->steps, stretch = begin % p->steps;
+    struct under u;
+    pixel_at(&s->w, output % s->pixels, at);
+    under_at(&s->w, at, &u);
     for (size_t step = begin; step < end; step++) {
-        size_t at[WINDOW_DIMS], output = step / p->steps, first = step % p->steps * p->stretch;
-        size_t n = s->channels - first < p->stretch ? s->channels - first : p->stretch;
-        struct under u;
-        pixel_at(&s->w, output % s->pixels, at);
-        under_at(&s->w, at, &u);
+        const size_t first = stretch * p->stretch, left = s->channels - first,
+                     n = left < p->stretch ? left : p->stretch;
         const char *x = p->x + (output / s->pixels * s->inputs * s->channels + first) * p->bytes;
         pool_one(p, &u, x, n, p->y + (output * s->channels + first) * p->bytes);
+        if (++stretch == p->steps) {
+            stretch = 0, output++;
+            next_pixel(&s->w, at, &u);
+        }
     }
 }
 
@@ -392,8 +414,8 @@ static struct found look(const struct pool *s, const struct under *u, const stru
                 size_t at = tap_at(&s->w, u, z, row, col);
                 take_tap(s, tensor_f64(x, base + at * step), at, &f);
             }
-    if (s->kind == AVERAGE && u->inside)
-        f.v /= (double)(s->include_pad ? u->padded : u->inside);
+    if (s->kind == AVERAGE && inside(u))
+        f.v /= (double)(s->include_pad ? padded(u) : inside(u));
     if (s->kind == POWER)
         f.v = pow(f.v, 1 / s->p);
     return f;

@@ -3,9 +3,10 @@
  *
  * Where every parameter is constant, q_linear_conv of 3 x 3 and stride 1 is Winograd's where that
  * pays; else where the CPU multiplies bytes exactly, it multiplies bytes: our tile of quads where
- * it may (AVX-512 with VNNI, unsigned input, channels in fours), else oneDNN. Everywhere else bytes
- * become int16 with their zero points taken off, which our own gathered product sums exactly;
- * padding is then really zero. Channels last; a PLAIN node is carried there and back.
+ * it may (AVX-512 with VNNI, unsigned input, channels in fours, or so few that windows are laid out
+ * in bands), else oneDNN. Everywhere else bytes become int16 with their zero points taken off,
+ * which our own gathered product sums exactly; padding is then really zero. Channels last; a PLAIN
+ * node is carried there and back.
  *
  * A q_linear_conv may have one post, made by the pass "fuse_q8": the addition of a value of y's
  * type, rounded as q_linear_add would round it. Its operands are the inputs from PLUS on: the
@@ -14,6 +15,7 @@
  *
  * Scratch: [x channels last] [x as pairs] [weights as pairs] [packed weights] [sums] [y channels
  * last] [scales] [kernel's]. */
+#include "op/band.h"
 #include "op/implicit.h"
 #include "op/op_list.h"
 #include "op/operand.h"
@@ -101,6 +103,8 @@ struct qconv {
     const void *packed;                                      /* or NULL: packed by each run */
     bool quarter;                                            /* winograd... */
     struct winograd winograd;
+    bool few; /* ...or bands... */
+    struct band band;
     bool quads;          /* ...or quads: then packed, and these, of the plan: */
     const float *scale;  /* (groups * channels_out) */
     const int32_t *bias; /* likewise, with the input's zero point taken off */
@@ -208,13 +212,22 @@ static void take_off_zero(const struct qconv *s, const int8_t *w, const int32_t 
     }
 }
 
+/* The tile of quads may take it. */
+static bool allows_quads(const struct op_prepare *c, const struct roles *r) {
+    const unsigned needed = CPU_AVX512 | CPU_VNNI;
+    return (cpu_flags() & needed) == needed && c->in[r->x].dtype == DT_U8 &&
+           (absent(c, r->bias) || constant(c, r->bias));
+}
+
 /* Measured on Zen 5: 0.65 to 1.0 of oneDNN's time where each output is made of one pixel, 0.9
  * to 1.2 where pointers are gathered. */
 static bool wants_quads(const struct op_prepare *c, const struct qconv *s, const struct roles *r) {
-    const unsigned needed = CPU_AVX512 | CPU_VNNI;
-    return (cpu_flags() & needed) == needed && c->in[r->x].dtype == DT_U8 &&
-           window_taps(&s->implicit.w) == 1 && s->channels_in % 4 == 0 &&
-           (absent(c, r->bias) || constant(c, r->bias));
+    return allows_quads(c, r) && window_taps(&s->implicit.w) == 1 && s->channels_in % 4 == 0;
+}
+
+static bool wants_bands(const struct op_prepare *c, struct qconv *s, const struct roles *r) {
+    return allows_quads(c, r) && s->implicit.groups == 1 &&
+           band_plan(&s->band, &s->implicit.w, s->implicit.batch, s->channels_in, s->channels_out);
 }
 
 /* Weights that were shifted are another packed form than the same bytes as they are. */
@@ -239,6 +252,18 @@ static enum code pack_quads(struct op_prepare *c, struct qconv *s, const struct 
         mem_free(quads);
     }
     s->quads = true;
+    s->packed = to;
+    return OK;
+}
+
+static enum code pack_few(struct op_prepare *c, struct qconv *s, const struct tensor *w,
+                          const int8_t *weights, struct err *e) {
+    void *to;
+    bool filled;
+    TRY(pack_room(c, w->data, packing_of(w, weights, PACK_BAND), band_packed(&s->band), &to,
+                  &filled, e));
+    if (!filled && !band_pack(&s->band, weights, to))
+        return operand_fail(c, e, NOMEM, "no memory to pack weights");
     s->packed = to;
     return OK;
 }
@@ -313,6 +338,10 @@ static enum code try_constant(struct op_prepare *c, struct qconv *s, const struc
     if (s->quarter) {
         take_off_zero(s, weights, given_bias, unsigned_zero(c, r), bias);
         TRY(pack_quarter(c, s, w, weights, e));
+    } else if (weights && wants_bands(c, s, r)) {
+        s->few = true;
+        take_off_zero(s, weights, given_bias, q8_zero(in[r->x_zero], 0), bias);
+        TRY(pack_few(c, s, w, weights, e));
     } else if (weights && wants_quads(c, s, r)) {
         take_off_zero(s, weights, given_bias, q8_zero(in[r->x_zero], 0), bias);
         TRY(pack_quads(c, s, w, weights, e));
@@ -368,7 +397,7 @@ static void lay_out(struct op_prepare *c, struct qconv *s) {
     const struct implicit *p = &s->implicit;
     const size_t in = p->batch * s->pixels_in * p->groups,
                  out = p->batch * s->pixels_out * p->groups * s->channels_out;
-    const bool pairs = !s->task && !s->quads && !s->quarter;
+    const bool pairs = !s->task && !s->quads && !s->few && !s->quarter;
     size_t at = 0;
     s->x_at = scratch_take(&at, s->plain ? in * s->channels_in : 0);
     s->pairs_at = scratch_take(&at, pairs ? in * p->in * sizeof(float) : 0);
@@ -378,6 +407,7 @@ static void lay_out(struct op_prepare *c, struct qconv *s) {
     s->y_at = scratch_take(&at, s->plain ? out : 0);
     s->scale_at = scratch_take(&at, pairs ? p->groups * s->channels_out * sizeof(float) : 0);
     s->inner_at = scratch_take(&at, s->quarter ? winograd_scratch(&s->winograd, c->threads)
+                                    : s->few   ? band_scratch(&s->band, c->threads)
                                     : s->task  ? dnnl_task_scratch(s->task)
                                                : implicit_scratch(p, c->threads));
     c->scratch_bytes = at;
@@ -421,6 +451,7 @@ static enum code prepare_qconv(struct op_prepare *c, struct err *e) {
                (double)(groups * s->channels_out) * (double)(s->channels_in * window_taps(&window));
     c->kernel = s->quarter ? "winograd 4x4 int16"
                 : s->task  ? dnnl_task_kernel(s->task)
+                : s->few   ? "bands of bytes"
                 : s->quads ? "gather bytes"
                            : "gather int16";
     return OK;
@@ -510,17 +541,31 @@ static enum code finish_of(const struct op_call *c, const struct roles *r, struc
 static void run_quads(const struct op_call *c, const struct qconv *s, const struct roles *r,
                       const struct quads_finish *f, const void *x, void *y) {
     const void *plus = s->adds && !s->plain ? c->in[PLUS]->data : NULL;
-    implicit_run(&s->implicit,
-                 &(struct implicit_run){.x = x,
-                                        .packed = s->packed,
-                                        .bias = (const float *)s->bias,
-                                        .plus = plus,
-                                        .scale = s->scale,
-                                        .finish = f,
-                                        .padding = (uint8_t)q8_zero(given(c, r->x_zero), 0),
-                                        .y = y,
-                                        .scratch = (char *)c->scratch + s->inner_at,
-                                        .threads = c->threads});
+    const uint8_t padding = (uint8_t)q8_zero(given(c, r->x_zero), 0);
+    void *scratch = (char *)c->scratch + s->inner_at;
+    if (s->few) {
+        band_run(&s->band, &(struct band_run){.x = x,
+                                              .padding = padding,
+                                              .packed = s->packed,
+                                              .bias = s->bias,
+                                              .scale = s->scale,
+                                              .finish = f,
+                                              .plus = plus,
+                                              .y = y,
+                                              .scratch = scratch,
+                                              .threads = c->threads});
+        return;
+    }
+    implicit_run(&s->implicit, &(struct implicit_run){.x = x,
+                                                      .packed = s->packed,
+                                                      .bias = (const float *)s->bias,
+                                                      .plus = plus,
+                                                      .scale = s->scale,
+                                                      .finish = f,
+                                                      .padding = padding,
+                                                      .y = y,
+                                                      .scratch = scratch,
+                                                      .threads = c->threads});
 }
 
 static void run_quarter(const struct op_call *c, const struct qconv *s, const struct roles *r,
@@ -568,7 +613,7 @@ static enum code run_channels_last(const struct op_call *c, const struct qconv *
     const struct tensor *bias = given(c, r->bias);
     if (s->quarter)
         run_quarter(c, s, r, x, y);
-    else if (s->quads)
+    else if (s->quads || s->few)
         run_quads(c, s, r, f, x, y);
     else if (s->task)
         return dnnl_task_run(s->task,
@@ -604,7 +649,7 @@ static enum code run_qconv(const struct op_call *c, struct err *e) {
     TRY(run_channels_last(c, s, &f, x, y, e));
     if (s->plain)
         reorder_planes(y, c->out[0]->data, p->batch, s->pixels_out, outs, bytes, c->threads);
-    if (s->adds && (s->plain || !s->quads))
+    if (s->adds && (s->plain || !(s->quads || s->few)))
         add_after(c, &f);
     return OK;
 }

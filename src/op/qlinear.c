@@ -23,8 +23,16 @@ static enum code single(struct op_infer *c, int from, int to, struct err *e) {
     return OK;
 }
 
+/* To nearest even, of numbers whose sum with 1.5 * 2^52 has no bits for a fraction: what is beyond
+ * 2^20 is beyond every byte. */
+static double rounded(double v) {
+    const double most = 1 << 20, magic = 0x1.8p52;
+    v = v > most ? most : v < -most ? -most : v;
+    return (v + magic) - magic;
+}
+
 static uint8_t quantised(double v, double scale, int32_t zero, bool is_signed) {
-    double r = rint(v / scale) + zero, low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
+    double r = rounded(v / scale) + zero, low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
     return (uint8_t)(int)(isnan(r) ? zero : r < low ? low : r > high ? high : r);
 }
 
@@ -179,17 +187,32 @@ static enum code infer_average(struct op_infer *c, struct err *e) {
     return operand_out(c, 0, c->in[0].dtype, &out, e);
 }
 
+enum { SIDE = 64 }; /* channels that are summed together */
+
+/* part += SIDE bytes, or n; is_signed and n constant after inlining where it matters. */
+static inline void add_bytes(const uint8_t *x, const bool is_signed, const size_t n,
+                             int32_t part[SIDE]) {
+    for (size_t i = 0; i < n; i++)
+        part[i] += is_signed ? (int8_t)x[i] : x[i];
+}
+
 /* Sums of `n` channels side by side over pixels `step` bytes apart. */
 static void sum_columns(const uint8_t *x, bool is_signed, size_t pixels, size_t step, size_t n,
                         int64_t *sums) {
-    int32_t part[64];
+    int32_t part[SIDE];
     memset(sums, 0, n * sizeof *sums);
     for (size_t first = 0; first < pixels; first += 65536) { /* part cannot overflow within */
         size_t last = pixels - first < 65536 ? pixels : first + 65536;
         memset(part, 0, sizeof part);
-        for (size_t pixel = first; pixel < last; pixel++)
-            for (size_t i = 0; i < n; i++)
-                part[i] += is_signed ? (int8_t)x[pixel * step + i] : x[pixel * step + i];
+        for (size_t pixel = first; pixel < last; pixel++) {
+            const uint8_t *at = x + pixel * step;
+            if (n < SIDE)
+                add_bytes(at, is_signed, n, part);
+            else if (is_signed)
+                add_bytes(at, true, SIDE, part);
+            else
+                add_bytes(at, false, SIDE, part);
+        }
         for (size_t i = 0; i < n; i++)
             sums[i] += part[i];
     }
@@ -206,8 +229,8 @@ static enum code run_average(const struct op_call *c, struct err *e) {
     if (!isfinite(ratio) || (planes && pixels == 0))
         return operand_fail(c, e, INVALID, "nothing to average, or scales that do not divide");
     for (size_t plane = 0; plane < planes;) {
-        int64_t sums[64];
-        size_t left = channels - plane % channels, n = plain ? 1 : left < 64 ? left : 64;
+        int64_t sums[SIDE];
+        size_t left = channels - plane % channels, n = plain ? 1 : left < SIDE ? left : SIDE;
         const uint8_t *at =
             (const uint8_t *)x->data +
             (plain ? plane * pixels : plane / channels * pixels * channels + plane % channels);

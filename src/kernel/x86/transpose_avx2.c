@@ -105,9 +105,38 @@ static inline void block_8(const uint8_t *x, size_t ldx, uint8_t *y, size_t ldy)
         _mm_storeu_si128((__m128i *)(y + (size_t)i * ldy), r[i]);
 }
 
+/* Which of 16 pixels of channel `ch` byte j of their interleaved 48 bytes is; -1: another's. */
+#define OWN(ch, j) (j) % 3 == (ch) ? (j) / 3 : -1
+#define FOUR(ch, j) OWN(ch, j), OWN(ch, (j) + 1), OWN(ch, (j) + 2), OWN(ch, (j) + 3)
+#define SIXTEEN(ch, j)                                                                             \
+    { FOUR(ch, j), FOUR(ch, (j) + 4), FOUR(ch, (j) + 8), FOUR(ch, (j) + 12) }
+#define CHANNEL(ch)                                                                                \
+    { SIXTEEN(ch, 0), SIXTEEN(ch, 16), SIXTEEN(ch, 32) }
+
+static void pixels_of_3_8(size_t cols, const uint8_t *x, size_t ldx, uint8_t *y) {
+    static const int8_t orders[3][3][16] = {CHANNEL(0), CHANNEL(1), CHANNEL(2)};
+    size_t col = 0;
+    for (; col + 16 <= cols; col += 16)
+        for (size_t part = 0; part < 3; part++) {
+            __m128i sum = _mm_setzero_si128();
+            for (size_t ch = 0; ch < 3; ch++)
+                sum = _mm_or_si128(
+                    sum, _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(x + ch * ldx + col)),
+                                          _mm_loadu_si128((const __m128i *)orders[ch][part])));
+            _mm_storeu_si128((__m128i *)(y + col * 3 + part * 16), sum);
+        }
+    for (size_t ch = 0; ch < 3; ch++)
+        for (size_t at = col; at < cols; at++)
+            y[at * 3 + ch] = x[ch * ldx + at];
+}
+
 void transpose_8_avx2(size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy) {
     const uint8_t *from = x;
     uint8_t *to = y;
+    if (rows == 3 && ldy == 3) {
+        pixels_of_3_8(cols, from, ldx, to);
+        return;
+    }
     size_t whole_rows = rows / BLOCK8 * BLOCK8, whole_cols = cols / BLOCK8 * BLOCK8;
     for (size_t row = 0; row < whole_rows; row += BLOCK8)
         for (size_t col = 0; col < whole_cols; col += BLOCK8)
