@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,6 +148,25 @@ enum code file_size(const char *path, uint64_t *bytes, struct err *e) {
 bool file_exists(const char *path) {
     struct stat st;
     return stat(path, &st) == 0;
+}
+
+/* The table never shrinks again: opening the last file of it once is enough. */
+uint64_t file_room(uint64_t files) {
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 0;
+    if (r.rlim_cur < files) {
+        r.rlim_cur = files < r.rlim_max ? files : r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r); /* lowers nothing, stays below the hard limit */
+    }
+    uint64_t room = files < r.rlim_cur ? files : r.rlim_cur;
+    int some = open_at("/", O_RDONLY | O_DIRECTORY, 0);
+    int last = room && room <= INT_MAX ? fcntl(some, F_DUPFD_CLOEXEC, (int)room - 1) : -1;
+    if (last >= 0)
+        close(last);
+    if (some >= 0)
+        close(some);
+    return room;
 }
 
 enum code map_file_fd(struct map_file *m, int fd, const char *name, struct err *e) {

@@ -38,6 +38,11 @@ MUST_USE enum code file_sync_folder(const char *path, struct err *e);
 MUST_USE enum code file_unlink(const char *path, struct err *e); /* absent is OK */
 MUST_USE enum code file_size(const char *path, uint64_t *bytes, struct err *e);
 bool file_exists(const char *path);
+/* Room for so many open files, as far as the process's hard limit goes; returns how many there may
+ * be. For before there are other threads: a table of open files that grows under them makes the
+ * thread that opened one too many wait for all processors (RCU), 10 to 30 ms each time it doubles.
+ */
+uint64_t file_room(uint64_t files);
 
 /* Read-only shared map of a whole regular file (empty files map to n == 0). Reading past a later
  * truncation would raise SIGBUS: store objects are immutable, and import copies before it maps. */

@@ -56,12 +56,12 @@ static void look_files(struct doctor *d) {
     struct rlimit r;
     if (getrlimit(RLIMIT_NOFILE, &r) != 0)
         return;
-    if (r.rlim_cur < 20000)
+    if (r.rlim_max < 20000)
         find(d, WARN, "open files",
-             "limit %llu: for thousands of connections raise it (ulimit -n 65536)",
-             (unsigned long long)r.rlim_cur);
+             "limit %llu: for thousands of connections raise it (ulimit -Hn 65536)",
+             (unsigned long long)r.rlim_max);
     else
-        find(d, FINE, "open files", "limit %llu", (unsigned long long)r.rlim_cur);
+        find(d, FINE, "open files", "limit %llu", (unsigned long long)r.rlim_max);
 }
 
 static void look_space(struct doctor *d, const char *path) {

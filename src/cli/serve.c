@@ -345,6 +345,20 @@ static void look_for_draft(struct cli *c, const char *name) {
             (struct log_field[]){LOG_S("draft", str_of(name)), LOG_S("error", str_of(e.text))});
 }
 
+/* For connections, and what else is open. */
+static void make_room(const struct options *o) {
+    enum { OTHER_FILES = 256 };
+    struct server_options s;
+    server_options_default(&s);
+    uint64_t connections = o->connections ? (uint64_t)o->connections : s.http.connections;
+    uint64_t room = file_room(connections + OTHER_FILES);
+    if (room < connections && o->connections)
+        log_text(LOG_WARN,
+                 "--max-connections %llu: this process may open %llu files; raise its limit "
+                 "(ulimit -Hn)",
+                 (unsigned long long)connections, (unsigned long long)room);
+}
+
 static enum code run(struct cli *c, struct err *e) {
     struct options *o = c->options;
     if (o->folders_wait == 0)
@@ -394,6 +408,7 @@ static enum code run(struct cli *c, struct err *e) {
     if (o->draft)
         look_for_draft(c, o->draft);
     cores_setup(options.threads);
+    make_room(o);
     TRY(host_open(&options, &h, e));
     return serve(c, h, o, &p, e);
 }

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real server for real clients: binary $SLIPWAY (build/slipway), a store of small models, one port a module."""
 
-import atexit
 import json
 import os
 import pathlib
@@ -145,15 +144,42 @@ class Store:
         self.run("add", str(path), name, *more)
 
 
+started = []
+
+
+def serve(*arguments, **more):
+    """A server's process. It ends with the test, or the fixture, that started it, whatever becomes of that."""
+    process = subprocess.Popen(
+        [BINARY, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+    started.append(process)
+    return process
+
+
+def end_since(n):
+    """Those started after the first n, when they still run."""
+    for process in started[n:]:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    del started[n:]
+
+
+@pytest.fixture(autouse=True)
+def no_server_outlives_its_test():
+    """Fixtures of modules and sessions have started theirs before this one begins."""
+    n = len(started)
+    yield
+    end_since(n)
+
+
+def pytest_sessionfinish():
+    end_since(0)
+
+
 class Server:
     def __init__(self, store, *flags, models=()):
-        self.process = subprocess.Popen(
-            [BINARY, "serve", *models, "--store", store.folder, "--listen", "127.0.0.1:0", *flags],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        atexit.register(self.process.kill)  # of a test that failed
+        self.process = serve(*models, "--store", store.folder, "--listen", "127.0.0.1:0", *flags)
         self.store = store
         line = self.process.stdout.readline()
         assert line.startswith("listening on http"), line + self.process.stderr.read()

@@ -3,14 +3,13 @@
 
 import json
 import os
-import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-from conftest import BINARY, Server, Store
+from conftest import Server, Store, serve
 
 WANT = [[1.5, 4, 9, 17], [5.5, 12, 21, 33]]
 X = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
@@ -151,9 +150,7 @@ def test_vertex(tmp_path, models):
         "AIP_PREDICT_ROUTE": "/v1/endpoints/12/deployedModels/3:predict",
     }
     server = Server.__new__(Server)
-    server.process = subprocess.Popen(
-        [BINARY, "serve", "--store", store.folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-    )
+    server.process = serve("--store", store.folder, env=env)
     line = server.process.stdout.readline()
     assert line.startswith("listening on http://0.0.0.0:"), line
     port = int(line.rsplit(":", 1)[1])

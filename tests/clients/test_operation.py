@@ -335,3 +335,12 @@ def test_several_loops(store):
     assert server.metric("slipway_requests_total", model="affine", protocol="predict", code="200") == 64
     code, _ = server.stop()
     assert code == 0
+
+
+def test_the_table_of_files_is_made_at_the_start(store):
+    """A table that grows later stops the loop for as long as all processors take to notice."""
+    server = Server(store, "--max-connections", "3000")
+    status = dict(line.split(":", 1) for line in open(f"/proc/{server.process.pid}/status").read().splitlines())
+    limit = int(open(f"/proc/{server.process.pid}/limits").read().split("Max open files")[1].split()[1])
+    server.stop()
+    assert int(status["FDSize"]) >= min(3000, limit)

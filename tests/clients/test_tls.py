@@ -15,7 +15,7 @@ import pytest
 import requests
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from conftest import Server, until
+from conftest import Server, serve, until
 from test_grpc import infer
 
 
@@ -181,11 +181,7 @@ def test_bad_files_are_named(store, tmp_path):
 
 def test_unix_socket(store, tmp_path):
     path = str(tmp_path / "s")
-    process = subprocess.Popen(
-        [os.environ.get("SLIPWAY", "build/slipway"), "serve", "affine@1", "--store", store.folder, "--listen", "unix:" + path,
-         "--admin", "off", "--log", "error"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = serve("affine@1", "--store", store.folder, "--listen", "unix:" + path, "--admin", "off", "--log", "error")
     assert process.stdout.readline() == f"listening on unix:{path}\n"
     c = http.client.HTTPConnection("localhost")
     c.sock = socket.socket(socket.AF_UNIX)

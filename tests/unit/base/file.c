@@ -205,6 +205,51 @@ static void the_folder_of_a_path(void **state) {
     }
 }
 
+/* Slots of this process's table of open files. */
+static uint64_t table_size(void) {
+    char line[256];
+    uint64_t size = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    assert_non_null(f);
+    while (!size && fgets(line, sizeof line, f))
+        if (strncmp(line, "FDSize:", 7) == 0)
+            size = strtoull(line + 7, NULL, 10);
+    fclose(f);
+    return size;
+}
+
+static int open_files(void) {
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    assert_non_null(d);
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+static void room_is_made_at_once(void **state) {
+    (void)state;
+    struct rlimit r;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &r), 0);
+    if (r.rlim_max < 900)
+        skip();
+    int before = open_files();
+    struct rlimit little = {.rlim_cur = 300, .rlim_max = r.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &little), 0);
+    assert_int_equal(file_room(900), 900); /* the limit is raised */
+    assert_true(table_size() >= 900);
+    assert_int_equal(file_room(10), 10); /* and never lowered */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &little), 0);
+    assert_int_equal(little.rlim_cur, 900);
+    struct rlimit tight = {.rlim_cur = 300, .rlim_max = r.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    if (r.rlim_max <= 1 << 16) /* else the table would be a large one */
+        assert_int_equal(file_room(UINT64_MAX), r.rlim_max);
+    assert_int_equal(open_files(), before);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_bytes_are_read_back),
@@ -217,6 +262,7 @@ int main(void) {
         cmocka_unit_test(publishing_over_a_folder_fails_whole),
         cmocka_unit_test(long_paths_are_refused),
         cmocka_unit_test(the_folder_of_a_path),
+        cmocka_unit_test(room_is_made_at_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
