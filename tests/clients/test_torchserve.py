@@ -292,3 +292,9 @@ def test_metrics(torch):
     assert torch.metric("ts_inference_latency_microseconds", model_name="affine") > 0
     text = curl(torch, "/metrics")
     assert "# TYPE ts_queue_latency_microseconds counter" in text
+    names = ["ts_inference_latency_microseconds", "slipway_queue_wait_seconds", "none"]
+    for asked in ("&".join(f"name[]={n}" for n in names), "&".join(f"name%5B%5D={n}" for n in names)):
+        some = curl(torch, f"/metrics?{asked}", "--globoff")
+        assert re.findall(r"^# TYPE (\S+)", some, re.M) == ["slipway_queue_wait_seconds", "ts_inference_latency_microseconds"]
+        assert "slipway_queue_wait_seconds_bucket{" in some and 'ts_inference_latency_microseconds{model_name="affine"' in some
+    assert curl(torch, "/metrics?name[]=none", "--globoff") == ""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prometheus text on the two paths scrapers are configured with: everybody's and TensorFlow
  * Serving's. Beside our own series the few of TorchServe and Triton that dashboards and autoscalers
- * are set up with. */
+ * are set up with; `?name[]=` leaves out the others. */
 #include "serve/protocol/protocol.h"
 
 #include "serve/answer.h"
@@ -70,6 +70,60 @@ static enum code put_foreign(struct request *r, struct buf *b, struct err *e) {
     return OK;
 }
 
+/* --- ?name[]=FAMILY&name[]=FAMILY, as TorchServe's metrics API takes it: only those --- */
+
+/* The next family asked for, taken off the query; false: there is none. */
+static bool next_name(struct str *query, struct str *name) {
+    while (query->n) {
+        size_t end = query->n, at;
+        str_find(*query, '&', &end);
+        struct str pair = str_sub(*query, 0, end);
+        *query = str_sub(*query, end + 1, query->n);
+        if (!str_find(pair, '=', &at))
+            continue;
+        struct str key = str_sub(pair, 0, at);
+        *name = str_sub(pair, at + 1, pair.n);
+        if (str_is(key, "name[]") || str_eq_nocase(key, LIT("name%5b%5d")))
+            return true;
+    }
+    return false;
+}
+
+static bool asks_for(struct str query, struct str family) {
+    struct str name;
+    while (next_name(&query, &name))
+        if (str_eq(name, family))
+            return true;
+    return false;
+}
+
+/* Families begin with their HELP; those that nobody asked for go. */
+static void keep_named(struct buf *b, struct str query) {
+    static const char help[] = "# HELP ";
+    struct str text = buf_str(b), ignored = query, name;
+    size_t kept = 0, end;
+    bool wanted = false;
+    if (b->code != OK || !next_name(&ignored, &name))
+        return;
+    for (; text.n; text = str_sub(text, end, text.n)) {
+        end = text.n;
+        if (str_find(text, '\n', &end))
+            end++;
+        if (str_starts(text, help)) {
+            size_t space = text.n;
+            name = str_sub(text, sizeof help - 1, text.n);
+            str_find(name, ' ', &space);
+            wanted = asks_for(query, str_sub(name, 0, space));
+        }
+        if (wanted)
+            memmove(b->p + kept, text.p, end);
+        kept += wanted ? end : 0;
+    }
+    b->n = kept;
+}
+
+/* --- the page --- */
+
 static enum code page(struct request *r, struct err *e) {
     struct buf *b = answer_buf(r, 16 << 10, e);
     if (!b)
@@ -79,6 +133,7 @@ static enum code page(struct request *r, struct err *e) {
                   1, 1);
     expose_text(b);
     TRY(put_foreign(r, b, e));
+    keep_named(b, r->x->request.query);
     answer_type(r, 200, LIT(EXPOSE_TYPE));
     return answer_part(r, b, e);
 }
