@@ -37,7 +37,7 @@ static struct live *least_used(struct host *h, const struct live *not_this, bool
         for (size_t k = 0; k < h->models[i]->n_lives; k++) {
             struct live *l = h->models[i]->lives[k];
             uint64_t touched = atomic_load(&l->touched_ns);
-            if (l == not_this || l->pinned || atomic_load(&l->state) != LIVE_READY ||
+            if (l == not_this || l->policy.pin || atomic_load(&l->state) != LIVE_READY ||
                 touched >= oldest || atomic_load(&l->waiting))
                 continue;
             if (l->loaded_ns + YOUNG_NS > now) {
@@ -59,10 +59,7 @@ static bool evict(struct host *h, struct live *l) {
     struct live *fresh = live_new(str_of(l->model), &info);
     if (!fresh)
         return false;
-    atomic_store(&fresh->priority, atomic_load(&l->priority));
-    atomic_store(&fresh->queue_limit, atomic_load(&l->queue_limit));
-    atomic_store(&fresh->batch_limit, atomic_load(&l->batch_limit));
-    atomic_store(&fresh->weight, atomic_load(&l->weight));
+    entry_take_policy(fresh, &l->policy);
     log_event(LOG_INFO, "unloaded for memory", 3,
               (struct log_field[]){LOG_S("model", str_of(l->model)), LOG_I("version", l->version),
                                    LOG_I("bytes", l->bytes)});

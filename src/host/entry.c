@@ -42,7 +42,7 @@ static bool is_ready(const struct live *l) { return l && atomic_load(&l->state) 
 
 static struct live *ref_or_null(struct live *l) { return l ? live_ref(l) : NULL; }
 
-static void take_policy(struct live *l, const struct policy *p) {
+void entry_take_policy(struct live *l, const struct policy *p) {
     atomic_store_explicit(&l->priority, p->priority, memory_order_relaxed);
     atomic_store_explicit(&l->queue_limit, (size_t)p->queue, memory_order_relaxed);
     atomic_store_explicit(&l->batch_limit, (size_t)p->batch, memory_order_relaxed);
@@ -53,9 +53,7 @@ static void take_policy(struct live *l, const struct policy *p) {
     atomic_store_explicit(&l->keep_days, p->keep_days, memory_order_relaxed);
     atomic_store_explicit(&l->capture_share, (uint32_t)(p->capture * 1e6 + 0.5),
                           memory_order_relaxed);
-    l->pinned = p->pin;
-    l->precision = p->precision;
-    memcpy(l->draft, p->draft, sizeof l->draft);
+    l->policy = *p;
 }
 
 /* An entry with a live per version, taken over from `old` where it has one; no names yet. */
@@ -76,7 +74,7 @@ static struct route_model *entry_new(const struct route_model *old, const struct
         l = l ? live_ref(l) : live_new(known_model(k), &k->infos[i]);
         if (!l)
             goto failed;
-        take_policy(l, &k->policy);
+        entry_take_policy(l, &k->policy);
         m->lives[m->n_lives++] = l;
     }
     return m;
@@ -218,6 +216,7 @@ static bool entry_unload_rest(const struct host *h, struct route_model *m, const
         struct live *fresh = live_new(known_model(k), &k->infos[i]);
         if (!fresh)
             return false;
+        entry_take_policy(fresh, &k->policy);
         m->lives[i] = fresh;
         live_unref(l);
     }

@@ -63,14 +63,11 @@ struct live {
     /* routing by name goes to the version before this one */
     _Atomic enum withdrawal { NOT_WITHDRAWN, BY_HAND, BY_CIRCUIT } withdrawn;
     _Atomic uint64_t shadow_results[SHADOW_N];
-    bool asked; /* loaded because somebody asked for this version; loader only */
-    /* its model's policy; written by the loader */
+    bool asked;           /* loaded because somebody asked for this version; loader only */
+    struct policy policy; /* its model's; the loader's own. What others read of it: */
     _Atomic int priority;
     _Atomic size_t queue_limit, batch_limit, run_limit; /* 0: the server's; any number */
     _Atomic double wait_ns; /* most that an ask waits for company; below 0: what pays */
-    bool pinned;
-    enum precision_choice precision;
-    char draft[POLICY_DRAFT];
     _Atomic uint32_t capture_share, capture_turn; /* share: of a million */
     _Atomic uint64_t keep_bytes, keep_days;
     _Atomic uint64_t touched_ns; /* last run, or load */
@@ -314,6 +311,7 @@ const struct wish *wish_in(const struct wish *wishes, size_t n, struct str model
 const struct wish *wish_for(const struct host *h, struct str model);
 struct live *entry_live(const struct route_model *m, uint64_t version);
 bool entry_wants(const struct host *h, const struct known *k, const struct live *l);
+void entry_take_policy(struct live *l, const struct policy *p);
 void entry_publish_known(struct host *h, const struct known *k);
 void entry_publish_final(struct host *h, const struct known *k);
 /* Publishes the model's entry with `to` wherever `from` was; false: out of memory. */

@@ -103,6 +103,7 @@ struct live *live_new(struct str model, const struct store_info *info) {
     l->size_bytes = info->size_bytes;
     l->weight = 1;
     l->wait_ns = -1;
+    policy_default(&l->policy);
     size_t n = info->digest.n < SHA256_HEX ? info->digest.n : SHA256_HEX;
     if (n)
         memcpy(l->digest, info->digest.p, n);
@@ -348,7 +349,7 @@ static enum code open_graph(struct live *l, struct err *e) {
 
 enum code live_open(struct live *l, const struct host_options *o, struct err *e) {
     char version[24];
-    enum precision_choice choice = l->precision ? l->precision : o->precision;
+    enum precision_choice choice = l->policy.precision ? l->policy.precision : o->precision;
     struct session_options so = {.memory_bytes = o->run_bytes,
                                  .plans = 64,
                                  .precision =
@@ -358,7 +359,7 @@ enum code live_open(struct live *l, const struct host_options *o, struct err *e)
     lo.threads = o->threads ? o->threads : cores_total();
     lo.model = str_of(l->model);
     lo.version = (struct str){version, (size_t)n};
-    const struct loaded_options all = {&so, &lo, {str_of(l->draft), o->draft}};
+    const struct loaded_options all = {&so, &lo, {str_of(l->policy.draft), o->draft}};
     TRY(loaded_open_any(o->store, str_of(l->model), l->version, &all, &l->loaded, e));
     if (l->loaded.session)
         TRY(open_graph(l, e));
