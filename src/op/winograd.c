@@ -315,19 +315,19 @@ static struct spot spot_of(const struct winograd *p, size_t tile) {
                          (int64_t)(in % p->across * p->side)};
 }
 
-/* The pixels under a patch, `bytes` each; those outside the picture are zeros. */
+/* The pixels under a patch; those outside the picture are zeros. */
 static void gather(const struct place *t, size_t tile, const void *pixels[POINTS_MAX]) {
     const struct winograd *p = t->p;
     const struct spot s = spot_of(p, tile);
-    const int64_t step = (int64_t)stride(p);
+    const int64_t step = (int64_t)stride(p), n = (int64_t)span(p), width = p->w.in[1],
+                  top = s.row * step - p->w.before[0], left = s.col * step - p->w.before[1];
     const size_t bytes = p->in * number_bytes(p);
     const char *x = (const char *)t->r->x + s.picture * window_inputs(&p->w) * bytes;
-    for (size_t k = 0; k < points(p); k++) {
-        int64_t row = s.row * step - p->w.before[0] + (int64_t)(k / span(p)),
-                col = s.col * step - p->w.before[1] + (int64_t)(k % span(p));
-        bool inside = row >= 0 && col >= 0 && row < p->w.in[0] && col < p->w.in[1];
-        pixels[k] = inside ? x + (size_t)(row * p->w.in[1] + col) * bytes : t->zeros;
-    }
+    for (int64_t row = top; row < top + n; row++)
+        for (int64_t col = left; col < left + n; col++) {
+            bool inside = row >= 0 && col >= 0 && row < p->w.in[0] && col < width;
+            *pixels++ = inside ? x + (size_t)(row * width + col) * bytes : t->zeros;
+        }
 }
 
 /* Tiles [from, to) of the block that begins with tile `first`. */
@@ -426,19 +426,26 @@ static void tile_out(const struct place *t, size_t panel, const float *m, void *
                                                           .y = (float *const *)pixels});
 }
 
-static void pixels_out(const struct place *t, size_t panel, size_t first, size_t tiles) {
+/* Where a tile's outputs of channels from `channel` on belong; NULL: outside the picture. */
+static void outputs_of(const struct place *t, size_t tile, size_t channel,
+                       void *pixels[SIDE_MAX * SIDE_MAX]) {
     const struct winograd *p = t->p;
-    const size_t nr = tile_size(p).nr, bytes = t->r->wide ? sizeof(float) : number_bytes(p);
+    const struct spot s = spot_of(p, tile);
+    const int64_t side = (int64_t)p->side, width = p->w.out[1];
+    const size_t bytes = t->r->wide ? sizeof(float) : number_bytes(p);
+    char *y = (char *)t->r->y + (s.picture * window_pixels(&p->w) * p->out + channel) * bytes;
+    for (int64_t row = s.row; row < s.row + side; row++)
+        for (int64_t col = s.col; col < s.col + side; col++) {
+            bool inside = row < p->w.out[0] && col < width;
+            *pixels++ = inside ? y + (size_t)(row * width + col) * p->out * bytes : NULL;
+        }
+}
+
+static void pixels_out(const struct place *t, size_t panel, size_t first, size_t tiles) {
+    const size_t nr = tile_size(t->p).nr;
     void *pixels[SIDE_MAX * SIDE_MAX];
     for (size_t i = 0; i < tiles; i++) {
-        struct spot s = spot_of(p, first + i);
-        size_t at = s.picture * window_pixels(&p->w) * p->out + panel * nr;
-        for (size_t k = 0; k < p->side * p->side; k++) {
-            int64_t row = s.row + (int64_t)(k / p->side), col = s.col + (int64_t)(k % p->side);
-            bool inside = row < p->w.out[0] && col < p->w.out[1];
-            size_t pixel = inside ? (size_t)(row * p->w.out[1] + col) : 0;
-            pixels[k] = inside ? (char *)t->r->y + (at + pixel * p->out) * bytes : NULL;
-        }
+        outputs_of(t, first + i, panel * nr, pixels);
         tile_out(t, panel, t->m + i * nr, pixels);
     }
 }
