@@ -51,7 +51,10 @@ static enum code take_timeout(struct request *r, struct str text, struct err *e)
         !str_to_u64(str_sub(text, 0, text.n - 1), &n))
         return fail(e, INVALID, "grpc-timeout '%.*s': want up to 8 digits and one of H M S m u n",
                     STR(str_sub(text, 0, 40)));
-    r->grpc->deadline_ns = clock_ns() + n * ns[unit - units];
+    uint64_t *deadline = &r->grpc->deadline_ns;
+    if (__builtin_mul_overflow(n, ns[unit - units], deadline) ||
+        __builtin_add_overflow(*deadline, clock_ns(), deadline))
+        *deadline = 0; /* centuries: as good as none */
     return OK;
 }
 
