@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/cpu.h"
+#include "kernel/fixed.h"
 #include "kernel/packed.h"
 
 #include <stdbool.h>

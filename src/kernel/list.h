@@ -231,11 +231,17 @@ SLOT(packed_gemm, packed_mxfp4, 0, 0)
 DOTS(packed_mxfp4)
 SLOT(quantize_groups, quantize_groups, 0, 0)
 DOTS(quantize_groups)
+
+/* fixed.c: products of block floating point */
+SLOT(fixed_blocks, fixed_blocks, 0, 0)
+DOTS(fixed_blocks)
+SLOT(fixed_gemm, fixed_gemm, 0, 0)
+DOTS(fixed_gemm)
 #undef DOTS
+
+/* packed.c: products with float weights */
 SLOT(wide_gemm, wide_f32, 0, 0)
 EVERY(wide_f32)
-SLOT(wide_gemm, wide_f16, 0, 0)
-EVERY(wide_f16)
 SLOT(wide_gemm, wide_bf16, 4, 1.0f)
 EVERY(wide_bf16)
 #if defined(__x86_64__)

@@ -143,21 +143,6 @@ void wide_f32_scalar(const struct wide_gemm *g) {
         }
 }
 
-void wide_f16_scalar(const struct wide_gemm *g) {
-    const uint16_t *w = g->w;
-    const float *a = g->a;
-    for (size_t row = 0; row < g->m; row++)
-        for (size_t n = 0; n < g->n; n++) {
-            float sum = 0, *y = g->y + row * g->y_row + n;
-            for (size_t i = 0; i < g->k; i++) {
-                float v;
-                widen_f16_scalar(1, &w[(n / STRIP * g->k + i) * STRIP + n % STRIP], &v);
-                sum = fmaf(a[row * g->k + i], v, sum);
-            }
-            *y = g->add ? *y + sum : sum;
-        }
-}
-
 void wide_bf16_scalar(const struct wide_gemm *g) {
     const uint16_t *w = g->w, *a = g->a;
     for (size_t row = 0; row < g->m; row++)

@@ -91,8 +91,8 @@ struct packed_gemm {
 };
 typedef void packed_gemm_fn(const struct packed_gemm *g);
 
-/* The same for floats: w is strips of (k, 16) f32 or f16, or of (k / 2, 16, 2) bf16 whose products
- * are of bf16 activations, summed in f32 (k is then even). */
+/* The same for floats: w is strips of (k, 16) f32, or of (k / 2, 16, 2) bf16 whose products are of
+ * bf16 activations, summed in f32 (k is then even). */
 struct wide_gemm {
     size_t m, n, k;
     const void *w;

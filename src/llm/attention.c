@@ -127,7 +127,7 @@ static void run_piece(struct forward *f, const struct layer *l, size_t layer, co
                                           .values = keys + kv_values_after(f->kv),
                                           .soft_cap = p->score_cap,
                                           .sink = l->sinks ? sink : NULL});
-    if (f->attn.want_bytes && d % f->attn.span)
+    if (d % intake_grain(&f->attn))
         return; /* a phase of its own */
     for (size_t i = 0; i < lanes; i++)
         intake_put(&f->attn, (size_t)t->out + i / heads, (head + i % heads) * d, d, y[i]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Matrices: see linear.h. Blocks keep their bits and become strips (kernel/packed.h); floats become
- * strips of the same 16 outputs. */
+ * strips of the same 16 outputs, those of f16 as block floating point (kernel/fixed.h). */
 #include "llm/linear.h"
 
 #include "base/mem.h"
@@ -43,7 +43,7 @@ static bool choose_kind(struct linear *l, enum dtype t) {
               : t == DT_F16  ? LINEAR_F16
               : t == DT_BF16 ? LINEAR_BF16
                              : LINEAR_NONE;
-    l->wide = t == DT_F32 ? set->wide_f32 : t == DT_F16 ? set->wide_f16 : set->wide_bf16;
+    l->wide = t == DT_F32 ? set->wide_f32 : set->wide_bf16;
     return l->kind != LINEAR_NONE;
 }
 
@@ -52,7 +52,8 @@ static size_t float_bytes(const struct linear *l) { return l->kind == LINEAR_F32
 static void set_sizes(struct linear *l) {
     if (l->kind != LINEAR_PACKED) {
         l->raw_row = l->k * float_bytes(l);
-        l->codes_strip = l->k * STRIP * float_bytes(l);
+        l->codes_strip =
+            l->kind == LINEAR_F16 ? fixed_strip_bytes(l->k) : l->k * STRIP * float_bytes(l);
         return;
     }
     const struct block_form *f = block_form(l->block);
@@ -100,18 +101,23 @@ void linear_place(struct linear *l, void *memory) {
 
 /* Rows of floats side by side: (k, 16), or (k / 2, 16, 2) of bf16. */
 static void pack_floats(const struct linear *l, const char *raw, size_t rows, char *to) {
-    size_t bytes = l->kind == LINEAR_F16 ? 2 : 4, steps = l->raw_row / bytes;
     if (rows < STRIP)
         memset(to, 0, l->codes_strip);
-    for (size_t o = 0; o < rows; o++) {
-        const char *row = raw + o * l->raw_row;
-        if (bytes == 2)
-            for (size_t i = 0; i < steps; i++)
-                memcpy(to + (i * STRIP + o) * 2, row + 2 * i, 2);
-        else
-            for (size_t i = 0; i < steps; i++)
-                memcpy(to + (i * STRIP + o) * 4, row + 4 * i, 4);
-    }
+    for (size_t o = 0; o < rows; o++)
+        for (size_t i = 0; i < l->raw_row / 4; i++)
+            memcpy(to + (i * STRIP + o) * 4, raw + o * l->raw_row + 4 * i, 4);
+}
+
+static void pack_fixed(const struct linear *l, const char *raw, size_t rows, void *to) {
+    enum { PIECE = 32 * GROUP };
+    float w[PIECE];
+    memset(to, 0, l->codes_strip);
+    for (size_t o = 0; o < rows; o++)
+        for (size_t i = 0; i < l->k; i += PIECE) {
+            size_t n = l->k - i < PIECE ? l->k - i : PIECE;
+            kernel_set()->widen_f16(n, (const uint16_t *)(raw + o * l->raw_row) + i, w);
+            fixed_pack(l->k, i, n, w, o, to);
+        }
 }
 
 void linear_pack(const struct linear *l, size_t from, size_t to) {
@@ -122,10 +128,14 @@ void linear_pack(const struct linear *l, size_t from, size_t to) {
         if (l->kind == LINEAR_PACKED)
             packed_strip(l->block, (const uint8_t *)raw, l->raw_row, rows, l->k, codes,
                          l->scales + strip * l->scales_strip);
+        else if (l->kind == LINEAR_F16)
+            pack_fixed(l, raw, rows, codes);
         else
             pack_floats(l, raw, rows, (char *)codes);
     }
 }
+
+const char *linear_revision(const struct linear *l) { return l->kind == LINEAR_F16 ? "2" : "1"; }
 
 void linear_row(const struct linear *l, size_t row, float *y) {
     const char *raw = l->raw + row * l->raw_row;
@@ -150,8 +160,8 @@ void intake_want(struct intake *o, const struct linear *l) {
         o->want_bytes = true;
         break;
     }
-    case LINEAR_F32:
-    case LINEAR_F16: o->want_f32 = true; break;
+    case LINEAR_F32: o->want_f32 = true; break;
+    case LINEAR_F16: o->want_fixed = true; break;
     case LINEAR_BF16: o->want_bf16 = true; break;
     case LINEAR_NONE: break;
     }
@@ -164,10 +174,23 @@ static size_t groups_of(const struct intake *o, size_t rows) {
     return mem_round_up(rows * (o->k / GROUP) * sizeof(struct q8_group), MEM_LINE);
 }
 
+static size_t fixed_of(const struct intake *o, size_t rows) {
+    return mem_round_up(rows * fixed_groups(o->k) * GROUP * sizeof *o->fixed, MEM_LINE);
+}
+static size_t scales_of(const struct intake *o, size_t rows) {
+    return mem_round_up(rows * fixed_groups(o->k) * sizeof *o->fixed_scales, MEM_LINE);
+}
+
+size_t intake_grain(const struct intake *o) {
+    return o->want_bytes ? o->span : o->want_fixed ? GROUP : 1;
+}
+
 size_t intake_bytes(const struct intake *o, size_t rows) {
     size_t n = 0;
     if (o->want_bytes)
         n += bytes_of(o, rows) + groups_of(o, rows);
+    if (o->want_fixed)
+        n += fixed_of(o, rows) + scales_of(o, rows);
     if (o->want_f32)
         n += mem_round_up(rows * o->k * 4, MEM_LINE);
     if (o->want_bf16)
@@ -183,6 +206,12 @@ void intake_place(struct intake *o, size_t rows, void *memory) {
         o->groups = (struct q8_group *)at;
         at += groups_of(o, rows);
     }
+    if (o->want_fixed) {
+        o->fixed = (int16_t *)at;
+        at += fixed_of(o, rows);
+        o->fixed_scales = (float *)at;
+        at += scales_of(o, rows);
+    }
     if (o->want_f32) {
         o->f32 = (float *)at;
         at += mem_round_up(rows * o->k * 4, MEM_LINE);
@@ -196,6 +225,10 @@ void intake_put(const struct intake *o, size_t row, size_t at, size_t n, const f
     size_t to = row * o->k + at;
     if (o->want_bytes)
         set->quantize_groups(n, o->span, x, o->bytes + to, o->groups + to / GROUP);
+    if (o->want_fixed) {
+        size_t group = row * fixed_groups(o->k) + at / GROUP;
+        set->fixed_blocks(n, x, o->fixed + group * GROUP, o->fixed_scales + group);
+    }
     if (o->want_f32)
         memcpy(o->f32 + to, x, n * sizeof *x);
     if (o->want_bf16)
@@ -208,6 +241,13 @@ void intake_copy(const struct intake *o, size_t to, const struct intake *other, 
         memcpy(o->bytes + to * k, other->bytes + from * k, k);
         memcpy(o->groups + to * (k / GROUP), other->groups + from * (k / GROUP),
                k / GROUP * sizeof *o->groups);
+    }
+    if (o->want_fixed) {
+        size_t n = fixed_groups(k);
+        memcpy(o->fixed + to * n * GROUP, other->fixed + from * n * GROUP,
+               n * GROUP * sizeof *o->fixed);
+        memcpy(o->fixed_scales + to * n, other->fixed_scales + from * n,
+               n * sizeof *o->fixed_scales);
     }
     if (o->want_f32)
         memcpy(o->f32 + to * k, other->f32 + from * k, k * sizeof *o->f32);
@@ -241,6 +281,17 @@ void linear_run(const struct linear *l, const struct intake *o, size_t row, size
                                 .y_row = y_row,
                                 .add = add};
         l->packed(&g);
+    } else if (l->kind == LINEAR_F16) {
+        size_t group = row * fixed_groups(l->k);
+        kernel_set()->fixed_gemm(&(struct fixed_gemm){.m = m,
+                                                      .n = to - from,
+                                                      .k = l->k,
+                                                      .w = codes,
+                                                      .a = o->fixed + group * GROUP,
+                                                      .d = o->fixed_scales + group,
+                                                      .y = y,
+                                                      .y_row = y_row,
+                                                      .add = add});
     } else {
         struct wide_gemm g = {.m = m,
                               .n = to - from,

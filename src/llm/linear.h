@@ -14,7 +14,7 @@ struct linear { /* y (m, n) = x (m, k) * w (n, k)^T + bias */
     const char *raw;         /* (n, k) rows as in the file; borrowed */
     const struct tensor *of; /* the tensor that the rows are part of; borrowed */
     size_t raw_row;          /* bytes */
-    uint8_t *codes, *scales; /* packed; codes alone where the kind is a float */
+    uint8_t *codes, *scales; /* packed; codes alone where the file has floats */
     size_t codes_strip, scales_strip;
     packed_gemm_fn *packed;
     wide_gemm_fn *wide;
@@ -29,23 +29,27 @@ size_t linear_strips(const struct linear *l);
 /* Says where the packed form lies: linear_bytes of memory, aligned to MEM_LINE. */
 void linear_place(struct linear *l, void *memory);
 void linear_pack(const struct linear *l, size_t from, size_t to); /* strips [from, to) */
+const char *linear_revision(const struct linear *l);              /* of the packed form */
 /* One row as floats (an embedding), from the file's bytes. */
 void linear_row(const struct linear *l, size_t row, float *y);
 
 /* Rows of activations in the forms that the matrices they meet want. */
 struct intake {
     size_t k;
-    bool want_bytes, want_f32, want_bf16;
+    bool want_bytes, want_fixed, want_f32, want_bf16;
     size_t span; /* inputs that share a scale: 32 or 256 */
     int8_t *bytes;
     struct q8_group *groups;
+    int16_t *fixed;
+    float *fixed_scales;
     float *f32;
     uint16_t *bf16;
 };
 void intake_want(struct intake *o, const struct linear *l); /* l will be multiplied with it */
 size_t intake_bytes(const struct intake *o, size_t rows);
 void intake_place(struct intake *o, size_t rows, void *memory);
-/* n numbers of a row, from column `at` (both whole spans, where there is one). */
+size_t intake_grain(const struct intake *o); /* numbers that go in together */
+/* n numbers of a row, from column `at`: whole grains, or what is left of the row. */
 void intake_put(const struct intake *o, size_t row, size_t at, size_t n, const float *x);
 /* Row `to` becomes row `from` of another intake of the same forms. */
 void intake_copy(const struct intake *o, size_t to, const struct intake *other, size_t from);

@@ -86,7 +86,7 @@ static void gate_piece(const struct forward *f, const struct intake *in, const s
 void step_gate(struct forward *f, const struct intake *in, const struct intake *mid, size_t m,
                const struct linear *gate, const struct linear *up, int thread) {
     const struct linear *w[2] = {gate, up};
-    size_t grain = mid->want_bytes && mid->span > GRAIN ? mid->span : GRAIN, from, to;
+    size_t grain = intake_grain(mid) > GRAIN ? intake_grain(mid) : GRAIN, from, to;
     size_t columns = piece_columns(f, up->n, m, grain), n = up->n;
     columns = columns > SUPER ? SUPER : columns; /* thread_room */
     while (crew_take(&f->crew, (n + columns - 1) / columns, 1, &from, &to)) {
@@ -195,7 +195,7 @@ static size_t attention_phases(struct forward *f, size_t layer, int thread) {
     }
     attention_run(f, l, layer, last ? &f->last_tiles : &f->tiles, thread);
     crew_barrier(&f->crew);
-    if (f->attn.want_bytes && f->plan.head_dim % f->attn.span) {
+    if (f->plan.head_dim % intake_grain(&f->attn)) {
         EACH_ROW(m) intake_put(&f->attn, row, 0, q, f->attended + row * q);
         crew_barrier(&f->crew);
     }

@@ -286,7 +286,7 @@ void weights_each(struct weights *w, const struct blueprint *b,
 /* --- packing --- */
 
 #define HUGE_PAGE ((size_t)2 << 20)
-static const char layout[] = "strips", revision[] = "1"; /* kernel/packed.h */
+static const char layout[] = "strips"; /* kernel/packed.h, kernel/fixed.h */
 
 /* Matrices of one tensor lie side by side: a keeper has them under the tensor's bytes. */
 struct bundle {
@@ -334,7 +334,7 @@ static struct bundle next_bundle(const struct gathering *g, size_t *at) {
                        .pack = {.constant = of->data,
                                 .constant_bytes = tensor_bytes(of),
                                 .layout = layout,
-                                .revision = revision}};
+                                .revision = linear_revision(g->all[*at])}};
     uint64_t h = 0;
     for (; *at < g->n && g->all[*at]->of == of; ++*at, b.n++) {
         const struct linear *l = g->all[*at];

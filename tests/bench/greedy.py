@@ -27,17 +27,19 @@ LLAMAS = {"llama.cpp": {}, "llama.cpp, flash attention": {"flash": 1}, "llama.cp
 
 
 class Theirs:
-    def __init__(self, path, flash=0, threads=2, chunk=512):
+    def __init__(self, path, flash=0, threads=2, chunk=512, kv=L.GGML_TYPE_F16):
         model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
         p = L.llama_context_default_params()
         p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch, p.flash_attn_type = 2048, 512, 512, threads, threads, flash
+        p.type_k = p.type_v = kv
         self.chunk = chunk
         self.context, self.vocab = L.llama_init_from_model(model, p), L.llama_model_get_vocab(model)
         self.width = L.llama_vocab_n_tokens(self.vocab)
 
     def tokens(self, text):
-        room = (ctypes.c_int32 * 512)()
-        return list(room[: L.llama_tokenize(self.vocab, text.encode(), len(text.encode()), room, 512, True, False)])
+        most = len(text.encode()) + 1
+        room = (ctypes.c_int32 * most)()
+        return list(room[: L.llama_tokenize(self.vocab, text.encode(), most - 1, room, most, True, False)])
 
     def forget(self):
         L.llama_memory_clear(L.llama_get_memory(self.context), True)
@@ -72,8 +74,8 @@ class Theirs:
 
 
 class Ours:
-    def __init__(self, path):
-        self.process = subprocess.Popen([DRIVER, path, "--threads", "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, path, kv="f16"):
+        self.process = subprocess.Popen([DRIVER, path, "--threads", "2", "--kv", kv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
 
     def ask(self, line):

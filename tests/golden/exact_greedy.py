@@ -30,8 +30,8 @@ Our company|Breaking news:|The theory of evolution|If x = 3 then|HTML stands for
 The French Revolution|Quantum mechanics|Good morning""".replace("\n", "|").split("|")
 
 
-def widen(path, out):
-    """The same model with every tensor as F32."""
+def widen(path, out, matrices=np.float32):
+    """The same model with every tensor as F32, or its matrices as float16."""
     reader = gguf.GGUFReader(path)
     writer = gguf.GGUFWriter(out, reader.fields["general.architecture"].contents())
     for field in reader.fields.values():
@@ -40,7 +40,8 @@ def widen(path, out):
         kind = field.types[0]
         writer.add_key_value(field.name, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
     for t in reader.tensors:
-        writer.add_tensor(t.name, gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32).reshape(t.shape[::-1]))
+        values = gguf.quants.dequantize(t.data, t.tensor_type).reshape(t.shape[::-1])
+        writer.add_tensor(t.name, values.astype(matrices if values.ndim > 1 else np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

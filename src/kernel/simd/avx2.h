@@ -139,3 +139,7 @@ SIMD void vi_store_16(uint16_t *p, vi v) { /* low halves; values below 65536 */
     __m256i packed = _mm256_packus_epi32(v, v);
     _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
 }
+SIMD void vi_store_i16(int16_t *p, vi v) { /* values of 16 bits */
+    __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(v, v), 0x08);
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(packed));
+}

@@ -115,3 +115,6 @@ SIMD vf vf_load_bf16(const uint16_t *p) {
 SIMD void vi_store_16(uint16_t *p, vi v) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(v));
 } /* low halves */
+SIMD void vi_store_i16(int16_t *p, vi v) { /* values of 16 bits */
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(v));
+}

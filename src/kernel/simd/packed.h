@@ -12,7 +12,7 @@
 #pragma once
 
 #include "base/mem.h"
-#include "kernel/kernel.h"
+#include "kernel/simd/strips.h"
 
 #include <string.h>
 
@@ -141,13 +141,6 @@ SIMD vi table_of(const struct form f) {
     return vi_repeat16(bytes);
 }
 
-SIMD void put(float *y, size_t n, size_t end, vf v, bool add) {
-    if (n + VL <= end)
-        vf_store(y + n, add ? vf_add(vf_load(y + n), v) : v);
-    else if (n < end)
-        vf_store_n(y + n, add ? vf_add(vf_load_n(y + n, end - n), v) : v, end - n);
-}
-
 /* One group of one strip of the next v vectors of outputs, on its way while these are multiplied.
  */
 SIMD void fetch_next(const struct packed_gemm *g, const uint8_t *codes, const uint8_t *scales,
@@ -270,7 +263,7 @@ SIMD void packed_tile(const struct packed_gemm *g, size_t strip, size_t row, con
     for (size_t r = 0; r < m; r++)
 #pragma GCC unroll 4
         for (size_t c = 0; c < v; c++)
-            put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, acc[r][c], g->add);
+            strip_put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, acc[r][c], g->add);
 }
 
 /* Rows [row, m) in tiles of n; returns where they end. */

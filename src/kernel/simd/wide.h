@@ -7,21 +7,14 @@
 #pragma once
 
 #include "base/mem.h"
-#include "kernel/kernel.h"
+#include "kernel/simd/strips.h"
 
 #include <string.h>
 
-enum { WIDE_PARTS = STRIP / VL, WIDE_VECTORS = 2 };
-enum wide { WIDE_F32, WIDE_F16, WIDE_B16 };
+enum { WIDE_PARTS = STRIP / VL, WIDE_VECTORS = 2, WIDE_STEP = STRIP * 4 /* bytes: a line */ };
+enum wide { WIDE_F32, WIDE_B16 };
 
 SIMD size_t wide_bytes(enum wide kind) { return kind == WIDE_F32 ? 4 : 2; }
-
-SIMD void wide_put(float *y, size_t n, size_t end, vf v, bool add) {
-    if (n + VL <= end)
-        vf_store(y + n, add ? vf_add(vf_load(y + n), v) : v);
-    else if (n < end)
-        vf_store_n(y + n, add ? vf_add(vf_load_n(y + n, end - n), v) : v, end - n);
-}
 
 /* One step: an input, or two of bf16; sum[r][c] += a[r] * w[c]. */
 SIMD void wide_step(const char *w, const char *a, size_t a_row, size_t strip_bytes,
@@ -31,10 +24,7 @@ SIMD void wide_step(const char *w, const char *a, size_t a_row, size_t strip_byt
     for (size_t c = 0; c < v; c++) {
         const char *at = w + c / WIDE_PARTS * strip_bytes;
         size_t lane = c % WIDE_PARTS * VL;
-        if (kind == WIDE_F16)
-            weight[c] = vf_load_f16((const uint16_t *)at + lane);
-        else
-            weight[c] = vf_load((const float *)at + lane);
+        weight[c] = vf_load((const float *)at + lane);
     }
 #pragma GCC unroll 16
     for (size_t r = 0; r < m; r++) {
@@ -50,11 +40,8 @@ SIMD void wide_step(const char *w, const char *a, size_t a_row, size_t strip_byt
 
 /* Tiles of rows follow each other over the same strips, the weights of which come from memory once:
  * while one tile computes, a part of the next strips is asked for. A tile alone reads on ahead. */
-SIMD void wide_fetch(const char *w, size_t i, size_t strip_bytes, size_t step_bytes, int next,
-                     const size_t v) {
+SIMD void wide_fetch(const char *w, size_t strip_bytes, int next, const size_t v) {
     enum { AHEAD = 2048 };
-    if (i * step_bytes % MEM_LINE)
-        return;
     if (next >= 0)
         __builtin_prefetch(w + (v / WIDE_PARTS + (size_t)next) * strip_bytes);
     else
@@ -67,7 +54,6 @@ SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, int nex
                     const size_t v, const enum wide kind) {
     const size_t strip_bytes = g->k * STRIP * wide_bytes(kind);
     const size_t steps = kind == WIDE_B16 ? g->k / 2 : g->k;
-    const size_t step_bytes = kind == WIDE_F16 ? STRIP * 2 : STRIP * 4;
     const size_t a_row = g->k * (kind == WIDE_B16 ? 2 : 4);
     const char *w = (const char *)g->w + strip * strip_bytes, *a = (const char *)g->a + row * a_row;
     vf sum[WIDE_ROWS][WIDE_ALONE];
@@ -78,29 +64,21 @@ SIMD void wide_tile(const struct wide_gemm *g, size_t strip, size_t row, int nex
             sum[r][c] = vf_zero();
     for (size_t i = 0; i < steps; i++) {
         if (next > -2)
-            wide_fetch(w + i * step_bytes, i, strip_bytes, step_bytes, next, v);
-        wide_step(w + i * step_bytes, a + 4 * i, a_row, strip_bytes, sum, m, v, kind);
+            wide_fetch(w + i * WIDE_STEP, strip_bytes, next, v);
+        wide_step(w + i * WIDE_STEP, a + 4 * i, a_row, strip_bytes, sum, m, v, kind);
     }
 #pragma GCC unroll 16
     for (size_t r = 0; r < m; r++)
 #pragma GCC unroll 8
         for (size_t c = 0; c < v; c++)
-            wide_put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, sum[r][c], g->add);
-}
-
-/* Rows of the next tile: whole ones, and two halves rather than a whole one and a small one. */
-SIMD size_t wide_rows_of(size_t left, const size_t most) {
-    const size_t half = most > 8 ? 8 : 4;
-    if (left >= most && left != 2 * half)
-        return most;
-    return left >= half ? half : left >= 4 ? 4 : 1;
+            strip_put(g->y + (row + r) * g->y_row, strip * STRIP + c * VL, g->n, sum[r][c], g->add);
 }
 
 SIMD void wide_rows(const struct wide_gemm *g, size_t strip, const size_t v, const enum wide kind) {
     const size_t most = kind == WIDE_B16 ? WIDE_ROWS16 : WIDE_ROWS;
     int tile = 0;
     for (size_t row = 0, m; row < g->m; row += m, tile++) {
-        m = wide_rows_of(g->m - row, most);
+        m = strip_rows(g->m - row, most);
         int next = tile == 0 && m == g->m ? -1 : tile * WIDE_PARTS < (int)v ? tile : -2;
         if (m == most)
             wide_tile(g, strip, row, next, most, v, kind);

@@ -13,5 +13,4 @@ SIMD vf vf_dot16(vf sum, vf a, vf b) {
 #include "kernel/simd/wide.h"
 
 void ISA(wide_f32)(const struct wide_gemm *g) { wide_all(g, WIDE_F32); }
-void ISA(wide_f16)(const struct wide_gemm *g) { wide_all(g, WIDE_F16); }
 void ISA(wide_bf16)(const struct wide_gemm *g) { wide_all(g, WIDE_B16); }

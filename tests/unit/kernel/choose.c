@@ -999,6 +999,22 @@ static void test_choose_takes_the_best(void **state) {
         assert_non_null(((void (**)(void)) & set)[i]);
 }
 
+/* A weight that is no number makes the results it takes part in such, and no others. */
+static void test_fixed_passes_infinity_on(void **state) {
+    (void)state;
+    float w[2 * GROUP] = {1, [GROUP + 3] = INFINITY}, x[2 * GROUP] = {2}, d[2], y[2];
+    static char strip[2 * STRIP * (GROUP + 1) * sizeof(uint16_t)];
+    int16_t q[2 * GROUP];
+    assert_true(sizeof strip == fixed_strip_bytes(2 * GROUP));
+    fixed_pack(2 * GROUP, 0, 2 * GROUP, w, 0, strip);
+    fixed_pack(2 * GROUP, 0, GROUP, w, 1, strip);
+    fixed_blocks_scalar(2 * GROUP, x, q, d);
+    fixed_gemm_scalar(&(struct fixed_gemm){
+        .m = 1, .n = 2, .k = 2 * GROUP, .w = strip, .a = q, .d = d, .y = y, .y_row = 2});
+    assert_true(isnan(y[0]));
+    assert_float_equal(y[1], 2, 0);
+}
+
 /* The scalar twins themselves, against known values. */
 static void test_scalar_twins(void **state) {
     (void)state;
@@ -1025,6 +1041,7 @@ static void test_scalar_twins(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fixed_passes_infinity_on),
         cmocka_unit_test(test_scalar_twins),
         cmocka_unit_test(test_choose_takes_the_best),
         cmocka_unit_test(test_every_row),

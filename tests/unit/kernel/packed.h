@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks of the slots of kernel/packed.h, for the test that iterates the list (choose.c, which
- * includes this). Each row's products are also compared with those of the same row alone: an answer
- * must not depend on the batch. */
+/* Checks of the slots of kernel/packed.h and kernel/fixed.h, for the test that iterates the list
+ * (choose.c, which includes this). Each row's products are also compared with those of the same row
+ * alone: an answer must not depend on the batch. */
 #pragma once
 
 enum { K_MAX = 512, N_OUT = 71, M_MAX = 17, STRIPS = (N_OUT + STRIP - 1) / STRIP };
@@ -139,22 +139,139 @@ static void check_quantize_groups(const struct limit *l, quantize_groups_fn *sca
         }
 }
 
+/* Activations of a round: of every size, with outliers, zeros, and what is no number. */
+static void odd_acts(int round, size_t k, float *x) {
+    float size = ldexpf(1, round * 6 - 150);
+    for (size_t i = 0; i < k; i++)
+        x[i] = round == 0 ? 0 : uniform(-size, size) * (next() % 16 ? 1 : 30);
+    if (round % 4 == 3)
+        x[next() % k] = round % 8 == 3 ? INFINITY : NAN;
+}
+
+static void check_fixed_blocks(const struct limit *l, fixed_blocks_fn *scalar,
+                               fixed_blocks_fn *fn) {
+    static float x[K_MAX + 1], d_want[K_MAX / GROUP], d_got[K_MAX / GROUP];
+    static int16_t want[K_MAX];
+    for (int round = 0; round < 44; round++) {
+        size_t k = 1 + next() % K_MAX, groups = fixed_groups(k);
+        odd_acts(round, k, x + 1);
+        scalar(k, x + 1, want, d_want);
+        int16_t *got = guard(&room, groups * GROUP * sizeof *got, 2);
+        fn(k, x + 1, got, d_got);
+        assert_memory_equal(want, got, groups * GROUP * sizeof *got);
+        for (size_t i = 0; i < groups; i++) {
+            double square = 0;
+            for (size_t j = 0; j < GROUP; j++)
+                square += (double)want[i * GROUP + j] * (double)want[i * GROUP + j];
+            assert_true(square < 0x1p31);
+            assert_true(isnan(d_want[i]) ? isnan(d_got[i]) : d_want[i] == d_got[i]);
+        }
+        check_guard(l, &room);
+    }
+}
+
+static uint16_t fixed_room[STRIPS * STRIP * (K_MAX + K_MAX / GROUP)];
+
+/* Random weights of n rows of k, as f16 has them, into fixed_room and dense. */
+static void make_fixed(size_t k) {
+    uint16_t half[K_MAX];
+    memset(fixed_room, 0, sizeof fixed_room);
+    for (size_t n = 0; n < N_OUT; n++) {
+        float *w = dense + n * k;
+        for (size_t i = 0; i < k; i++)
+            w[i] = uniform(-1, 1) * (next() % 16 ? 0.1f : 5);
+        narrow_f16_scalar(k, w, half);
+        widen_f16_scalar(k, half, w);
+        for (size_t i = 0, step = 3 * GROUP; i < k; i += step)
+            fixed_pack(k, i, k - i < step ? k - i : step, w + i, n % STRIP,
+                       (char *)fixed_room + n / STRIP * fixed_strip_bytes(k));
+    }
+}
+
+/* What is a quarter of its block's largest or more is exact, nothing is off by more than half a
+ * step. */
+static void check_fixed_pack(const struct limit *l, size_t k) {
+    for (size_t n = 0; n < N_OUT; n++)
+        for (size_t i = 0; i < k; i++) {
+            const uint16_t *strip = fixed_room + n / STRIP * fixed_strip_bytes(k) / 2;
+            const float *block = dense + n * k + i / GROUP * GROUP;
+            float top = 0, step;
+            for (size_t j = 0; j < GROUP && i / GROUP * GROUP + j < k; j++)
+                top = fmaxf(top, fabsf(block[j]));
+            widen_bf16_scalar(1, strip + (fixed_groups(k) * GROUP + i / GROUP) * STRIP + n % STRIP,
+                              &step);
+            float want = dense[n * k + i],
+                  got = (float)(int16_t)strip[(i / 2 * STRIP + n % STRIP) * 2 + i % 2] * step;
+            if (fabsf(want) >= top / 4 ? got != want : fabsf(got - want) > step / 2)
+                fail_msg("%s: weight %.9g became %.9g", l->name, (double)want, (double)got);
+        }
+}
+
+/* The twin against the definition: off by no more than half a step of each number, which is the
+ * length of its block / 46337 or the largest in it / 32767, twice that for weights. */
+static void check_fixed_meaning(const struct limit *l, const struct fixed_gemm *g, const float *x) {
+    for (size_t row = 0; row < g->m; row++)
+        for (size_t n = 0; n < g->n; n++) {
+            double want = 0, error = 0, got = (double)g->y[row * g->y_row + n];
+            for (size_t i = 0; i < g->k; i += GROUP) {
+                double a = 0, w = 0;
+                for (size_t j = i; j < g->k && j < i + GROUP; j++) {
+                    double u = (double)x[row * g->k + j], v = (double)dense[n * g->k + j];
+                    want += u * v;
+                    a += u * u, w += v * v;
+                }
+                error += sqrt(a * w) * 1.5 * sqrt(GROUP) / FIXED_MOST;
+            }
+            if (!(fabs(want - got) < error + 1e-5))
+                fail_msg("%s: %.9g, by definition %.9g +- %.9g", l->name, got, want, error);
+        }
+}
+
+static void check_fixed_gemm(const struct limit *l, fixed_gemm_fn *scalar, fixed_gemm_fn *fn) {
+    static float want[M_MAX * N_OUT], alone[N_OUT], d[M_MAX * K_MAX / GROUP];
+    static int16_t q[M_MAX * K_MAX];
+    for (size_t k = 1; k <= 300; k += k < 3 ? 1 : 61)
+        for (size_t m = 1; m <= M_MAX; m++) {
+            size_t groups = fixed_groups(k), n = m % 2 ? N_OUT : m * 4;
+            make_fixed(k);
+            check_fixed_pack(l, k);
+            make_acts(GROUP, GROUP);
+            for (size_t row = 0; row < m; row++)
+                fixed_blocks_scalar(k, acts + row * k, q + row * groups * GROUP, d + row * groups);
+            struct fixed_gemm g = {
+                .m = m, .n = n, .k = k, .w = fixed_room, .a = q, .d = d, .y = want, .y_row = n};
+            scalar(&g);
+            check_fixed_meaning(l, &g, acts);
+            float *got = g.y = guard(&room, m * n * sizeof *got, 4);
+            fn(&g);
+            for (size_t i = 0; i < m * n; i++)
+                check_float(l, want[i], got[i], (float)i);
+            g.m = 1, g.y = alone, g.add = true;
+            for (size_t row = 0; row < m; row++, g.a += groups * GROUP, g.d += groups) {
+                memset(alone, 0, sizeof alone);
+                fn(&g);
+                assert_memory_equal(alone, got + row * n, n * sizeof *got);
+            }
+            check_guard(l, &room);
+        }
+}
+
 static void check_wide_gemm(const struct limit *l, wide_gemm_fn *scalar, wide_gemm_fn *fn) {
     static float want[M_MAX * N_OUT], alone[N_OUT];
     static uint16_t half[STRIPS * STRIP * K_MAX], acts_16[M_MAX * K_MAX];
-    bool b16 = strcmp(l->name, "wide_bf16") == 0, full = strcmp(l->name, "wide_f32") == 0;
+    bool b16 = strcmp(l->name, "wide_bf16") == 0;
     for (size_t k = 2; k <= 200; k += 66)
         for (size_t m = 1; m <= M_MAX; m++) {
             for (size_t i = 0; i < STRIPS * STRIP * k; i++)
                 weights_f32[i] = uniform(-1, 1);
             make_acts(GROUP, GROUP);
-            (b16 ? narrow_bf16_scalar : narrow_f16_scalar)(STRIPS * STRIP * k, weights_f32, half);
+            narrow_bf16_scalar(STRIPS * STRIP * k, weights_f32, half);
             narrow_bf16_scalar(M_MAX * k, acts, acts_16);
             size_t n = m % 2 ? N_OUT : m * 4, row_bytes = k * (b16 ? 2 : 4);
             struct wide_gemm g = {.m = m,
                                   .n = n,
                                   .k = k,
-                                  .w = full ? (const void *)weights_f32 : half,
+                                  .w = b16 ? (const void *)half : weights_f32,
                                   .a = b16 ? (const void *)acts_16 : acts,
                                   .y = want,
                                   .y_row = n};
