@@ -4,11 +4,12 @@
  * Handing an ask to a worker and its answer back wakes two threads, which costs more than the run
  * of a small model does. A run is brief when
  * 1. its cost is known beforehand: a version whose runs cost the same whatever the data
- *    (session_steady), measured often enough;
+ *    (session_steady), measured often enough, by its warm-up or on workers;
  * 2. that cost is less than handing over would take, so that an event loop that computes it serves
  *    its other connections sooner than one that hands it over, and joining cannot pay;
- * 3. nothing of this version waits: nobody is overtaken; and any number of its runs may be under
- * way.
+ * 3. any number of the version's runs may be under way.
+ * What waits for workers is overtaken and loses nothing by it: a brief run is none of theirs. If it
+ * kept such runs away, each would join the queue, and under load there would always be one.
  * Like the express worker's runs, brief ones share a core with whoever has it (worker.c). */
 #include "host/in.h"
 
@@ -16,14 +17,11 @@
 
 #define BRIEF_NS 25000.0
 
-bool brief_takes(struct host *h, struct live *l, const struct ask *a) {
+bool brief_may(const struct live *l, const struct ask *a) {
     double cost = curve_single(&l->curve);
     bool limited = atomic_load_explicit(&l->run_limit, memory_order_relaxed);
-    if (limited || cost <= 0 || cost > BRIEF_NS || a->rows != 1 || l->first ||
-        a->priority >= PRIORITY_SHADOW || !l->loaded.session || !session_steady(l->loaded.session))
-        return false;
-    h->n_running++;
-    return true;
+    return !limited && cost > 0 && cost <= BRIEF_NS && a->rows == 1 &&
+           a->priority < PRIORITY_SHADOW && l->loaded.session && session_steady(l->loaded.session);
 }
 
 void brief_run(struct host *h, struct live *l, struct ask *a) {

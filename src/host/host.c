@@ -190,10 +190,10 @@ static double expected_wait(const struct host *h, const struct live *l, int prio
     return (turns < all ? turns : all) / h->threads;
 }
 
-/* Refuses what cannot be answered in time. Under queue_lock. */
+/* Refuses what cannot be answered in time. brief: it does not wait. Under queue_lock. */
 static enum code admit(const struct host *h, const struct live *l, struct ask *a, int64_t rows,
-                       uint64_t now, struct err *e) {
-    double wait = expected_wait(h, l, a->priority);
+                       bool brief, uint64_t now, struct err *e) {
+    double wait = brief ? 0 : expected_wait(h, l, a->priority);
     if (h->draining)
         return fail(e, UNAVAILABLE, "the server is shutting down");
     if (a->deadline_ns == 0)
@@ -232,10 +232,13 @@ struct placed {
 /* Under queue_lock. */
 static enum code place(struct host *h, struct live *l, struct ask *a, struct placed *to,
                        struct err *e) {
-    TRY(admit(h, l, a, a->rows, a->queued_ns, e));
-    to->brief = brief_takes(h, l, a);
-    if (to->brief)
+    bool brief = brief_may(l, a);
+    TRY(admit(h, l, a, a->rows, brief, a->queued_ns, e));
+    to->brief = brief;
+    if (brief) {
+        h->n_running++;
         return OK;
+    }
     if (l->waiting >= queue_limit(h, l)) {
         to->shed = queue_shed(h, l, a);
         if (!to->shed)
@@ -249,7 +252,7 @@ static enum code place(struct host *h, struct live *l, struct ask *a, struct pla
 enum code host_admit(struct host *h, struct ask *a, struct err *e) {
     struct live *l = a->live;
     pthread_mutex_lock(&h->queue_lock);
-    enum code code = admit(h, l, a, 1, clock_ns(), e);
+    enum code code = admit(h, l, a, 1, false, clock_ns(), e);
     if (code == OK && l->waiting >= queue_limit(h, l) && !queue_sheds(l, a))
         code = queue_full(h, l, a, e);
     pthread_mutex_unlock(&h->queue_lock);

@@ -281,9 +281,9 @@ void ask_settle(struct live *l, struct ask *a, enum code code); /* counts; all b
 void ask_finish(struct live *l, struct ask *a, enum code code); /* settles and says so */
 
 /* brief.c */
-/* Whether this ask is answered fastest by the thread that asks. If so, it is among the running
- * until brief_run, which answers it. Under queue_lock. */
-bool brief_takes(struct host *h, struct live *l, const struct ask *a);
+/* Whether this ask is answered fastest by the thread that asks. Under queue_lock. */
+bool brief_may(const struct live *l, const struct ask *a);
+/* Answers it; its caller has counted it among the running. */
 void brief_run(struct host *h, struct live *l, struct ask *a);
 
 /* speech.c: language models as takers of asks: an encoder embeds, the others generate by

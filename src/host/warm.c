@@ -6,7 +6,10 @@
 #include "base/cores.h"
 #include "host/tape.h"
 
-enum { WARM_BYTES = 1 << 30 };
+enum {
+    WARM_BYTES = 1 << 30,
+    SOON_BRIEF_NS = 500000 /* a first run that takes less may be followed by brief ones */
+};
 
 /* --- a guess --- */
 
@@ -24,24 +27,43 @@ static enum code warm_input(const struct live *l, size_t input, struct arena *a,
     return tensor_new(a, l->inputs[input].dtype, &shape, out, e);
 }
 
-static enum code warm_once(struct live *l, int threads, bool *guessed, struct err *e) {
+struct warm_run {
+    bool guessed; /* a dim of an input */
+    uint64_t ns;
+};
+
+static enum code warm_once(struct live *l, int threads, struct warm_run *w, struct err *e) {
     struct arena a;
     arena_init(&a, WARM_BYTES);
     struct tensor *inputs = ARENA_ARRAY(&a, l->n_inputs + 1, struct tensor);
     enum code code = inputs ? OK : arena_fail(&a, sizeof *inputs, "warm-up", e);
     for (size_t i = 0; code == OK && i < l->n_inputs; i++)
         if (!l->inputs[i].optional)
-            code = warm_input(l, i, &a, &inputs[i], guessed, e);
+            code = warm_input(l, i, &a, &inputs[i], &w->guessed, e);
     if (code == OK) {
         int granted = cores_take(threads);
         struct session_ask ask = {.inputs = inputs, .threads = granted};
         struct session_run run;
         code = session_begin(l->loaded.session, &ask, &run, e);
-        if (code == OK)
+        if (code == OK) {
+            w->ns = run.compute_ns;
             session_end(l->loaded.session, &run);
+        }
         cores_give(granted);
     }
     arena_deinit(&a);
+    return code;
+}
+
+/* What runs cost is known before the first request when they may be brief: else a burst of first
+ * ones fills the queue until workers have found out. */
+static enum code learn_brief(struct live *l, struct warm_run *w, struct err *e) {
+    enum code code = OK;
+    while (code == OK && curve_single(&l->curve) == 0) {
+        code = warm_once(l, 1, w, e);
+        if (code == OK)
+            curve_learn(&l->curve, 1, 1, w->ns);
+    }
     return code;
 }
 
@@ -92,11 +114,13 @@ static enum code warm_kept(struct live *l, struct span tapes, int threads, struc
 /* Once per team size a request may get. A guessed dim may be a wrong guess: then the first request
  * of a real shape pays, and the version is no less ready. */
 static enum code warm_guessed(struct live *l, int threads, struct err *e) {
-    bool guessed = false;
-    enum code code = warm_once(l, threads, &guessed, e);
+    struct warm_run w = {0};
+    enum code code = warm_once(l, threads, &w, e);
     if (code == OK && threads > 1)
-        code = warm_once(l, 1, &guessed, e);
-    return guessed || code == ERR_INVALID ? OK : code;
+        code = warm_once(l, 1, &w, e);
+    if (code == OK && !w.guessed && w.ns < SOON_BRIEF_NS && session_steady(l->loaded.session))
+        code = learn_brief(l, &w, e);
+    return w.guessed || code == ERR_INVALID ? OK : code;
 }
 
 enum code live_warm(struct live *l, int threads, struct err *e) {

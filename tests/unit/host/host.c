@@ -279,6 +279,50 @@ static bool answered_at_once(const char *model, int64_t rows, int priority) {
     return at_once;
 }
 
+static void warming_up_tells_what_runs_cost(void **state) {
+    (void)state;
+    wait_ready();
+    pthread_mutex_lock(&host->queue_lock);
+    assert_true(curve_single(&route_find(host, LIT("plus"))->chosen->curve) > 0);
+    pthread_mutex_unlock(&host->queue_lock);
+}
+
+/* Whether it is placed to be answered at once; what would be run is not. */
+static bool placed_at_once(struct question *q, enum code *code) {
+    struct placed to = {0};
+    q->ask.queued_ns = clock_ns();
+    *code = place(host, q->ask.live, &q->ask, &to, &e);
+    host->n_running -= to.brief;
+    return to.brief;
+}
+
+/* Of two rows that wait and one that need not. */
+static void brief_runs_overtake_what_waits(void **state) {
+    (void)state;
+    struct question waits, brief;
+    struct live *l = pretend("plus", 1000, 100);
+    enum { normal = PRIORITY_NORMAL - PRIORITY_HIGH };
+    enum code code;
+    begin(&waits, "plus", 2);
+    begin(&brief, "plus", 1);
+    assert_int_equal(host_route(host, &brief.ask, &e), OK);
+    assert_int_equal(bind_ask(l, &brief.ask, &e), OK);
+    pthread_mutex_lock(&host->queue_lock); /* no worker can take it meanwhile */
+    waits.ask.rows = 2;
+    queue_put(host, l, &waits.ask);
+    l->backlog[normal] = host->backlog[normal] = 1e12;
+    brief.ask.deadline_ns = clock_ns() + 10000000000u; /* sooner than what waits will be done */
+    assert_true(placed_at_once(&brief, &code));
+    assert_int_equal(code, OK);
+    l->curve.one.row_ns[0] = 1e6; /* were it no brief run, it would wait, too: for too long */
+    assert_false(placed_at_once(&brief, &code));
+    assert_int_equal(code, ERR_OVERLOAD);
+    assert_ptr_equal(queue_take(host, l, NULL), &waits.ask);
+    pthread_mutex_unlock(&host->queue_lock);
+    end(&brief);
+    end(&waits);
+}
+
 static void brief_runs_are_answered_at_once(void **state) {
     (void)state;
     struct question q;
@@ -398,11 +442,13 @@ static void lists_every_version(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(warming_up_tells_what_runs_cost),
         cmocka_unit_test(answers),
         cmocka_unit_test(refuses_wrong_asks),
         cmocka_unit_test(batches_keep_rows_apart),
         cmocka_unit_test(large_outputs_are_lent),
         cmocka_unit_test(brief_runs_are_answered_at_once),
+        cmocka_unit_test(brief_runs_overtake_what_waits),
         cmocka_unit_test(cancelled_and_late_asks_do_not_run),
         cmocka_unit_test(follows_the_store),
         cmocka_unit_test(unloads_and_loads_by_hand),
