@@ -52,8 +52,8 @@ TOOL = {
 }
 
 
-def rewritten(path, pairs, keeps=lambda tensor: True):
-    """The same model with further metadata, or other numbers in it, and perhaps fewer tensors."""
+def rewritten(path, pairs, keeps=lambda tensor: True, tensors=None):
+    """The same model with further metadata, or other numbers in it, and perhaps fewer tensors, or others."""
     import gguf
 
     source = gguf.GGUFReader(smollm2())
@@ -63,8 +63,10 @@ def rewritten(path, pairs, keeps=lambda tensor: True):
             kind = field.types[0]
             out.add_key_value(name, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
     for name, value in pairs.items():
-        (out.add_float32 if isinstance(value, float) else out.add_uint32 if name.endswith("_count") else out.add_int32)(name, value)
-    for t in source.tensors:
+        (out.add_float32 if isinstance(value, float) else out.add_uint32 if name.startswith("llama.") else out.add_int32)(name, value)
+    for name, values in (tensors or {}).items():
+        out.add_tensor(name, values)
+    for t in source.tensors if tensors is None else ():
         if keeps(t.name):
             out.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
     out.write_header_to_file()
@@ -83,3 +85,18 @@ def first_layers(folder, n):
     """The same model without its upper layers: quick, and sometimes right about what the whole one says."""
     keeps = lambda tensor: not tensor.startswith("blk.") or int(tensor.split(".")[1]) < n
     return rewritten(pathlib.Path(folder) / f"first{n}.gguf", {"llama.block_count": n}, keeps)
+
+
+def miniature(folder, width=64, heads=4, layers=2):
+    """Its tokenizer and its template around a few random weights: it says nothing, quickly."""
+    import numpy as np
+
+    rng = np.random.default_rng(5)
+    shapes = {"attn_q": (width, width), "attn_k": (width // 2, width), "attn_v": (width // 2, width), "attn_output": (width, width),
+              "ffn_gate": (96, width), "ffn_up": (96, width), "ffn_down": (width, 96), "attn_norm": (width,), "ffn_norm": (width,)}
+    weights = lambda shape: np.ones(shape, np.float32) if len(shape) == 1 else (rng.standard_normal(shape) * 0.1).astype(np.float32)
+    tensors = {"token_embd.weight": weights((49152, width)), "output_norm.weight": weights((width,))}
+    tensors |= {f"blk.{k}.{name}.weight": weights(shape) for k in range(layers) for name, shape in shapes.items()}
+    pairs = {"block_count": layers, "embedding_length": width, "feed_forward_length": 96, "attention.head_count": heads,
+             "attention.head_count_kv": heads // 2, "rope.dimension_count": width // heads}
+    return rewritten(pathlib.Path(folder) / "miniature.gguf", {f"llama.{name}": value for name, value in pairs.items()}, tensors=tensors)

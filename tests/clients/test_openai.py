@@ -200,6 +200,15 @@ def test_tools(client):
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}}, 400, "'not'"),
         ({"extra_body": {"grammar": "root ::= root"}}, 400, "recur"),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}}, 400, "other"),
+        ({"tools": [], "tool_choice": "required"}, 400, "no tools"),
+        ({"tool_choice": {"type": "function", "function": {"name": "other"}}}, 400, "no tools"),
+        ({"top_logprobs": 2}, 400, "only with"),
+        ({"logprobs": True, "top_logprobs": 21}, 400, "limit is 20"),
+        ({"n": 3, "extra_body": {"best_of": 2}}, 400, "best_of is 2 and n is 3"),
+        ({"logit_bias": {"999999": 1}}, 400, "999999"),
+        ({"extra_body": {"mirostat": 3}}, 400, "mirostat is 3"),
+        ({"extra_body": {"typical_p": 2}}, 400, "typical_p is 2"),
+        ({"stop": ["a"] * 17}, 400, "16 stop strings"),
     ],
 )
 def test_errors(client, more, status, part):
@@ -298,6 +307,23 @@ def test_ollama(chat, client):
     assert "".join(p.message.content for p in c.chat(model="chat", messages=ask("Say hello"), options=options, stream=True)) == whole.message.content
     r = c.generate(model="chat", prompt="A person", format=PERSON, options={"num_predict": 200, "temperature": 0})
     jsonschema.validate(json.loads(r.response), PERSON)
+
+
+def test_ollama_about_models(chat):
+    ollama = pytest.importorskip("ollama")
+    c = ollama.Client(host=chat.url)
+    shown = c.show("chat:latest")
+    assert "<|im_start|>" in shown.template and shown.details.family == "llama" and shown.details.format == "gguf"
+    assert shown.capabilities == ["completion"] and shown.modelinfo["general.architecture"] == "llama"
+    assert shown.modelinfo["llama.block_count"] == 30 and shown.modelinfo["llama.context_length"] == 8192
+    (loaded,) = c.ps().models
+    assert loaded.model == "chat:latest" and loaded.size == os.path.getsize(smollm2()) and loaded.context_length == 2048 and loaded.expires_at
+    with pytest.raises(ollama.ResponseError) as refused:
+        c.show("nobody")
+    assert refused.value.status_code == 404
+    for loads in (c.generate(model="chat"), c.chat(model="chat", messages=[])):  # how clients preload
+        assert loads.done and loads.done_reason == "load" and not (loads.get("response") or loads.get("message", {}).get("content"))
+    assert [p.done_reason for p in c.generate(model="chat", stream=True)][-1] == "load"
 
 
 def test_llama_server(chat):

@@ -108,6 +108,8 @@ PAGES = {  # name: (first line, body: bytes, text or what becomes JSON)
         "model": "chat", "messages": [{"role": "user", "content": "hi", "images": []}], "stream": False, "format": "json", "think": True,
         "options": {"num_predict": 4, "temperature": 0, "stop": ["a"]}, "tools": [{"type": "function", "function": {"name": "f"}}]}),
     "ollama_generate": (f"POST /api/generate {JSON}", {"model": "chat", "prompt": "hi", "system": "s", "raw": False, "format": {"type": "object"}}),
+    "ollama_show": ("POST /api/show", {"model": "chat:latest"}),
+    "ollama_running": ("GET /api/ps", ""),
     "llamacpp_completion": (f"POST /completion {JSON}", {
         "prompt": "hi", "n_predict": 3, "samplers": ["top_k"], "logit_bias": [[5, False], ["a", -1]], "json_schema": {"type": "string"}, "n_probs": 2}),
     "llamacpp_tokenize": ("POST /tokenize", {"content": "h\u00e9 <s>", "with_pieces": True, "add_special": True, "model": "chat"}),

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything a language server does at once, for half an hour, and nothing goes wrong.
 
-    python tests/soak/soak_language.py [--seconds 1800] [--clients 10] [-- flags of slipway serve]
+    python tests/soak/soak_language.py [--seconds 1800] [--clients 10] [--miniature] [-- flags of slipway serve]
 
 Clients, each in a thread, pick at random among the kinds below: chats streamed to their end or left in the middle, schemas, tool
 calls, long prompts, embeddings, several answers at once, other protocols, requests that must be refused. Every answer is checked:
 its form, its schema, that a question asked before gets the same words again. At the end no slot may be taken, nothing wait, no
 answer have been a 5xx, the log hold no error, and memory have stayed flat: the line through the resident size of the last half
-may rise at most --slope MB an hour (looked at from ten minutes up). Prints one JSON object; exits 1 when anything failed."""
+may rise at most --slope MB an hour (looked at from ten minutes up). --miniature: a few random weights instead of SmolLM2, and shorter
+texts, for a build in which arithmetic is slow; and new versions take over while clients ask. Prints one JSON object; exits 1 when anything failed."""
 import argparse
 import collections
 import http.client
@@ -46,8 +47,8 @@ def check(true, *what):
 class Client:
     """One thread's requests. Kinds are the methods that start with `do_`."""
 
-    def __init__(self, host, port, seed, known):
-        self.where, self.rng, self.known = (host, port), random.Random(seed), known
+    def __init__(self, host, port, seed, known, longest):
+        self.where, self.rng, self.known, self.longest = (host, port), random.Random(seed), known, longest
         self.tokens = 0
 
     def words(self, least, most):
@@ -137,7 +138,7 @@ class Client:
         check([c["index"] for c in r["choices"]] == [0, 1, 2, 3], r)
 
     def do_embed(self):
-        texts = [self.words(1, 90) for _ in range(self.rng.randint(1, 16))] + ["hello"]
+        texts = [self.words(1, self.longest) for _ in range(self.rng.randint(1, 1 + self.longest // 6))] + ["hello"]
         data = self.ask("/v1/embeddings", {"model": "embed", "input": texts})["data"]
         vectors = np.array([d["embedding"] for d in data])
         check(vectors.shape == (len(texts), 384) and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4), vectors.shape)
@@ -170,13 +171,16 @@ SHARES = {"chat": 6, "talk": 6, "leave": 5, "schema": 4, "tools": 3, "embed": 3,
 
 
 class Soak:
-    def __init__(self, folder, flags):
-        store = conftest.Store(folder)
-        store.add(language.smollm2(), "chat")
+    def __init__(self, folder, flags, miniature):
+        self.store = store = conftest.Store(folder)
+        self.model = language.miniature(folder) if miniature else language.smollm2()
+        store.add(self.model, "chat")
+        self.swaps = 2 if miniature else 0
+        self.longest = 5 if miniature else 90
         store.add(language.fetch.all_models()["minilm"], "embed")
         self.server = conftest.Server(store, *FLAGS, *flags)
         self.counts, self.problems = collections.Counter(), []
-        self.known, self.memory = {}, []
+        self.known, self.memory, self.versions = {}, [], 1
 
     def resident(self):
         return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{self.server.process.pid}/status").read()).group(1)) / 1024
@@ -194,17 +198,24 @@ class Soak:
 
     def run(self, seconds, clients):
         began = time.monotonic()
-        all = [Client(self.server.host, self.server.port, seed, self.known) for seed in range(clients)]
+        all = [Client(self.server.host, self.server.port, seed, self.known, self.longest) for seed in range(clients)]
         kinds = list(SHARES)
         threads = [threading.Thread(target=self.work, args=(c, began + seconds, kinds[k::clients])) for k, c in enumerate(all)]
         for t in threads:
             t.start()
         while any(t.is_alive() for t in threads):
             self.memory.append((time.monotonic() - began, self.resident()))
+            if self.versions <= self.swaps and time.monotonic() - began > seconds * self.versions / (self.swaps + 1):
+                self.swap()
             time.sleep(min(5, seconds / 30))
         for t in threads:
             t.join()
         return time.monotonic() - began, sum(c.tokens for c in all)
+
+    def swap(self):
+        """The same weights as another version: the one before guesses for it, and answers must stay the same."""
+        self.store.add(self.model, "chat", "--draft", f"chat@{self.versions}")
+        self.versions += 1
 
     def slope(self):
         """MB an hour, of the last half."""
@@ -216,6 +227,8 @@ class Soak:
         idle = lambda: not any(s["is_processing"] for s in self.server.get("/slots?model=chat").json())
         if not conftest.until(idle):
             self.problems.append("a slot is still taken")
+        if self.server.get("/v1/models/chat").json()["model_version_status"][0]["version"] != str(self.versions):
+            self.problems.append("the newest version is not served")
         for name in ("slipway_sequences_running", "slipway_sequences_waiting", "vllm:kv_cache_usage_perc"):
             if not conftest.until(lambda: self.server.metric(name) == 0):
                 self.problems.append(f"{name} is {self.server.metric(name)}")
@@ -231,10 +244,11 @@ def main():
     p.add_argument("--seconds", type=float, default=1800)
     p.add_argument("--clients", type=int, default=10)
     p.add_argument("--slope", type=float, default=4)
+    p.add_argument("--miniature", action="store_true")
     p.add_argument("flags", nargs="*", help="for slipway serve, after --")
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(folder, a.flags)
+        soak = Soak(folder, a.flags, a.miniature)
         seconds, tokens = soak.run(a.seconds, a.clients)
         slope = soak.slope()
         if a.seconds >= 600 and slope > a.slope:

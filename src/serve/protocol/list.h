@@ -16,7 +16,8 @@ PROTOCOL(torchmodels)        /* /models: TorchServe's management API */
 PROTOCOL(mlflow)             /* /invocations /version /health: MLflow scoring, SageMaker, Vertex */
 PROTOCOL(generate)           /* /v2/models/M/generate, generate_stream: OIP's extension */
 PROTOCOL(llamacpp)           /* /completion /tokenize /props ...: llama.cpp's server */
-PROTOCOL(ollama)             /* /api/chat /api/generate /api/tags */
+PROTOCOL(ollama)             /* /api/chat /api/generate */
+PROTOCOL(ollama_catalog)     /* /api/tags /api/show /api/ps */
 PROTOCOL(ollama_embed)       /* /api/embed */
 PROTOCOL(openai_chat)        /* /v1/chat/completions */
 PROTOCOL(openai_completions) /* /v1/completions */

@@ -2,7 +2,6 @@
 /* Ollama's API in its basic form: docs/protocols/ollama.md.
  *
  *   POST /api/chat, /api/generate   streamed as lines of JSON unless "stream" is false
- *   GET  /api/tags, /api/version    what is there
  *
  * "name:latest" is the model "name"; any other tag is an alias. */
 #include "serve/protocol/ollama.h"
@@ -14,6 +13,7 @@
 struct ollama { /* in talk->own */
     struct str model, messages, tools, prompt, system, format;
     bool chat, raw;
+    bool load; /* nothing is asked: the model is to be there */
     /* what the message is made of: of this piece, and the calls of all pieces */
     struct buf *thought, *text, *calls, *arguments;
     struct json_out w; /* of calls */
@@ -94,9 +94,10 @@ static void put_answer(struct talk *t, struct talk_choice *c, struct json_out *w
 
 static void put_totals(struct talk *t, enum decode_end how, struct json_out *w) {
     const struct decode_ask *a = &t->ask;
+    const struct ollama *o = t->own;
     uint64_t first = a->first_ns ? a->first_ns : a->ended_ns;
     json_put_member_bool(w, "done", true);
-    json_put_member_text(w, "done_reason", talk_end_name(how));
+    json_put_member_text(w, "done_reason", o->load ? "load" : talk_end_name(how));
     json_put_member_i64(w, "total_duration", (int64_t)(a->ended_ns - a->queued_ns));
     json_put_member_i64(w, "load_duration", 0);
     json_put_member_i64(w, "prompt_eval_count", (int64_t)a->n_prompt);
@@ -271,62 +272,23 @@ static enum code decode(struct request *r, struct err *e) {
         t->tools = toolcall_family_of(t->language->tool_template);
     if (o->chat && o->messages.n == 0)
         return fail(e, INVALID, "\"messages\" is missing");
-    if (!o->chat && !o->raw && t->language->chat)
+    o->load = o->chat ? str_is(o->messages, "[]") : o->prompt.n == 0;
+    t->ask.no_answer = o->load;
+    if (!o->chat && !o->load && !o->raw && t->language->chat)
         TRY(prompt_turns(t, o, &o->messages, e));
     TRY(talk_constrain(t, e));
-    TRY(o->messages.n ? talk_chat(t, o->messages, o->tools, (struct str){0}, e)
-                      : talk_text(t, o->prompt, e));
+    if (o->load) /* one token is read */
+        TRY(talk_text(t, LIT(" "), e));
+    else
+        TRY(o->messages.n ? talk_chat(t, o->messages, o->tools, (struct str){0}, e)
+                          : talk_text(t, o->prompt, e));
     r->talk = t;
     return OK;
-}
-
-static enum code tags(struct request *r, struct err *e) {
-    struct live_info *all;
-    struct answer_json j;
-    char when[CLOCK_TEXT], name[256];
-    size_t n;
-    TRY(host_list(r->host, r->arena, &all, &n, e));
-    TRY(answer_json(r, &j, e));
-    json_put_object(&j.w);
-    json_put_key(&j.w, "models");
-    json_put_array(&j.w);
-    for (size_t i = 0; i < n; i++) {
-        if (!all[i].is_default || !all[i].live || !live_language(all[i].live))
-            continue;
-        snprintf(name, sizeof name, "%.*s:latest", STR(all[i].model));
-        json_put_object(&j.w);
-        json_put_member_text(&j.w, "name", name);
-        json_put_member_text(&j.w, "model", name);
-        json_put_member_str(&j.w, "modified_at",
-                            (struct str){when, clock_print(all[i].created_us, when)});
-        json_put_member_i64(&j.w, "size", (int64_t)all[i].size_bytes);
-        json_put_member_str(&j.w, "digest", all[i].digest);
-        json_put_key(&j.w, "details");
-        json_put_object(&j.w);
-        json_put_member_str(&j.w, "format", all[i].format);
-        json_put_member_str(&j.w, "family", live_language(all[i].live)->facts.arch);
-        json_put_object_end(&j.w);
-        json_put_object_end(&j.w);
-    }
-    json_put_array_end(&j.w);
-    json_put_object_end(&j.w);
-    return answer_json_end(r, &j, e);
-}
-
-static enum code version(struct request *r, struct err *e) {
-    struct answer_json j;
-    TRY(answer_json(r, &j, e));
-    json_put_object(&j.w);
-    json_put_member_text(&j.w, "version", SLIPWAY_VERSION);
-    json_put_object_end(&j.w);
-    return answer_json_end(r, &j, e);
 }
 
 static const struct route routes[] = {
     {ROUTE_POST, "/api/chat", ROUTE_TEXT, NULL},
     {ROUTE_POST, "/api/generate", ROUTE_TEXT, NULL},
-    {ROUTE_GET, "/api/tags", 0, tags},
-    {ROUTE_GET, "/api/version", 0, version},
 };
 
 const struct protocol protocol_ollama = {

@@ -117,7 +117,11 @@ enum code openai_read(struct request *r, const struct talk_form *form,
             break;
         TRY(take_member(*out, o, &j, key, e));
     }
-    if ((*out)->streamed && (*out)->ask.best_of > (*out)->ask.choices)
+    const struct decode_ask *a = &(*out)->ask;
+    if (a->best_of && a->best_of < a->choices)
+        return fail(e, INVALID, "best_of is %d and n is %d: the best are chosen from best_of",
+                    a->best_of, a->choices);
+    if ((*out)->streamed && a->best_of > a->choices)
         return fail(e, INVALID, "best_of cannot be streamed: the best is known at the end");
     return OK;
 }

@@ -248,6 +248,8 @@ static enum code decode(struct request *r, struct err *e) {
     if (o->top_logprobs > OPENAI_TOP)
         return fail(e, INVALID, "top_logprobs is %lld, the limit is %d", (long long)o->top_logprobs,
                     OPENAI_TOP);
+    if (o->top_logprobs > 0 && o->logprobs <= 0)
+        return fail(e, INVALID, "top_logprobs: only with \"logprobs\": true");
     if (o->logprobs > 0)
         t->ask.sample.logprobs = o->top_logprobs > 0 ? (int32_t)o->top_logprobs : 0;
     TRY(openai_messages(t, o->messages, &messages, e));

@@ -86,6 +86,12 @@ static enum code force_call(struct talk *t, const struct openai_tool *tools, siz
     return OK;
 }
 
+/* Nothing to call: fine, but for who wants a call. */
+static enum code without_tools(struct openai *o, bool wanted, struct err *e) {
+    o->tools = (struct str){0};
+    return wanted ? fail(e, INVALID, "tool_choice asks for a call, and there are no tools") : OK;
+}
+
 static enum code apply_tools(struct talk *t, struct openai *o, struct err *e) {
     struct json j;
     struct openai_tool chosen = {0};
@@ -99,18 +105,15 @@ static enum code apply_tools(struct talk *t, struct openai *o, struct err *e) {
         if (chosen.name.n == 0)
             return fail(e, INVALID, "tool_choice: an object must name a function");
     }
-    if (o->tools.n == 0 || str_is(choice, "none")) {
-        o->tools = (struct str){0};
-        return OK;
-    }
+    bool wanted = chosen.name.n || str_is(choice, "required");
+    if (o->tools.n == 0 || str_is(choice, "none"))
+        return without_tools(o, wanted, e);
     struct openai_tool *tools = ARENA_ARRAY(t->r->arena, OPENAI_TOOLS, struct openai_tool);
     if (!tools)
         return arena_fail(t->r->arena, OPENAI_TOOLS * sizeof *tools, "tools", e);
     TRY(read_tools(t, o->tools, tools, &n, e));
-    if (n == 0) {
-        o->tools = (struct str){0};
-        return OK;
-    }
+    if (n == 0)
+        return without_tools(o, wanted, e);
     t->tools = toolcall_family_of(t->language->tool_template);
     if (chosen.name.n)
         return force_call(t, tools, n, chosen.name, false, e);

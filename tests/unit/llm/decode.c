@@ -474,6 +474,130 @@ static void test_room_within_a_step(void **state) {
     stand_close(&s);
 }
 
+/* Holds the decoding thread until it is opened. */
+static struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool open;
+} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+
+static void wait_at_gate(struct decode_ask *a) {
+    on_wake(a);
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.open)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void open_gate(bool open) {
+    pthread_mutex_lock(&gate.lock);
+    gate.open = open;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+/* n questions: the others are there when the first has its first token. */
+static void submit_together(struct stand *s, struct question *all, unsigned n) {
+    open_gate(false);
+    all[0].ask.streamed = true;
+    all[0].ask.wake = wait_at_gate;
+    decode_submit(s->d, &all[0].ask);
+    pthread_mutex_lock(&all[0].lock);
+    while (!all[0].done && all[0].wakes == 0)
+        pthread_cond_wait(&all[0].changed, &all[0].lock);
+    pthread_mutex_unlock(&all[0].lock);
+    for (unsigned i = 1; i < n; i++)
+        decode_submit(s->d, &all[i].ask);
+    open_gate(true);
+    for (unsigned i = 0; i < n; i++)
+        question_wait(&all[i]);
+}
+
+/* One slot: higher priority first, then the client that has least, then who came first. */
+static void test_who_is_next(void **state) {
+    enum { N = 6 };
+    static const struct {
+        int priority;
+        uint64_t client;
+    } who[N] = {{0, 1}, {0, 1}, {0, 2}, {0, 2}, {1, 1}, {2, 1}};
+    static const unsigned order[N] = {0, 5, 4, 1, 2, 3};
+    static struct question all[N];
+    struct stand s;
+    (void)state;
+    stand_open(&s, 512, 64, 1, (struct decode_options){0});
+    for (unsigned i = 0; i < N; i++) {
+        question_init(&all[i], i, 20, 10);
+        all[i].ask.priority = who[i].priority;
+        all[i].ask.client = who[i].client;
+    }
+    submit_together(&s, all, N);
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(all[order[i]].ask.code, OK);
+        assert_true(i == 0 || all[order[i - 1]].ask.started_ns <= all[order[i]].ask.started_ns);
+        assert_true(i == 0 || all[order[i - 1]].ask.ended_ns <= all[order[i]].ask.ended_ns);
+    }
+    for (unsigned i = 0; i < N; i++)
+        question_end(&all[i]);
+    stand_close(&s);
+}
+
+/* Two slots, a client with many questions and one that has one: it need not wait for all. */
+static void test_fairness(void **state) {
+    enum { N = 6, OTHER = 5 };
+    static struct question all[N];
+    struct stand s;
+    (void)state;
+    stand_open(&s, 512, 64, 2, (struct decode_options){0});
+    for (unsigned i = 0; i < N; i++) {
+        question_init(&all[i], i, 20, i == 0 ? 40 : 10);
+        all[i].ask.ignore_end = true;
+        all[i].ask.client = i == OTHER ? 2 : 1;
+    }
+    submit_together(&s, all, N);
+    for (unsigned i = 2; i < OTHER; i++)
+        assert_true(all[OTHER].ask.started_ns <= all[i].ask.started_ns);
+    for (unsigned i = 0; i < N; i++)
+        question_end(&all[i]);
+    stand_close(&s);
+}
+
+/* Once it has its first token. */
+static void time_is_over(struct decode_ask *a) {
+    a->deadline_ns = 1;
+    on_wake(a);
+}
+
+/* Whoever's time is over is told so, in the queue and while running. */
+static void test_deadline(void **state) {
+    enum { N = 3 };
+    static struct question all[N];
+    struct stand s;
+    (void)state;
+    stand_open(&s, 512, 64, 1, (struct decode_options){0});
+    for (unsigned i = 0; i < N; i++) {
+        question_init(&all[i], i, 20, 30);
+        all[i].ask.ignore_end = true;
+        all[i].ask.deadline_ns = i == 1 ? clock_ns() + 1 : 0;
+    }
+    submit_together(&s, all, N);
+    assert_int_equal(all[0].ask.code, OK);
+    assert_int_equal(all[1].ask.code, ERR_TIMEOUT);
+    assert_non_null(strstr(all[1].ask.err.text, "deadline"));
+    assert_int_equal(all[2].ask.code, OK);
+    for (unsigned i = 0; i < N; i++)
+        question_end(&all[i]);
+
+    question_init(&all[0], 0, 20, 30);
+    all[0].ask.streamed = true;
+    all[0].ask.wake = time_is_over;
+    decode_submit(s.d, &all[0].ask);
+    question_wait(&all[0]);
+    assert_int_equal(all[0].ask.code, ERR_TIMEOUT);
+    assert_int_equal(all[0].ask.n_generated, 1);
+    question_end(&all[0]);
+    stand_close(&s);
+}
+
 /* Streaming: wakes come, pieces joined are the whole; closing ends what runs. */
 static void test_streaming(void **state) {
     struct stand s;
@@ -531,6 +655,9 @@ int main(void) {
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_room_within_a_step),
+        cmocka_unit_test(test_who_is_next),
+        cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_streaming),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
