@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution by gathered rows; see implicit.h.
  *
- * Scratch: a row of zeros that padding points to, then for each thread a table of positions and one
- * of pointers. */
+ * Scratch: a row of zeros that padding points to, then for each thread a table of positions
+ * (of taps, where that is enough) and one of pointers. */
 #include "op/implicit.h"
 
 #include "op/team.h"
@@ -109,6 +109,54 @@ struct place { /* of one thread */
     const float **pointers;
 };
 
+/* Elements from a window's first pixel to each of its taps, of two dims or one. */
+static void measure_taps(const struct window *w, size_t pixel, ptrdiff_t *to) {
+    const int last = w->n - 1;
+    for (int64_t row = 0; row < (last ? w->kernel[0] : 1); row++)
+        for (int64_t col = 0; col < w->kernel[last]; col++)
+            *to++ = (ptrdiff_t)(row * w->dilation[0] * (last ? w->in[last] : 0) +
+                                col * w->dilation[last]) *
+                    (ptrdiff_t)pixel;
+}
+
+/* The taps of a window that begins at (row, col), some of which lie outside, `count` apart. */
+static void point_clipped(const struct place *t, const float *x, size_t pixel, int64_t row,
+                          int64_t col, size_t count, const float **to) {
+    const struct window *w = &t->p->gather;
+    const int last = w->n - 1;
+    const int64_t lines = last ? w->kernel[0] : 1, height = last ? w->in[0] : 1;
+    for (int64_t i = 0; i < lines; i++)
+        for (int64_t j = 0; j < w->kernel[last]; j++, to += count) {
+            const int64_t y = row + i * w->dilation[0], at = col + j * w->dilation[last];
+            const bool inside = y >= 0 && y < height && at >= 0 && at < w->in[last];
+            *to = inside ? x + (size_t)(y * w->in[last] + at) * pixel : t->zeros;
+        }
+}
+
+/* Two dims or one, whose taps are measured: without divisions for each output. */
+static void point_planar(const struct place *t, const float *x, size_t pixel, size_t first,
+                         size_t count, const float **to) {
+    const struct window *w = &t->p->gather;
+    const int last = w->n - 1;
+    const size_t taps = t->p->taps;
+    const int64_t width = w->out[last], tall = last ? (w->kernel[0] - 1) * w->dilation[0] : 0,
+                  wide = (w->kernel[last] - 1) * w->dilation[last], height = last ? w->in[0] : 1;
+    int64_t row = (int64_t)first / width, col = (int64_t)first % width;
+    for (size_t i = 0; i < count; i++) {
+        const int64_t y = last ? row * w->stride[0] - w->before[0] : 0,
+                      at = col * w->stride[last] - w->before[last];
+        if (y >= 0 && at >= 0 && y + tall < height && at + wide < w->in[last]) {
+            const float *corner = x + (size_t)(y * w->in[last] + at) * pixel;
+            for (size_t tap = 0; tap < taps; tap++)
+                to[tap * count + i] = corner + t->positions[tap];
+        } else {
+            point_clipped(t, x, pixel, y, at, count, to + i);
+        }
+        col = col + 1 < width ? col + 1 : 0;
+        row += col == 0;
+    }
+}
+
 /* Pointers of the taps of outputs [first, first + count) of a picture at x, whose pixels are
  * `pixel` floats apart. */
 static void point(const struct place *t, const float *x, size_t pixel, size_t first, size_t count,
@@ -116,6 +164,10 @@ static void point(const struct place *t, const float *x, size_t pixel, size_t fi
     if (t->p->pointwise) {
         for (size_t i = 0; i < count; i++)
             to[i] = x + (first + i) * pixel;
+        return;
+    }
+    if (t->p->gather.n <= 2) {
+        point_planar(t, x, pixel, first, count, to);
         return;
     }
     window_positions(&t->p->gather, first, count, t->positions);
@@ -201,6 +253,8 @@ static void part(const struct implicit *p, const struct implicit_run *r, int ind
     kernel_set()->gemm_tile_f32(&tile);
     struct place t = {p, r, r->scratch, (ptrdiff_t *)own,
                       (const float **)(own + block_rows(p) * p->taps * sizeof(ptrdiff_t))};
+    if (p->gather.n <= 2)
+        measure_taps(&p->gather, p->depthwise ? p->groups : p->in * p->groups, t.positions);
     const bool columns = by_columns(p, total, parts);
     const size_t grain = p->depthwise ? 1 : tile.mr,
                  from = columns ? team_cut(p->out, tile.nr, parts, index) : 0,

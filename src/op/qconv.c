@@ -220,9 +220,10 @@ static bool allows_quads(const struct op_prepare *c, const struct roles *r) {
 }
 
 /* Measured on Zen 5: 0.65 to 1.0 of oneDNN's time where each output is made of one pixel, 0.9
- * to 1.2 where pointers are gathered. */
+ * to 1.05 where pointers are gathered. */
 static bool wants_quads(const struct op_prepare *c, const struct qconv *s, const struct roles *r) {
-    return allows_quads(c, r) && window_taps(&s->implicit.w) == 1 && s->channels_in % 4 == 0;
+    const bool one = window_taps(&s->implicit.w) == 1 || s->implicit.groups == 1;
+    return allows_quads(c, r) && s->channels_in % 4 == 0 && one;
 }
 
 static bool wants_bands(const struct op_prepare *c, struct qconv *s, const struct roles *r) {

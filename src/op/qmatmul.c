@@ -2,14 +2,15 @@
 /* q_linear_mat_mul (ONNX QLinearMatMul 10, 21), mat_mul_integer (MatMulInteger 10), q_gemm
  * (com.microsoft QGemm).
  *
- * One product of bytes in int32, then for the linear ones scaled, shifted and saturated. oneDNN
- * where every parameter is constant, B is one matrix and the CPU multiplies bytes exactly; else
- * pairs of int16 (q8.h) and our own tile. Parameters of A may be per row, those of B per column; of
- * the output single.
+ * One product of bytes in int32, then for the linear ones scaled, shifted and saturated. Where
+ * every parameter is constant, B is one matrix and the CPU multiplies bytes exactly, our tile of
+ * quads (AVX-512 with VNNI, unsigned A, k in fours) or oneDNN; else pairs of int16 (q8.h) and our
+ * own tile. Parameters of A may be per row, those of B per column; of the output single.
  *
  * Scratch: [A as pairs] [B as pairs] [sums] [scales] [kernel's]; as often as there are threads
  * where batches are shared among them. */
 #include "kernel/dnnl.h"
+#include "op/implicit.h"
 #include "op/op_list.h"
 #include "op/operand.h"
 #include "op/pack.h"
@@ -141,9 +142,13 @@ struct qmatmul {
     struct dims d;
     struct product p;       /* of one batch, in units: pairs of k */
     struct dnnl_task *task; /* or NULL. Owned, freed by release */
-    const void *weights;    /* oneDNN's */
-    bool packed;            /* p.panels is B */
-    int team;               /* batches made side by side; each has scratch of its own */
+    bool quads;             /* a convolution of m pixels in one line */
+    struct implicit implicit;
+    const float *scale;  /* (n), of the plan: quads alone, as is... */
+    const int32_t *bias; /* ...this, with A's zero point taken off */
+    const void *weights; /* quads or oneDNN's */
+    bool packed;         /* p.panels is B */
+    int team;            /* batches made side by side; each has scratch of its own */
     size_t a_at, b_at, sums_at, scale_at, inner_at, scratch_each;
 };
 
@@ -179,6 +184,71 @@ static bool task_fits(const struct op_prepare *c, const struct qmatmul *s, const
             return false;
     return q8_all_zero(constant(c, r->b_zero)) &&
            (double)s->d.batches * (double)s->d.m * (double)s->d.n * (double)s->d.k >= 1e6;
+}
+
+static bool wants_quads(const struct op_prepare *c, const struct qmatmul *s,
+                        const struct roles *r) {
+    const unsigned needed = CPU_AVX512 | CPU_VNNI;
+    return task_fits(c, s, r) && (cpu_flags() & needed) == needed && c->in[r->a].dtype == DT_U8 &&
+           !s->d.a_transposed && s->d.k % 4 == 0 && (absent(c, r->bias) || constant(c, r->bias));
+}
+
+/* B as (n, k). */
+static void rows_of_b(const struct dims *d, const int8_t *b, int8_t *to) {
+    if (d->b_transposed)
+        memcpy(to, b, d->n * d->k);
+    else
+        kernel_set()->transpose_8(d->k, d->n, b, d->n, to, d->k);
+}
+
+static enum code pack_quads(struct op_prepare *c, struct qmatmul *s, const struct tensor *b,
+                            struct err *e) {
+    void *to;
+    bool filled;
+    TRY(pack_room(c, b->data, PACK_QUADS + s->d.b_transposed,
+                  implicit_packed(&s->implicit) * sizeof(float), &to, &filled, e));
+    if (!filled) {
+        float *rows = mem_alloc(s->d.n * s->d.k);
+        if (!rows)
+            return operand_fail(c, e, NOMEM, "no memory to pack B");
+        rows_of_b(&s->d, b->data, (int8_t *)rows);
+        implicit_pack(&s->implicit, rows, to);
+        mem_free(rows);
+    }
+    s->weights = to;
+    return OK;
+}
+
+static enum code make_quads(struct op_prepare *c, struct qmatmul *s, const struct roles *r,
+                            struct err *e) {
+    const struct tensor *b = constant(c, r->b), *b_scale = constant(c, r->b_scale),
+                        *given_bias = constant(c, r->bias);
+    const int64_t pixels = (int64_t)(s->d.batches * s->d.m);
+    const uint32_t zero = (uint32_t)q8_zero(constant(c, r->a_zero), 0);
+    float *scale = ARENA_ARRAY(c->arena, s->d.n, float);
+    int32_t *bias = ARENA_ARRAY(c->arena, s->d.n, int32_t);
+    if (!scale || !bias)
+        return arena_fail(c->arena, s->d.n * sizeof *scale, "scales", e);
+    for (size_t col = 0; col < s->d.n; col++) {
+        const int8_t *at = (const int8_t *)b->data + col * (s->d.b_transposed ? s->d.k : 1);
+        uint32_t sum = 0;
+        for (size_t k = 0; zero && k < s->d.k; k++, at += s->d.b_transposed ? 1 : s->d.n)
+            sum += (uint32_t)*at;
+        scale[col] = q8_scale(constant(c, r->a_scale), 0) * q8_scale(b_scale, col) /
+                     q8_scale(constant(c, r->y_scale), 0);
+        if (!__builtin_isfinite(scale[col]))
+            return operand_fail(c, e, INVALID, "the scales of inputs and output give %g",
+                                (double)scale[col]);
+        bias[col] =
+            (int32_t)((given_bias ? ((const uint32_t *)given_bias->data)[col] : 0) - sum * zero);
+    }
+    s->scale = scale, s->bias = bias, s->quads = true;
+    implicit_plan(
+        &s->implicit,
+        &(struct window){
+            .n = 1, .in = {pixels}, .out = {pixels}, .kernel = {1}, .stride = {1}, .dilation = {1}},
+        1, 1, s->d.k / 4, s->d.n);
+    return pack_quads(c, s, b, e);
 }
 
 static enum code try_task(struct op_prepare *c, struct qmatmul *s, const struct roles *r,
@@ -303,27 +373,31 @@ static enum code prepare_qmatmul(struct op_prepare *c, struct err *e) {
                             .c_row = s->d.n,
                             .b_transposed = s->d.b_transposed,
                             .pairs = true};
-    enum code code = task_fits(c, s, r) ? try_task(c, s, r, e) : OK;
-    if (code == OK && !s->task)
+    enum code code = wants_quads(c, s, r) ? make_quads(c, s, r, e)
+                     : task_fits(c, s, r) ? try_task(c, s, r, e)
+                                          : OK;
+    if (code == OK && !s->task && !s->quads)
         code = pack_b(c, s, r, e);
     if (code != OK) {
         release_qmatmul(s);
         return code;
     }
-    const bool own = s->task == NULL;
+    const bool own = s->task == NULL && !s->quads;
     size_t at = 0;
     s->a_at = scratch_take(&at, own ? s->d.m * units * sizeof(float) : 0);
     s->b_at = scratch_take(&at, own && !s->packed ? s->d.n * units * sizeof(float) : 0);
     s->sums_at = scratch_take(&at, own ? s->d.m * s->d.n * sizeof(int32_t) : 0);
     s->scale_at = scratch_take(&at, s->d.n * sizeof(float));
-    s->inner_at = scratch_take(&at, own ? product_scratch(&s->p) : dnnl_task_scratch(s->task));
+    s->inner_at = scratch_take(&at, s->quads ? implicit_scratch(&s->implicit, c->threads)
+                                    : own    ? product_scratch(&s->p)
+                                             : dnnl_task_scratch(s->task));
     c->flops = 2.0 * (double)s->d.batches * (double)s->d.m * (double)s->d.n * (double)s->d.k;
     s->team =
         own && s->d.batches >= (size_t)c->threads ? team_size(c->threads, 0.02 * c->flops) : 1;
     s->scratch_each = at;
     c->scratch_bytes = at * (size_t)s->team;
     c->state = s;
-    c->kernel = s->task ? dnnl_task_kernel(s->task) : "panel int16";
+    c->kernel = s->quads ? "panel bytes" : s->task ? dnnl_task_kernel(s->task) : "panel int16";
     return OK;
 }
 
@@ -441,6 +515,19 @@ static enum code all_batches(const struct op_call *c, const struct qmatmul *s, s
     return worst;
 }
 
+static void run_quads(const struct op_call *c, const struct qmatmul *s, const struct roles *r) {
+    const struct quads_finish finish = {.is_signed = c->out[0]->dtype == DT_I8,
+                                        .zero = q8_zero(given(c, r->y_zero), 0)};
+    implicit_run(&s->implicit, &(struct implicit_run){.x = c->in[r->a]->data,
+                                                      .packed = s->weights,
+                                                      .bias = (const float *)s->bias,
+                                                      .scale = s->scale,
+                                                      .finish = &finish,
+                                                      .y = c->out[0]->data,
+                                                      .scratch = (char *)c->scratch + s->inner_at,
+                                                      .threads = c->threads});
+}
+
 static enum code run_qmatmul(const struct op_call *c, struct err *e) {
     const struct qmatmul *s = c->state;
     const struct roles *r = roles_of(c->node);
@@ -454,6 +541,10 @@ static enum code run_qmatmul(const struct op_call *c, struct err *e) {
                                .dst = c->out[0]->data,
                                .scratch = (char *)c->scratch + s->inner_at};
         return dnnl_task_run(s->task, &run, e);
+    }
+    if (s->quads) {
+        run_quads(c, s, r);
+        return OK;
     }
     return all_batches(c, s, e);
 }

@@ -34,7 +34,8 @@ enum {
     LEAST_2X2_TILES = 12,
     LEAST_STRIDED = 128,
     LARGEST_Q8 = 2 << 20, /* bytes */
-    ROWS_MAX = 32         /* of the largest matrix tile */
+    LARGEST_Q8_ALONE = 5 << 20,
+    ROWS_MAX = 32 /* of the largest matrix tile */
 };
 
 static struct gemm_tile tile_size(const struct winograd *p) {
@@ -132,6 +133,7 @@ bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_
                            .side = side,
                            .across = across,
                            .tiles = tiles};
+    p->alone = threads == 1;
     p->share = tiles <= kind_of(kind)->share && panels(p) >= (size_t)threads;
     p->block = tiles_at_once(p, threads);
     return true;
@@ -141,7 +143,7 @@ bool winograd_plan(struct winograd *p, const struct implicit *of, enum winograd_
  * make poor products of 36 times the weights. Measured with two threads on AVX-512 over the layers
  * of ResNet-50, VGG-19, DenseNet-121, Inception and YOLOv8n: 0.2 to 0.9 of oneDNN's time above this
  * line, 0.9 to 2 below. Of bytes the direct form has an eighth of the weights: beyond LARGEST_Q8
- * what it saves in products goes into fetching them.
+ * what it saves in products goes into fetching them, of which a core alone can do more.
  * Measured over ResNet-50: 2 x 2 takes 0.7 of the direct form's time in its last stage (16 tiles),
  * where 4 x 4 has four times its weights to fetch; a stride of 2 0.8 to 0.87 with 49 tiles and
  * more, 0.97 with 16. */
@@ -151,7 +153,8 @@ bool winograd_pays(const struct winograd *p) {
         return least >= LEAST_2X2 && p->tiles >= LEAST_2X2_TILES;
     if (p->kind == WINOGRAD_F32_STRIDED)
         return least >= LEAST_STRIDED && p->tiles > kind_of(p->kind)->share;
-    if (p->kind == WINOGRAD_Q8 && winograd_packed(p) > LARGEST_Q8)
+    if (p->kind == WINOGRAD_Q8 &&
+        winograd_packed(p) > (size_t)(p->alone ? LARGEST_Q8_ALONE : LARGEST_Q8))
         return false;
     double work =
         (double)p->batch * (double)window_pixels(&p->w) * (double)p->in * (double)p->out * 9;

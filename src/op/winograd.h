@@ -27,6 +27,7 @@ struct winograd {
     size_t side;          /* of a tile of outputs: 4 or 2 */
     size_t across, tiles; /* tiles: in a row of a picture; in all pictures */
     size_t block;         /* tiles whose patches are held at a time */
+    bool alone;           /* one thread */
     bool share; /* few tiles: the team holds one block together and divides output channels */
 };
 
