@@ -11,6 +11,7 @@ enum { FIRST_CHUNK = 4096, LAST_CHUNK = 1 << 20 };
 struct arena_chunk {
     struct arena_chunk *older;
     size_t size, used; /* of data */
+    size_t dirty;      /* from here on it is as it came: zeros, of large chunks not even pages */
     _Alignas(16) unsigned char data[];
 };
 
@@ -50,12 +51,11 @@ static struct arena_chunk *grow(struct arena *a, size_t bytes) {
         size = LAST_CHUNK;
     if (size < bytes)
         size = bytes;
-    struct arena_chunk *c = mem_alloc(sizeof *c + size);
+    struct arena_chunk *c = mem_zalloc(1, sizeof *c + size);
     if (!c)
         return NULL;
     c->older = a->chunk;
     c->size = size;
-    c->used = 0;
     a->chunk = c;
     return c;
 }
@@ -83,8 +83,10 @@ void *arena_push_aligned(struct arena *a, size_t bytes, size_t align) {
     }
     c->used = at + bytes;
     a->used_bytes += bytes;
-    if (bytes)
-        memset(c->data + at, 0, bytes);
+    if (at < c->dirty)
+        memset(c->data + at, 0, (c->dirty < c->used ? c->dirty : c->used) - at);
+    if (c->dirty < c->used)
+        c->dirty = c->used;
     return c->data + at;
 }
 

@@ -2,12 +2,15 @@
 /* Hashes: see hash.h. SHA-256 is OpenSSL's (it uses SHA-NI); CRC-32C is the SSE4.2 instruction
  * where there is one, else a table; hash_bytes is wyhash's idea (multiply 64 x 64 -> 128, fold)
  * with a per-process seed from the kernel. */
+/* EVP would look up its providers and read its configuration first: a millisecond of a start. */
+#define OPENSSL_API_COMPAT 0x10100000L
+
 #include "base/hash.h"
 
 #include "base/cpu.h"
-#include "base/fault.h"
 
-#include <openssl/evp.h>
+#include <assert.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,36 +18,25 @@
 
 /* --- SHA-256 --- */
 
-enum code sha256_begin(struct sha256 *h, struct err *e) {
-    EVP_MD_CTX *ctx = FAULT(FAULT_ALLOC) ? NULL : EVP_MD_CTX_new();
-    if (!ctx)
-        return fail(e, NOMEM, "sha256: out of memory");
-    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(ctx);
-        return fail(e, UNSUPPORTED, "sha256: the OpenSSL on this machine does not provide it");
-    }
-    h->ctx = ctx;
-    return OK;
+static SHA256_CTX *inside(struct sha256 *h) { return (SHA256_CTX *)(void *)h->state; }
+
+void sha256_begin(struct sha256 *h) {
+    static_assert(sizeof(SHA256_CTX) <= sizeof h->state, "room for OpenSSL's state");
+    SHA256_Init(inside(h));
 }
 
 void sha256_add(struct sha256 *h, const void *bytes, size_t n) {
     if (n)
-        EVP_DigestUpdate(h->ctx, bytes, n);
+        SHA256_Update(inside(h), bytes, n);
 }
 
-void sha256_end(struct sha256 *h, uint8_t digest[SHA256_BYTES]) {
-    if (digest && h->ctx)
-        EVP_DigestFinal_ex(h->ctx, digest, NULL);
-    EVP_MD_CTX_free(h->ctx);
-    h->ctx = NULL;
-}
+void sha256_end(struct sha256 *h, uint8_t digest[SHA256_BYTES]) { SHA256_Final(digest, inside(h)); }
 
-enum code sha256_of(struct span bytes, uint8_t digest[SHA256_BYTES], struct err *e) {
-    struct sha256 h = {0};
-    TRY(sha256_begin(&h, e));
+void sha256_of(struct span bytes, uint8_t digest[SHA256_BYTES]) {
+    struct sha256 h;
+    sha256_begin(&h);
     sha256_add(&h, bytes.p, bytes.n);
     sha256_end(&h, digest);
-    return OK;
 }
 
 /* --- hexadecimal --- */

@@ -8,14 +8,13 @@
 
 enum { SHA256_BYTES = 32, SHA256_HEX = 64 };
 
-struct sha256 { /* opaque EVP context */
-    void *ctx;
+struct sha256 { /* OpenSSL's state */
+    _Alignas(8) unsigned char state[112];
 };
-MUST_USE enum code sha256_begin(struct sha256 *h, struct err *e);
+void sha256_begin(struct sha256 *h);
 void sha256_add(struct sha256 *h, const void *bytes, size_t n);
-/* frees the context; digest may be NULL */
 void sha256_end(struct sha256 *h, uint8_t digest[SHA256_BYTES]);
-MUST_USE enum code sha256_of(struct span bytes, uint8_t digest[SHA256_BYTES], struct err *e);
+void sha256_of(struct span bytes, uint8_t digest[SHA256_BYTES]);
 
 void hex_put(const uint8_t *bytes, size_t n, char *out); /* 2n lower-case digits and a NUL */
 bool hex_take(struct str text, uint8_t *out, size_t n);  /* exactly 2n digits */

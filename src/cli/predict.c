@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* slipway predict: one answer, here, without a server. */
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/sanitized.h"
 #include "cli/command.h"
 #include "cli/facts.h"
 #include "cli/feed.h"
 #include "host/loaded.h"
 #include "host/quality.h"
-#include "base/cores.h"
 #include "serve/recipe.h"
 #include "serve/typed.h"
 #include "tensor/npy.h"
@@ -217,7 +218,8 @@ static enum code run(struct cli *c, struct err *e) {
     enum code code = ask(c, o, &l, e);
     if (code == OK)
         loaded_keep(&l, true);
-    loaded_close(&l);
+    if (SANITIZED) /* else its memory goes with the process, all at once */
+        loaded_close(&l);
     return code;
 }
 

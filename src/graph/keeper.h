@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,4 +32,9 @@ struct keeper {
      * store that may not be written, is no failure. Any thread. */
     enum code (*keep)(struct keeper *k, const struct keeper_pack *p, const void *packed,
                       struct err *e);
+    /* The one form that is of the version as a whole (plan/crate.h), under these words; MAY be
+     * NULL, both. */
+    struct span (*find_whole)(struct keeper *k, const char *layout, const char *revision);
+    enum code (*keep_whole)(struct keeper *k, const char *layout, const char *revision,
+                            struct span bytes, struct err *e);
 };

@@ -32,6 +32,11 @@ struct origin {
     uint64_t offset, length;
 };
 
+/* What a constant that a pass made was made of, and how: a digest. Zeros: not told. */
+struct provenance {
+    uint64_t a, b;
+};
+
 struct value {
     struct str name;
     enum dtype dtype;                /* DT_NONE: not declared */
@@ -41,9 +46,10 @@ struct value {
     struct tensor
         *constant;        /* initializer or folded; NULL otherwise. data is never written through */
     struct origin origin; /* of the constant */
-    value_id capture;     /* in graph->parent, or VALUE_NONE */
-    node_id producer;     /* NODE_NONE: input, constant or capture */
-    enum layout layout;   /* PLAIN but in a plan, where the layout pass may choose NHWC */
+    struct provenance made; /* of a constant that a pass made */
+    value_id capture;       /* in graph->parent, or VALUE_NONE */
+    node_id producer;       /* NODE_NONE: input, constant or capture */
+    enum layout layout;     /* PLAIN but in a plan, where the layout pass may choose NHWC */
 };
 
 enum attr_kind {
@@ -76,7 +82,7 @@ struct attr {
         struct graph *graph;
         struct graph **graphs;
     };
-    struct origin origin; /* of ATTR_TENSOR */
+    struct origin origin; /* of ATTR_TENSOR; of a list that came by wire its place there, file -1 */
 };
 
 /* Work fused behind a node by plan passes, applied in order to output 0. */

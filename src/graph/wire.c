@@ -488,6 +488,7 @@ static enum code take_list(struct wire *w, struct attr *a, const struct take_at 
     if (!list)
         return full(w, (size_t)n * sizes[a->kind], e);
     struct origin ignored = {.file = -1};
+    const uint8_t *from = w->p;
     if (a->kind == ATTR_INTS)
         TRY(take_ints(w, list, n, e));
     else if (a->kind == ATTR_FLOATS)
@@ -501,6 +502,8 @@ static enum code take_list(struct wire *w, struct attr *a, const struct take_at 
     }
     a->n = (size_t)n;
     a->ints = list;
+    a->origin.offset = (uint64_t)(from - w->begin);
+    a->origin.length = (uint64_t)(w->p - from);
     return OK;
 }
 

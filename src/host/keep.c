@@ -46,36 +46,61 @@ static bool room_for_ref(struct keep *k) { /* under lock */
     return true;
 }
 
+static struct span take_ref(struct keep *k, const struct store_pack *pack, size_t bytes) {
+    struct span found = {0};
+    struct err ignored;
+    pthread_mutex_lock(&k->lock);
+    if (room_for_ref(k) &&
+        store_pack_ref(k->store, pack, bytes, &k->refs[k->n_refs], &found, &ignored) == OK)
+        k->n_refs++;
+    pthread_mutex_unlock(&k->lock);
+    return found;
+}
+
 static const void *find(struct keeper *face, const struct keeper_pack *p) {
     struct keep *k = (struct keep *)face;
     struct store_pack pack;
-    struct span bytes = {0};
-    struct err ignored;
-    if (!pack_of(k, p, &pack))
-        return NULL;
-    pthread_mutex_lock(&k->lock);
-    if (room_for_ref(k) &&
-        store_pack_ref(k->store, &pack, p->bytes, &k->refs[k->n_refs], &bytes, &ignored) == OK)
-        k->n_refs++;
-    pthread_mutex_unlock(&k->lock);
-    return bytes.p;
+    return pack_of(k, p, &pack) ? take_ref(k, &pack, p->bytes).p : NULL;
+}
+
+static bool whole_pack(const struct keep *k, const char *layout, const char *revision,
+                       struct store_pack *out) {
+    *out = (struct store_pack){.layout = str_of(layout), .revision = str_of(revision)};
+    return store_version_whole(k->version, out);
+}
+
+static struct span find_whole(struct keeper *face, const char *layout, const char *revision) {
+    struct keep *k = (struct keep *)face;
+    struct store_pack pack;
+    return whole_pack(k, layout, revision, &pack) ? take_ref(k, &pack, STORE_PACK_ANY)
+                                                  : (struct span){0};
+}
+
+static enum code put(struct keep *k, const struct store_pack *pack, struct span bytes,
+                     struct err *e) {
+    enum code code = store_pack_put(k->store, pack, bytes, e);
+    return code == ERR_DENIED ? OK : code;
+}
+
+static enum code keep_whole(struct keeper *face, const char *layout, const char *revision,
+                            struct span bytes, struct err *e) {
+    struct keep *k = (struct keep *)face;
+    struct store_pack pack;
+    return whole_pack(k, layout, revision, &pack) ? put(k, &pack, bytes, e) : OK;
 }
 
 static enum code keep_one(struct keeper *face, const struct keeper_pack *p, const void *packed,
                           struct err *e) {
     struct keep *k = (struct keep *)face;
     struct store_pack pack;
-    if (!pack_of(k, p, &pack))
-        return OK;
-    enum code code = store_pack_put(k->store, &pack, (struct span){packed, p->bytes}, e);
-    return code == ERR_DENIED ? OK : code;
+    return pack_of(k, p, &pack) ? put(k, &pack, (struct span){packed, p->bytes}, e) : OK;
 }
 
 enum code keep_open(struct store *s, struct store_version *v, struct keep **out, struct err *e) {
     struct keep *k = mem_zalloc(1, sizeof *k);
     if (!k)
         return fail(e, NOMEM, "no memory for a keeper of packed weights");
-    k->face = (struct keeper){find, keep_one};
+    k->face = (struct keeper){find, keep_one, find_whole, keep_whole};
     k->store = s;
     k->version = v;
     pthread_mutex_init(&k->lock, NULL);

@@ -8,6 +8,7 @@
 #include "op/forest.h"
 
 #include "base/mem.h"
+#include "op/pack.h"
 #include "op/team.h"
 
 #include <math.h>
@@ -22,6 +23,7 @@ enum {
 #define STEP_NS 0.6
 
 enum { MISSING_RIGHT = 1, MISSING_SET = 2 };
+enum { FIRST_FORK = 2 }; /* pairs begin at even places, and no pair is at 0 */
 
 enum code forest_draw(struct arena *a, size_t n_branches, size_t n_starts, size_t n_leaves,
                       size_t n_entries, size_t n_targets, struct forest_draft *out, struct err *e) {
@@ -230,54 +232,239 @@ static void look_at_entries(struct forest *f) {
         f->first = NULL;
 }
 
+static inline uint32_t leaf_of(const struct forest *f, uint32_t at) {
+    uint64_t bits;
+    memcpy(&bits, &f->forks[at].split, sizeof bits);
+    return (uint32_t)bits;
+}
+
 /* --- packing: memory --- */
 
-static void *take(struct op_prepare *c, const void *constant, const char *what, size_t bytes) {
-    uint64_t packing = 0xf0e57u;
-    bool filled;
-    for (; *what; what++)
-        packing = packing * 0x100000001b3u ^ (uint8_t)*what;
+/* The packed form, which may have been kept for us: a head, then the arrays, each from a line of
+ * its own. Where the head is a form by itself its size is known before anything else is. */
+struct form {
+    uint64_t bytes; /* of the arrays */
+    uint64_t forks, roots, leaves, entries, members, targets, features;
+    double steps;
+    uint32_t sum, positive, one_target, sets, single; /* single: no `first` */
+};
+
+/* The next array of a block that begins at `at`, NULL: which is only measured. */
+static void *cut(char *at, size_t *used, size_t bytes) {
+    void *array = at && bytes ? at + *used : NULL;
+    *used += mem_round_up(bytes, MEM_LINE);
+    return array;
+}
+
+/* How many bytes; the arrays' places when `at` is given. */
+static size_t lay_out(const struct form *h, char *at, struct forest *f) {
+    size_t used = 0;
+    f->forks = cut(at, &used, h->forks * sizeof *f->forks);
+    f->missing = cut(at, &used, h->forks);
+    f->roots = cut(at, &used, h->roots * sizeof *f->roots);
+    f->first = cut(at, &used, h->single ? 0 : (h->leaves + 1) * sizeof *f->first);
+    f->targets = cut(at, &used, h->entries * sizeof *f->targets);
+    f->weights = cut(at, &used, h->entries * sizeof *f->weights);
+    f->sets = cut(at, &used, h->sets ? h->forks * sizeof *f->sets : 0);
+    f->members = cut(at, &used, h->sets ? h->members * sizeof *f->members : 0);
+    return used;
+}
+
+static struct form form_of(const struct forest *f) {
+    struct form h = {.forks = f->n_forks,
+                     .roots = f->n_roots,
+                     .leaves = f->n_leaves,
+                     .entries = f->n_entries,
+                     .members = f->n_members,
+                     .targets = f->n_targets,
+                     .features = f->n_features,
+                     .steps = f->steps,
+                     .sum = f->sum,
+                     .positive = f->positive,
+                     .one_target = f->one_target,
+                     .sets = f->sets != NULL,
+                     .single = f->first == NULL};
+    h.bytes = lay_out(&h, NULL, &(struct forest){0});
+    return h;
+}
+
+static struct forest forest_of(const struct form *h, void *arrays) {
+    struct forest f = {.n_forks = h->forks,
+                       .n_roots = h->roots,
+                       .n_leaves = h->leaves,
+                       .n_entries = h->entries,
+                       .n_members = h->members,
+                       .n_targets = h->targets,
+                       .n_features = h->features,
+                       .steps = h->steps,
+                       .sum = (enum forest_sum)h->sum,
+                       .positive = h->positive,
+                       .one_target = h->one_target};
+    (void)lay_out(h, arrays, &f);
+    return f;
+}
+
+enum part { PART_FOREST = PACK_OTHER + 0xf0e, PART_HEAD, PART_ARRAYS };
+
+/* Memory by the name of the constant that stands for the node. */
+static void *take(struct op_prepare *c, const void *constant, enum part part, size_t bytes,
+                  bool *filled) {
+    *filled = false;
     if (!c->packs)
         return arena_push_aligned(c->arena, bytes, MEM_LINE);
-    return c->packs->get(c->packs, constant, packing, bytes, false, &filled);
+    return c->packs->get(c->packs, constant, part, bytes, part != PART_FOREST, filled);
 }
 
-enum code forest_find(struct op_prepare *c, const void *constant, struct forest **out,
-                      struct err *e) {
-    *out = take(c, constant, "forest", sizeof **out);
-    return *out ? OK : arena_fail(c->arena, sizeof **out, "a forest", e);
+/* A leaf that no number leads away from. */
+static bool stays(const struct forest *f, uint32_t k) {
+    const double split = leaf_split(leaf_of(f, k));
+    return memcmp(&split, &f->forks[k].split, sizeof split) == 0 && leaf_of(f, k) < f->n_leaves &&
+           f->missing[k] == MISSING_RIGHT;
 }
 
-/* Memory of the packed forest: its largest possible size for this draft. */
-static enum code make_room(struct op_prepare *c, const void *constant, const struct forest_draft *d,
-                           struct forest *f, struct err *e) {
-    const size_t members = d->members ? tensor_count(d->members) : 0;
-    size_t forks = 2 + 2 * d->n_starts;
-    bool sets = false;
+/* Forks lead to forks behind them, leaves to leaves that are there, and no walk is longer than its
+ * root says. depth: (n_forks). Forks that lead back, as where branches meet again, are not looked
+ * through: such a forest is packed anew. */
+static bool forks_end(const struct forest *f, uint32_t *depth) {
+    enum { UNUSED = UINT32_MAX >> 1 }; /* the fork beside a root */
+    for (size_t k = f->n_forks; k-- > FIRST_FORK;) {
+        const struct forest_fork *fork = &f->forks[k];
+        const size_t left = fork->left;
+        const bool leaf = left + 1 == k, unused = left == 0;
+        if ((fork->feature && fork->feature >= f->n_features) || (leaf && !stays(f, (uint32_t)k)) ||
+            (!leaf && !unused && (left <= k || left + 1 >= f->n_forks)))
+            return false;
+        if (unused)
+            depth[k] = UNUSED;
+        else if (!leaf)
+            depth[k] = 1 + (depth[left] > depth[left + 1] ? depth[left] : depth[left + 1]);
+    }
+    for (size_t k = 0; k < f->n_roots; k++) {
+        const struct forest_root *r = &f->roots[k];
+        if (r->at < FIRST_FORK || r->at >= f->n_forks || r->most >= f->n_forks ||
+            r->least > r->most || depth[r->at] > r->most)
+            return false;
+    }
+    return true;
+}
+
+static bool leaves_fit(const struct forest *f) {
+    bool fit = f->first || f->n_leaves == f->n_entries;
+    for (size_t k = 0; k < f->n_entries; k++)
+        fit = fit && f->targets[k] < f->n_targets;
+    for (size_t k = 0; f->first && k <= f->n_leaves; k++)
+        fit = fit && f->first[k] <= f->n_entries;
+    for (size_t k = 0; f->sets && k < f->n_forks; k++)
+        fit = fit && f->sets[k].first <= f->n_members &&
+              f->sets[k].n <= f->n_members - f->sets[k].first;
+    return fit;
+}
+
+/* What a disk gave is looked through once; a walk needs no checks. */
+static bool is_sound(const struct forest *f) {
+    uint32_t *depth = mem_zalloc(f->n_forks, sizeof *depth);
+    const bool sound = depth && leaves_fit(f) && forks_end(f, depth);
+    mem_free(depth);
+    return sound;
+}
+
+/* No product of it overflows, and its arrays are as long as it says. */
+static bool fits(const struct form *h) {
+    const uint64_t counts[] = {h->forks, h->roots, h->leaves, h->entries, h->members};
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
+        if (counts[k] > UINT32_MAX)
+            return false;
+    return lay_out(h, NULL, &(struct forest){0}) == h->bytes;
+}
+
+/* As an earlier session packed it. */
+static bool find_kept(const struct op_prepare *c, const void *constant, size_t targets,
+                      struct forest *out) {
+    if (!c->packs)
+        return false;
+    const struct form *h = c->packs->find(c->packs, constant, PART_HEAD, sizeof *h);
+    void *arrays =
+        h ? (void *)(uintptr_t)c->packs->find(c->packs, constant, PART_ARRAYS, h->bytes) : NULL;
+    if (!arrays || h->targets != targets || !fits(h))
+        return false;
+    struct forest f = forest_of(h, arrays);
+    f.ready = is_sound(&f);
+    if (f.ready)
+        *out = f;
+    return f.ready;
+}
+
+enum code forest_find(struct op_prepare *c, const void *constant, size_t targets,
+                      struct forest **out, struct err *e) {
+    bool filled;
+    struct forest *f = take(c, constant, PART_FOREST, sizeof *f, &filled);
+    if (!f)
+        return arena_fail(c->arena, sizeof *f, "a forest", e);
+    if (!f->ready)
+        (void)find_kept(c, constant, targets, f);
+    *out = f;
+    return OK;
+}
+
+/* Room for the largest possible packed form of this draft. */
+static enum code make_room(struct arena *a, const struct forest_draft *d, struct forest *f,
+                           struct err *e) {
+    struct form most = {.forks = FIRST_FORK + 2 * d->n_starts,
+                        .roots = d->n_starts,
+                        .leaves = d->n_leaves,
+                        .entries = d->n_entries,
+                        .members = d->members ? tensor_count(d->members) : 0};
     for (size_t k = 0; k < d->n_branches; k++) {
-        forks += asks_equal(&d->branches[k]) ? 4 : d->branches[k].mode == FOREST_NONE ? 0 : 2;
-        sets = sets || d->branches[k].mode == FOREST_MEMBER;
+        const struct forest_branch *b = &d->branches[k];
+        most.forks += asks_equal(b) ? 4 : b->mode == FOREST_NONE ? 0 : 2;
+        most.sets = most.sets || b->mode == FOREST_MEMBER;
     }
-    f->forks = take(c, constant, "forks", forks * sizeof *f->forks);
-    f->missing = take(c, constant, "missing", forks);
-    f->roots = take(c, constant, "roots", (d->n_starts + 1) * sizeof *f->roots);
-    f->first = take(c, constant, "first", (d->n_leaves + 2) * sizeof *f->first);
-    f->targets = take(c, constant, "targets", (d->n_entries + 1) * sizeof *f->targets);
-    f->weights = take(c, constant, "weights", (d->n_entries + 1) * sizeof *f->weights);
-    if (sets) {
-        f->sets = take(c, constant, "sets", forks * sizeof *f->sets);
-        f->members = take(c, constant, "members", (members + 1) * sizeof *f->members);
+    const size_t bytes = lay_out(&most, NULL, f);
+    char *arrays = arena_push_aligned(a, bytes, MEM_LINE);
+    if (!arrays)
+        return arena_fail(a, bytes, "a forest", e);
+    (void)lay_out(&most, arrays, f);
+    f->n_members = most.sets ? most.members : 0;
+    return OK;
+}
+
+/* Memory to be written: of the plan where the packs have something already, which was not sound. */
+static void *take_new(struct op_prepare *c, const void *constant, enum part part, size_t bytes) {
+    bool filled;
+    void *to = take(c, constant, part, bytes, &filled);
+    return filled ? arena_push_aligned(c->arena, bytes, MEM_LINE) : to;
+}
+
+/* From the moment's memory to where it lasts. */
+static enum code settle(struct op_prepare *c, const void *constant, const struct forest *f,
+                        struct forest *out, struct err *e) {
+    const struct form h = form_of(f);
+    struct form *head = take_new(c, constant, PART_HEAD, sizeof h);
+    char *arrays = head ? take_new(c, constant, PART_ARRAYS, h.bytes) : NULL;
+    if (!arrays)
+        return arena_fail(c->arena, h.bytes, "a forest", e);
+    struct forest to = forest_of(&h, arrays);
+    *head = h;
+    memcpy(to.forks, f->forks, f->n_forks * sizeof *f->forks);
+    memcpy(to.missing, f->missing, f->n_forks);
+    memcpy(to.roots, f->roots, f->n_roots * sizeof *f->roots);
+    if (f->first)
+        memcpy(to.first, f->first, (f->n_leaves + 1) * sizeof *f->first);
+    memcpy(to.targets, f->targets, f->n_entries * sizeof *f->targets);
+    memcpy(to.weights, f->weights, f->n_entries * sizeof *f->weights);
+    if (f->sets) {
+        memcpy(to.sets, f->sets, f->n_forks * sizeof *f->sets);
+        memcpy(to.members, f->members, f->n_members * sizeof *f->members);
     }
-    if (!f->forks || !f->missing || !f->roots || !f->first || !f->targets || !f->weights ||
-        (sets && (!f->sets || !f->members)))
-        return arena_fail(c->arena, forks * sizeof *f->forks, "a forest", e);
+    to.ready = true;
+    *out = to;
     return OK;
 }
 
 enum code forest_pack(struct op_prepare *c, struct arena *a, const void *constant,
                       const struct forest_draft *d, struct forest *out, struct err *e) {
-    struct packer p = {.draft = d, .f = out, .where = OPERAND_AT(c)};
-    struct forest f = {.n_forks = 2, .n_roots = d->n_starts, .n_targets = d->n_targets};
+    struct forest f = {.n_forks = FIRST_FORK, .n_roots = d->n_starts, .n_targets = d->n_targets};
+    struct packer p = {.draft = d, .f = &f, .where = OPERAND_AT(c)};
     p.marks = ARENA_ARRAY(a, d->n_branches + 1, struct mark);
     p.stack = ARENA_ARRAY(a, d->n_branches + 1, uint32_t);
     p.leaf_number = ARENA_ARRAY(a, d->n_leaves + 1, uint32_t);
@@ -287,16 +474,13 @@ enum code forest_pack(struct op_prepare *c, struct arena *a, const void *constan
         if (!d->starts[k].leaf)
             TRY(measure(&p, d->starts[k].at, e));
     f.sum = d->sum;
-    TRY(make_room(c, constant, d, &f, e));
-    p.f = &f;
-    for (size_t k = 0; f.sets && d->members && k < tensor_count(d->members); k++)
+    TRY(make_room(a, d, &f, e));
+    for (size_t k = 0; f.sets && k < f.n_members; k++)
         f.members[k] = tensor_f64(d->members, k);
     for (size_t k = 0; k < d->n_starts; k++)
         put_tree(&p, k);
     look_at_entries(&f);
-    f.ready = true;
-    *out = f;
-    return OK;
+    return settle(c, constant, &f, out, e);
 }
 
 /* --- walking --- */
@@ -388,12 +572,6 @@ struct sums {
     double *v;        /* (n_targets) */
     uint32_t *counts; /* (n_targets) */
 };
-
-static inline uint32_t leaf_of(const struct forest *f, uint32_t at) {
-    uint64_t bits;
-    memcpy(&bits, &f->forks[at].split, sizeof bits);
-    return (uint32_t)bits;
-}
 
 static void add_entries(const struct forest *f, uint32_t leaf, const struct sums *s) {
     for (uint32_t k = f->first[leaf]; k < f->first[leaf + 1]; k++)

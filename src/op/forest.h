@@ -4,7 +4,8 @@
  *
  * 1. A draft is what a file says, its indexes checked by whoever draws. Packing it orders the forks
  * for walking and refuses trees that run in circles: a walk needs no checks.
- * 2. A packed forest belongs to the session: plans of other shapes share it.
+ * 2. A packed forest belongs to the session: plans of other shapes share it; it is kept for the
+ * next session, which looks it through once.
  * 3. Branches may meet again (LightGBM's sets of categories are written so); the packed forest has
  * at most two forks per branch of the draft, four where equality is asked. */
 #pragma once
@@ -87,8 +88,8 @@ struct forest {
 
 /* The forest packed for this node before, or an empty one (!ready) to be packed by forest_pack.
  * constant: an attribute's data, which stands for the node. */
-MUST_USE enum code forest_find(struct op_prepare *c, const void *constant, struct forest **out,
-                               struct err *e);
+MUST_USE enum code forest_find(struct op_prepare *c, const void *constant, size_t targets,
+                               struct forest **out, struct err *e);
 /* a: for the moment. */
 MUST_USE enum code forest_pack(struct op_prepare *c, struct arena *a, const void *constant,
                                const struct forest_draft *draft, struct forest *out, struct err *e);

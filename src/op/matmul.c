@@ -208,7 +208,7 @@ static double multiplications(const struct matmul *m) {
  * model are seldom in a cache. */
 static bool for_dnnl(const struct matmul *m, bool brief) {
     enum { FEW = 16, SOME = 256 };
-    return multiplications(m) >= (brief ? 2e8 : 1e7) && m->batch == 1 && m->alpha == 1 &&
+    return multiplications(m) >= (brief ? 2e9 : 1e7) && m->batch == 1 && m->alpha == 1 &&
            (m->p.m < FEW || m->p.m > SOME || m->p.a_transposed);
 }
 

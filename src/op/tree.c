@@ -186,7 +186,7 @@ static enum code prepare_tree_ensemble(struct op_prepare *c, struct err *e) {
     TRY(read_sizes(OPERAND_AT(c), &columns, e));
     TRY(read_columns(OPERAND_AT(c), &columns, e));
     x->after = (enum scores_after)columns.after;
-    TRY(forest_find(c, columns.feature, &x->forest, e));
+    TRY(forest_find(c, columns.feature, columns.n_targets, &x->forest, e));
     if (!x->forest->ready)
         TRY(pack(c, &columns, x->forest, e));
     c->state = x;

@@ -327,7 +327,7 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
         TRY(targets_of(OPERAND_AT(c), &targets, e));
         TRY(sum_of(OPERAND_AT(c), &sum, e));
     }
-    TRY(forest_find(c, l.node, &t->forest, e));
+    TRY(forest_find(c, l.node, targets, &t->forest, e));
     if (!t->forest->ready)
         TRY(pack(c, &l, targets, sum, t->forest, e));
     t->binary = targets == 2 && t->forest->one_target;

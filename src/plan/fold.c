@@ -59,7 +59,9 @@ static bool foldable(struct pass_run *r, const struct node *n, const struct walk
     return true;
 }
 
-static void become_constant(struct rewire *w, struct node *n, const struct tensor *out) {
+/* of: where they are from, when they are the same bytes; NULL: made here. */
+static void become_constant(struct rewire *w, struct node *n, const struct tensor *out,
+                            const struct value *of) {
     struct graph *g = w->g;
     for (int i = 0; i < n->n_out; i++) {
         if (n->out[i] == VALUE_NONE)
@@ -75,7 +77,8 @@ static void become_constant(struct rewire *w, struct node *n, const struct tenso
         v->dtype = t->dtype;
         v->ranked = true;
         v->shape = t->shape;
-        v->origin = (struct origin){.file = -1};
+        v->origin = of ? of->origin : (struct origin){.file = -1};
+        v->made = of ? of->made : (struct provenance){0};
         v->producer = NODE_NONE;
     }
     rewire_drop(w, n);
@@ -116,7 +119,7 @@ static enum code fold_node(struct pass_run *r, struct rewire *w, struct node *n,
     for (int i = 0; i < n->n_out && !view; i++)
         if (n->out[i] != VALUE_NONE)
             r->budget -= tensor_bytes(&out[i]);
-    become_constant(w, n, out);
+    become_constant(w, n, out, view ? &r->graph->values[n->in[0]] : NULL);
     return OK;
 }
 

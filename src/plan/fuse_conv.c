@@ -5,7 +5,7 @@
  *
  * 1. The convolution is read by nobody else, and its weights and bias are f32 constants.
  * 2. Weights made by this pass belong to one node and are scaled where they are; those of the file
- * are copied first. */
+ * are copied first. Those that an earlier session made are found in the version's crate. */
 #include "plan/match.h"
 #include "plan/pass.h"
 
@@ -20,7 +20,8 @@ struct affine { /* y = scale * x + shift, per channel */
 
 struct fusing {
     struct rewire w;
-    value_id first_new; /* values from here on were made by this pass */
+    value_id first_new;        /* values from here on were made by this pass */
+    const struct crate *crate; /* or NULL */
 };
 
 /* --- the map --- */
@@ -92,12 +93,16 @@ static bool scales(const struct affine *a) {
 
 /* --- weights --- */
 
+static bool from_crate(const struct fusing *f, const struct tensor *t) {
+    return f->crate && crate_holds(f->crate, t->data);
+}
+
 /* A copy of input i of n that may be written; the input itself when this pass made it for this node
  * alone. */
 static float *own_input(struct fusing *f, struct node *n, int i) {
     value_id v = rewire_in(&f->w, n, i);
     const struct tensor *t = rewire_constant_of(&f->w, v);
-    if (v >= f->first_new && rewire_uses(&f->w, v) == 1)
+    if (v >= f->first_new && rewire_uses(&f->w, v) == 1 && !from_crate(f, t))
         return t->data;
     struct tensor *copy;
     value_id made = rewire_new_constant(&f->w, DT_F32, &t->shape, &copy);
@@ -144,6 +149,37 @@ static void scale_weights(float *weights, const struct weight_map *m, const stru
             for (int64_t i = 0; i < m->inner; i++)
                 row[i] *= s;
         }
+}
+
+/* Their name once scaled. Raise the number in the word when other bytes come of it. */
+static struct provenance scaled_name(const struct fusing *f, value_id weights,
+                                     const struct weight_map *m, const struct affine *a) {
+    const struct provenance of = provenance_of(&f->w.g->values[weights]);
+    return provenance_then(provenance_then(of, "scale 1", m, sizeof *m), "by", a->scale,
+                           (size_t)a->n * sizeof *a->scale);
+}
+
+/* Weights as an earlier session scaled them, or scaled now. */
+static bool scale_input(struct fusing *f, struct node *n, const struct weight_map *m,
+                        const struct affine *a) {
+    const value_id v = rewire_in(&f->w, n, 1);
+    const struct provenance name = scaled_name(f, v, m, a);
+    struct tensor t = *rewire_constant_of(&f->w, v);
+    const struct crate_item item = {name, CRATE_PLAIN, tensor_bytes(&t), NULL};
+    const void *kept = f->crate && provenance_told(name) ? crate_find(f->crate, &item) : NULL;
+    if (kept) {
+        t.data = (void *)(uintptr_t)kept; /* never written: from_crate */
+        const value_id old = rewire_take_constant(&f->w, &t);
+        if (old == VALUE_NONE || !rewire_set_in(&f->w, n, 1, old))
+            return false;
+    } else {
+        float *own = own_input(f, n, 1);
+        if (!own)
+            return false;
+        scale_weights(own, m, a);
+    }
+    f->w.g->values[rewire_in(&f->w, n, 1)].made = name;
+    return true;
 }
 
 static bool change_bias(struct fusing *f, struct node *n, const struct affine *a) {
@@ -236,12 +272,8 @@ static bool fuse_behind(struct fusing *f, struct node *n, int at) {
                                                           : read_binary(f, n, at, rank, 1, &a);
     if (!read)
         return false;
-    if (scales(&a)) {
-        float *own = own_input(f, host, 1);
-        if (!own)
-            return false;
-        scale_weights(own, &map, &a);
-    }
+    if (scales(&a) && !scale_input(f, host, &map, &a))
+        return false;
     if (!change_bias(f, host, &a))
         return false;
     (void)rewire_absorb(&f->w, host, n);
@@ -305,7 +337,7 @@ static void visit(struct fusing *f, struct node *n, bool weights) {
 }
 
 static enum code run(struct pass_run *r, struct err *e) {
-    struct fusing f = {.first_new = r->graph->n_values};
+    struct fusing f = {.first_new = r->graph->n_values, .crate = r->crate};
     TRY(rewire_open(&f.w, r->graph, r->arena, e));
     for (node_id id = 0; id < r->graph->n_nodes; id++) {
         struct node *n = rewire_visit(&f.w, id);

@@ -62,7 +62,7 @@ static enum code lift(struct plan *p, const struct graph *body, struct err *e) {
          i++) /* what a file says of a body's inputs is not believed either */
         n->model->main->values[n->model->main->inputs[i]].ranked = false;
     struct pass_terms terms = {&p->arena, p->shop->o.passes_off, p->shop->o.memory_bytes,
-                               p->shop->o.precision};
+                               p->shop->o.precision, NULL};
     TRY(pass_all(n->model->main, PASS_OPEN, &terms, e));
     shelf_init(&n->shelf, p->shop, n->model, PLANS_PER_BODY);
     n->next = p->nested;

@@ -20,10 +20,17 @@ struct pack {
 struct owned {
     const void *data;
     const struct tensor *tensor; /* NULL: numbers of an attribute */
+    struct provenance of;        /* where they are from */
+    bool made;                   /* by a pass */
 };
 
-/* What is smaller than KEPT_LEAST is packed faster than its file would be opened. */
+/* What is smaller than KEPT_LEAST is packed faster than a file of its own would be opened. */
 enum { FIRST_ROOM = 64, NAMES_CAP = 256 << 20, KEPT_LEAST = 128 << 10 };
+
+/* Of what the keeper has of a session. Raise them when the bytes change: of the forms, or of what
+ * a pass makes under the same provenance. */
+static const char forms_revision[] = "1", crate_revision[] = "1";
+enum { WORD = 32 };
 
 static uint64_t mix(const void *p, uint64_t packing) {
     uint64_t h = ((uint64_t)(uintptr_t)p >> 4 ^ packing) * 0x9E3779B97F4A7C15u;
@@ -71,40 +78,69 @@ bool packs_owns(const struct packs *p, const void *constant) {
     return owned_of(p, constant) != NULL;
 }
 
-/* How the keeper knows a form: tiles depend on the instruction set, and the shape is no part of the
- * constant's bytes. */
-static struct keeper_pack name_of(const struct packs *p, const struct pack *k, char layout[32]) {
-    const struct tensor *t = owned_of(p, k->constant)->tensor;
-    uint64_t shape = t->dtype;
-    for (int d = 0; d < t->shape.rank; d++)
-        shape = (shape ^ (uint64_t)t->shape.dims[d]) * 0x100000001b3u;
-    (void)snprintf(layout, 32, "graph-%x", cpu_flags());
+static void word_of(const char *what, char word[WORD]) {
+    (void)snprintf(word, WORD, "%s-%x", what, cpu_flags());
+}
+
+/* The shape is no part of the constant's bytes, and decides how they are packed. */
+static uint64_t packing_of(const struct owned *o, uint64_t packing) {
+    uint64_t shape = o->tensor ? o->tensor->dtype : 0;
+    for (int d = 0; o->tensor && d < o->tensor->shape.rank; d++)
+        shape = (shape ^ (uint64_t)o->tensor->shape.dims[d]) * 0x100000001b3u;
+    return packing ^ shape * 0x9E3779B97F4A7C15u;
+}
+
+/* How the keeper knows a form of a blob: tiles depend on the instruction set. */
+static struct keeper_pack name_of(const struct packs *p, const struct pack *k, char layout[WORD]) {
+    const struct owned *o = owned_of(p, k->constant);
+    word_of("graph", layout);
     return (struct keeper_pack){.constant = k->constant,
-                                .constant_bytes = tensor_bytes(t),
+                                .constant_bytes = tensor_bytes(o->tensor),
                                 .layout = layout,
-                                .revision = "1",
-                                .packing = k->packing ^ shape * 0x9E3779B97F4A7C15u,
+                                .revision = forms_revision,
+                                .packing = packing_of(o, k->packing),
                                 .bytes = k->bytes};
 }
 
-static bool lasts(const struct packs *p, const struct pack *k) {
+static struct crate_item item_of(const struct packs *p, const struct pack *k) {
     const struct owned *o = owned_of(p, k->constant);
-    return k->lasting && p->keeper && k->bytes >= KEPT_LEAST && o && o->tensor;
+    return (struct crate_item){o->of, packing_of(o, k->packing), k->bytes, k->data};
+}
+
+enum home { HOME_NONE, HOME_FILE, HOME_CRATE };
+
+static enum home home_of(const struct packs *p, const struct pack *k) {
+    const struct owned *o = owned_of(p, k->constant);
+    if (!k->lasting || !p->keeper || !o)
+        return HOME_NONE;
+    if (o->tensor && !o->made && k->bytes >= KEPT_LEAST)
+        return HOME_FILE;
+    return provenance_told(o->of) && p->keeper->keep_whole ? HOME_CRATE : HOME_NONE;
 }
 
 static void *found(struct packs *p, const struct pack *k) {
-    char layout[32];
-    if (!lasts(p, k))
-        return NULL;
-    struct keeper_pack name = name_of(p, k, layout);
-    return (void *)(uintptr_t)p->keeper->find(p->keeper, &name);
+    const enum home home = home_of(p, k);
+    char layout[WORD];
+    const void *data = NULL;
+    if (home == HOME_CRATE) {
+        const struct crate_item name = item_of(p, k);
+        data = crate_find(&p->crate, &name);
+    } else if (home == HOME_FILE) {
+        struct keeper_pack name = name_of(p, k, layout);
+        data = p->keeper->find(p->keeper, &name);
+    }
+    return (void *)(uintptr_t)data;
+}
+
+static bool fresh(const struct packs *p, const struct pack *k, enum home home) {
+    return k && !k->found && k->written && home_of(p, k) == home;
 }
 
 size_t packs_made(const struct packs *p, struct packs_made *out, size_t room) {
     size_t n = 0;
     for (size_t at = 0; at < p->room; at++) {
         const struct pack *k = p->table[at];
-        if (!k || k->found || !k->written || !lasts(p, k))
+        if (!fresh(p, k, HOME_FILE))
             continue;
         if (n < room) {
             out[n].pack = name_of(p, k, out[n].layout);
@@ -113,6 +149,63 @@ size_t packs_made(const struct packs *p, struct packs_made *out, size_t room) {
         n++;
     }
     return n;
+}
+
+/* --- the crate --- */
+
+struct stowing {
+    struct crate_item *items; /* or NULL: only counted */
+    size_t n;
+};
+
+static void stow(struct stowing *s, struct crate_item item) {
+    if (s->items)
+        s->items[s->n] = item;
+    s->n++;
+}
+
+static void stow_fresh(const struct packs *p, struct stowing *s) {
+    for (size_t at = 0; at < p->room; at++)
+        if (fresh(p, p->table[at], HOME_CRATE))
+            stow(s, item_of(p, p->table[at]));
+    for (size_t at = 0; at < p->room_owned; at++) {
+        const struct owned *o = &p->owned[at];
+        if (o->data && o->made && !crate_holds(&p->crate, o->data))
+            stow(s, (struct crate_item){o->of, CRATE_PLAIN, tensor_bytes(o->tensor), o->data});
+    }
+}
+
+enum code packs_crate(const struct packs *p, struct buf *out, size_t *added, struct err *e) {
+    struct stowing s = {0};
+    *added = 0;
+    if (!p->keeper || !p->keeper->keep_whole)
+        return OK;
+    stow_fresh(p, &s);
+    *added = s.n;
+    if (!out || !s.n)
+        return OK;
+    s = (struct stowing){mem_zalloc(s.n + p->crate.n, sizeof *s.items), 0};
+    if (!s.items)
+        return fail(e, NOMEM, "no memory for a list of packed weights");
+    stow_fresh(p, &s);
+    for (size_t at = 0; at < p->crate.n; at++)
+        stow(&s, crate_at(&p->crate, at));
+    crate_write(s.items, s.n, out);
+    mem_free(s.items);
+    return buf_check(out, "packed weights", e);
+}
+
+static struct crate open_crate(struct keeper *k) {
+    char word[WORD];
+    word_of("crate", word);
+    return k && k->find_whole ? crate_open(k->find_whole(k, word, crate_revision))
+                              : (struct crate){0};
+}
+
+enum code packs_keep_crate(const struct packs *p, struct span crate, struct err *e) {
+    char word[WORD];
+    word_of("crate", word);
+    return p->keeper->keep_whole(p->keeper, word, crate_revision, crate, e);
 }
 
 /* --- for operators --- */
@@ -183,7 +276,7 @@ void packs_undo(struct packs *p) {
 }
 
 void packs_init(struct packs *p, size_t cap_bytes, struct keeper *keeper) {
-    *p = (struct packs){.face = {get, get_written}, .keeper = keeper};
+    *p = (struct packs){.face = {get, get_written}, .keeper = keeper, .crate = open_crate(keeper)};
     arena_init(&p->memory, cap_bytes);
     arena_init(&p->names, NAMES_CAP);
 }
@@ -233,11 +326,15 @@ enum code packs_own(struct packs *p, const struct graph *g, struct err *e) {
     for (int v = 0; v < g->n_values; v++)
         if (g->values[v].constant && g->values[v].constant->data)
             put_owned(table, room,
-                      (struct owned){g->values[v].constant->data, g->values[v].constant});
+                      (struct owned){g->values[v].constant->data, g->values[v].constant,
+                                     provenance_of(&g->values[v]),
+                                     provenance_told(g->values[v].made)});
     for (int k = 0; k < g->n_nodes; k++)
         for (int i = 0; i < g->nodes[k].n_attrs; i++)
             if (attr_numbers(&g->nodes[k].attrs[i]))
-                put_owned(table, room, (struct owned){attr_numbers(&g->nodes[k].attrs[i]), NULL});
+                put_owned(table, room,
+                          (struct owned){attr_numbers(&g->nodes[k].attrs[i]), NULL,
+                                         provenance_of_attr(&g->nodes[k].attrs[i]), false});
     p->n_owned = n;
     p->owned = table;
     p->room_owned = room;

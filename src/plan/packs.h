@@ -5,17 +5,20 @@
  * 1. Only constants of the session are remembered: one that a plan folded for itself may die, and
  * its address be used again, so it is packed into the plan's own arena.
  * 2. The caller holds the session's build lock: packs are written by one thread at a time.
- * 3. Large forms that a keeper has are its memory; what it does not have can be given to it. */
+ * 3. Forms that a keeper has are its memory; what it does not have can be given to it: large forms
+ * of a blob one by one, all others that can be named together (crate.h). */
 #pragma once
 
 #include "graph/keeper.h"
 #include "graph/op.h"
+#include "plan/crate.h"
 
 #include <stdatomic.h>
 
 struct packs {
     struct op_packs face;  /* first: operators hand it back */
     struct keeper *keeper; /* or NULL; outlives this */
+    struct crate crate;    /* the keeper's, of what has no blob of its own */
     struct arena memory;   /* of the packs */
     struct arena names;    /* of the two tables */
     struct arena *moment;  /* the arena of the plan being made */
@@ -42,3 +45,8 @@ struct packs_made {
     const void *data;
 };
 size_t packs_made(const struct packs *p, struct packs_made *out, size_t room);
+/* The version's crate with what this session made added to it: OK and *added 0 where there is
+ * nothing new; out's cap bounds it. NULL: only counts. */
+MUST_USE enum code packs_crate(const struct packs *p, struct buf *out, size_t *added,
+                               struct err *e);
+MUST_USE enum code packs_keep_crate(const struct packs *p, struct span crate, struct err *e);

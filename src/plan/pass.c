@@ -48,6 +48,7 @@ enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_ter
                          .arena = t->arena,
                          .stage = stage,
                          .precision = t->precision,
+                         .crate = t->crate,
                          .budget = budget(stage, t->memory_bytes)};
     TRY(walk_graph(g, e));
     do {

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "plan/crate.h"
 #include "plan/rewire.h"
 #include "plan/session.h"
 
@@ -21,7 +22,8 @@ struct pass_run {
     enum precision precision;
     int round;     /* 0, 1, ...: earlier rounds leave a pattern to passes that must see it first */
     size_t budget; /* bytes that folded constants may still take */
-    bool changed;  /* out: set, never cleared, by a pass that changed something */
+    const struct crate *crate; /* what earlier sessions made of constants; NULL: nothing */
+    bool changed;              /* out: set, never cleared, by a pass that changed something */
 };
 
 struct pass { /* const record at the bottom of each pass's file */
@@ -39,6 +41,7 @@ struct pass_terms {
     unsigned off;        /* bit mask */
     size_t memory_bytes; /* limit of a run: folding may take a part of it */
     enum precision precision;
+    const struct crate *crate; /* or NULL */
 };
 /* All passes of a stage on a graph. Walks the shapes first and after every change. */
 MUST_USE enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_terms *t,

@@ -204,7 +204,7 @@ enum code plan_build(struct plan *p, const struct model *m, const struct tensor 
     p->shop->packs.moment = &p->arena;
     bind(p, defaults);
     struct pass_terms terms = {&p->arena, p->shop->o.passes_off, p->shop->o.memory_bytes,
-                               p->shop->o.precision};
+                               p->shop->o.precision, NULL};
     TRY(pass_all(p->graph, PASS_PLAN, &terms, e));
     TRY(pass_all(p->graph, PASS_LAST, &terms, e));
     TRY(nested_make(p, e));

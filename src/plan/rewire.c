@@ -299,23 +299,33 @@ value_id rewire_new_value(struct rewire *w, struct str name) {
     return v;
 }
 
-value_id rewire_new_constant(struct rewire *w, enum dtype dtype, const struct shape *shape,
-                             struct tensor **out) {
+value_id rewire_take_constant(struct rewire *w, const struct tensor *numbers) {
     struct tensor *t = ARENA_NEW(w->arena, struct tensor);
-    struct err e;
-    value_id v = t && tensor_new(w->arena, dtype, shape, t, &e) == OK ? rewire_new_value(w, LIT(""))
-                                                                      : VALUE_NONE;
+    value_id v = t ? rewire_new_value(w, LIT("")) : VALUE_NONE;
     if (v == VALUE_NONE) {
         w->full = true;
         return v;
     }
+    *t = *numbers;
     struct value *value = &w->g->values[v];
-    value->dtype = dtype;
+    value->dtype = t->dtype;
     value->ranked = true;
-    value->shape = *shape;
+    value->shape = t->shape;
     value->constant = t;
     value->origin.file = -1;
-    *out = t;
+    return v;
+}
+
+value_id rewire_new_constant(struct rewire *w, enum dtype dtype, const struct shape *shape,
+                             struct tensor **out) {
+    struct tensor t;
+    struct err e;
+    value_id v = VALUE_NONE;
+    if (tensor_new(w->arena, dtype, shape, &t, &e) == OK)
+        v = rewire_take_constant(w, &t);
+    w->full = w->full || v == VALUE_NONE;
+    if (v != VALUE_NONE)
+        *out = w->g->values[v].constant;
     return v;
 }
 

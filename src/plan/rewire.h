@@ -65,6 +65,8 @@ value_id rewire_new_value(struct rewire *w, struct str name);
 /* A fresh constant of this shape with memory of the arena to be filled; VALUE_NONE: full. */
 value_id rewire_new_constant(struct rewire *w, enum dtype dtype, const struct shape *shape,
                              struct tensor **out);
+/* A constant of numbers that are there as long as the graph; they are only read. */
+value_id rewire_take_constant(struct rewire *w, const struct tensor *numbers);
 value_id rewire_new_scalar(struct rewire *w, float v);
 
 bool rewire_attr_int(struct rewire *w, struct node *n, const char *name, int64_t v);

@@ -356,7 +356,7 @@ static const struct graph *at_size(const struct model *m, int64_t batch, int64_t
                                    struct arena *a) {
     struct model *copy = graph_copy(m, a);
     struct err ignored;
-    struct pass_terms terms = {a, structure_passes_only(), CAP, PRECISION_F32};
+    struct pass_terms terms = {a, structure_passes_only(), CAP, PRECISION_F32, NULL};
     if (!copy)
         return NULL;
     struct graph *g = copy->main;

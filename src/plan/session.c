@@ -15,7 +15,7 @@
 
 enum { DEFAULT_PLANS = 16, DEFAULT_ITERATIONS = 1000000 };
 static const size_t DEFAULT_MEMORY = (size_t)8 << 30, MODEL_CAP = (size_t)16 << 30,
-                    PACKS_CAP = (size_t)64 << 30;
+                    PACKS_CAP = (size_t)64 << 30, CRATE_CAP = (size_t)1 << 30;
 
 /* Whether requests may be joined is asked by those who would. */
 enum rows { ROWS_UNKNOWN, ROWS_APART, ROWS_TOGETHER };
@@ -94,7 +94,7 @@ static enum code open_model(struct session *s, const struct model *m, struct err
     TRY(describe_ends(s, e));
     walk_forget(s->model->main);
     struct pass_terms terms = {&s->arena, s->shop.o.passes_off, s->shop.o.memory_bytes,
-                               s->shop.o.precision};
+                               s->shop.o.precision, &s->shop.packs.crate};
     TRY(pass_all(s->model->main, PASS_OPEN, &terms, e));
     TRY(packs_own(&s->shop.packs, s->model->main, e));
     shelf_init(&s->shelf, &s->shop, s->model, s->shop.o.plans);
@@ -344,10 +344,33 @@ static size_t list_made(struct session *s, struct packs_made *out, size_t room) 
     return n < room || !room ? n : room;
 }
 
-size_t session_unkept(struct session *s) { return list_made(s, NULL, 0); }
+/* What goes into the version's crate. b NULL: only counted. */
+static enum code fill_crate(struct session *s, struct buf *b, size_t *added, struct err *e) {
+    pthread_mutex_lock(&s->shop.build);
+    enum code code = packs_crate(&s->shop.packs, b, added, e);
+    pthread_mutex_unlock(&s->shop.build);
+    return code;
+}
+
+size_t session_unkept(struct session *s) {
+    struct err ignored;
+    size_t added;
+    return list_made(s, NULL, 0) + (fill_crate(s, NULL, &added, &ignored) == OK ? added : 0);
+}
+
+static enum code keep_crate(struct session *s, struct err *e) {
+    struct buf b;
+    size_t added;
+    buf_init(&b, CRATE_CAP);
+    enum code code = fill_crate(s, &b, &added, e);
+    if (code == OK && added)
+        code = packs_keep_crate(&s->shop.packs, (struct span){(const uint8_t *)b.p, b.n}, e);
+    buf_deinit(&b);
+    return code;
+}
 
 enum code session_keep(struct session *s, const atomic_bool *stop, struct err *e) {
-    size_t n = session_unkept(s);
+    size_t n = list_made(s, NULL, 0);
     struct packs_made *made = n ? mem_zalloc(n, sizeof *made) : NULL;
     if (n && !made)
         return fail(e, NOMEM, "no memory for a list of packed weights");
@@ -357,5 +380,5 @@ enum code session_keep(struct session *s, const atomic_bool *stop, struct err *e
     for (size_t i = 0; i < n && code == OK && !atomic_load(stop); i++)
         code = k->keep(k, &made[i].pack, made[i].data, e);
     mem_free(made);
-    return code;
+    return code == OK && !atomic_load(stop) ? keep_crate(s, e) : code;
 }

@@ -16,7 +16,8 @@ enum code rights_new_key(char text[RIGHTS_KEY], uint8_t digest[SHA256_BYTES], st
         return fail(e, IO, "no random bytes from the kernel");
     memcpy(text, "sk-", 3);
     hex_put(bytes, sizeof bytes, text + 3);
-    return sha256_of((struct span){(const uint8_t *)text, strlen(text)}, digest, e);
+    sha256_of((struct span){(const uint8_t *)text, strlen(text)}, digest);
+    return OK;
 }
 
 static const struct {

@@ -65,28 +65,25 @@ struct digest { /* owned by store_add; by the thread while it runs, but for stop
     const uint32_t
         *whole; /* (n_sources) the blob that is this whole file, LAYOUT_EMPTY: none, hash it here */
     _Atomic bool stop;
-    enum code code;
-    struct err err;
     pthread_t thread;
     bool threaded;
 };
 
-static enum code digest_file(struct digest *d, size_t file, struct err *e) {
+static void digest_file(struct digest *d, size_t file) {
     struct span bytes = d->n->sources[file].bytes;
     struct sha256 h;
-    TRY(sha256_begin(&h, e));
+    sha256_begin(&h);
     for (size_t at = 0; at < bytes.n && !atomic_load_explicit(&d->stop, memory_order_relaxed);
          at += CHUNK)
         sha256_add(&h, bytes.p + at, bytes.n - at < CHUNK ? bytes.n - at : CHUNK);
     sha256_end(&h, d->hashes[file]);
-    return OK;
 }
 
 static void *digest_all(void *arg) {
     struct digest *d = arg;
-    for (size_t file = 0; file < d->n->n_sources && d->code == OK; file++)
+    for (size_t file = 0; file < d->n->n_sources; file++)
         if (d->whole[file] == LAYOUT_EMPTY)
-            d->code = digest_file(d, file, &d->err);
+            digest_file(d, file);
     return NULL;
 }
 
@@ -107,20 +104,15 @@ static void digest_cancel(struct digest *d) {
     d->threaded = false;
 }
 
-static enum code digest_end(struct digest *d, const struct layout *l, struct err *e) {
+static void digest_end(struct digest *d, const struct layout *l) {
     if (d->threaded)
         pthread_join(d->thread, NULL);
     else
         digest_all(d);
     d->threaded = false;
-    if (d->code != OK) {
-        *e = d->err;
-        return d->code;
-    }
     for (size_t file = 0; file < d->n->n_sources; file++)
         if (d->whole[file] != LAYOUT_EMPTY)
             memcpy(d->hashes[file], l->blobs[d->whole[file]].hash, SHA256_BYTES);
-    return OK;
 }
 
 /* --- one call of store_add --- */
@@ -141,9 +133,9 @@ struct adding {
     uint64_t new_bytes;
 };
 
-static enum code hash_blob(struct adding *a, struct layout_blob *b, struct err *e) {
+static void hash_blob(struct adding *a, struct layout_blob *b) {
     struct sha256 h;
-    TRY(sha256_begin(&h, e));
+    sha256_begin(&h);
     for (size_t i = 0; i < b->n_extents; i++) {
         const struct layout_extent *x = &b->extents[i];
         for (size_t at = 0; at < x->n; at += CHUNK) {
@@ -154,7 +146,6 @@ static enum code hash_blob(struct adding *a, struct layout_blob *b, struct err *
         }
     }
     sha256_end(&h, b->hash);
-    return OK;
 }
 
 /* The blob is there and complete. Unless a version names it, its name may not be on disk yet
@@ -185,7 +176,7 @@ static enum code store_slot(struct adding *a, uint32_t slot, struct err *e) {
 /* First round: the hash says whether these bytes had a slot already. */
 static enum code store_blob(struct adding *a, uint32_t blob, struct err *e) {
     struct layout_blob *b = &a->layout.blobs[blob];
-    TRY(hash_blob(a, b, e));
+    hash_blob(a, b);
     struct str key = {(const char *)b->hash, SHA256_BYTES};
     const struct layout_blob *first = map_get(&a->seen, key);
     if (first) {
@@ -232,7 +223,7 @@ static enum code digest_version(struct adding *a, uint8_t digest[SHA256_BYTES], 
         sorted[file] = &n->sources[file];
     qsort(sorted, n->n_sources, sizeof *sorted, by_name);
     struct sha256 h;
-    TRY(sha256_begin(&h, e));
+    sha256_begin(&h);
     for (size_t i = 0; i < n->n_sources; i++) {
         uint8_t length[8];
         for (unsigned byte = 0; byte < 8; byte++)
@@ -350,7 +341,7 @@ static enum code add(struct adding *a, struct store_added *out, struct err *e) {
     TRY(object_ballast_take(a->store, &a->ballast, e));
     digest_begin(&a->digest);
     TRY(store_blobs(a, e));
-    TRY(digest_end(&a->digest, &a->layout, e));
+    digest_end(&a->digest, &a->layout);
     TRY(digest_version(a, digest, e));
     r.slots = a->slots;
     r.n_slots = a->n_slots;

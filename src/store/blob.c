@@ -66,6 +66,8 @@ static enum code map_fd(struct store *s, int fd, const char *name, uint64_t size
     struct stat st;
     if (fstat(fd, &st) != 0)
         return fail_errno(e, errno, "store '%s': cannot examine blob %s", s->folder, name);
+    if (size == BLOB_ANY_SIZE && st.st_size > 0)
+        size = (uint64_t)st.st_size;
     if ((uint64_t)st.st_size != size)
         return fail(e, CORRUPT,
                     "store '%s': blob %s has %llu bytes, should have %llu; see 'slipway verify'",
@@ -121,7 +123,7 @@ enum code blob_ref_file(struct store *s, const uint8_t hash[SHA256_BYTES], const
     enum code code = OK;
     if (!b)
         code = add(s, hash, name, size, &b, e);
-    else if (b->bytes.n != size)
+    else if (b->bytes.n != size && size != BLOB_ANY_SIZE)
         code = fail(e, CORRUPT, "store '%s': a blob is listed with %llu bytes but has %zu",
                     s->folder, (unsigned long long)size, b->bytes.n);
     if (code == OK) {

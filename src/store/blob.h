@@ -33,7 +33,9 @@ void blob_table_deinit(struct blob_table *t); /* every blob unref'd */
  */
 MUST_USE enum code blob_ref(struct store *s, const uint8_t hash[SHA256_BYTES], uint64_t size,
                             struct blob **out, struct err *e);
-/* The same of a file of another name (within objects/), known in the table by a key of its own. */
+/* The same of a file of another name (within objects/), known in the table by a key of its own;
+ * size may be BLOB_ANY_SIZE. */
+#define BLOB_ANY_SIZE UINT64_MAX
 MUST_USE enum code blob_ref_file(struct store *s, const uint8_t key[SHA256_BYTES], const char *name,
                                  uint64_t size, struct blob **out, struct err *e);
 void blob_unref(struct store *s, struct blob *b);

@@ -26,7 +26,7 @@ static enum code write_segments(const struct store_version *v, const struct vers
                                 struct file_draft *d, uint8_t hash[SHA256_BYTES], struct err *e) {
     struct sha256 h;
     enum code code = OK;
-    TRY(sha256_begin(&h, e));
+    sha256_begin(&h);
     for (size_t i = 0; i < f->n_segments && code == OK; i++)
         code = write_segment(d, &h, version_segment_bytes(v, f->first_segment + i), e);
     sha256_end(&h, hash);

@@ -200,6 +200,9 @@ uint64_t store_version_mapped_bytes(const struct store_version *v);
  */
 bool store_version_piece(const struct store_version *v, struct span bytes,
                          uint8_t hash[SHA256_BYTES]);
+struct store_pack;
+/* What names packs of the version as a whole: fills piece and packing. false: it has no bytes. */
+bool store_version_whole(const struct store_version *v, struct store_pack *p);
 /* The pages of its blobs need not stay resident; they come back when they are read. */
 void store_version_release(const struct store_version *v);
 
@@ -213,7 +216,8 @@ struct store_pack {
 };
 struct blob;
 /* Mapped read-only, shared within the process and between processes. NOT_FOUND when there is none.
- */
+ * bytes: that many, or STORE_PACK_ANY. */
+#define STORE_PACK_ANY SIZE_MAX
 MUST_USE enum code store_pack_ref(struct store *s, const struct store_pack *p, size_t bytes,
                                   struct blob **out, struct span *packed, struct err *e);
 void store_pack_unref(struct store *s, struct blob *b);

@@ -280,6 +280,23 @@ bool store_version_piece(const struct store_version *v, struct span bytes,
     return false;
 }
 
+/* The blob of a version's first bytes is the packed one, which holds whatever is no large tensor:
+ * seldom shared, and never among versions that differ in nothing but their digest. */
+bool store_version_whole(const struct store_version *v, struct store_pack *p) {
+    const struct version_tables *t = &v->tables;
+    struct sha256 h;
+    uint8_t digest[SHA256_BYTES];
+    if (!t->n_files || !t->files[0].n_segments)
+        return false;
+    sha256_begin(&h);
+    for (size_t file = 0; file < t->n_files; file++)
+        sha256_add(&h, t->files[file].hash, SHA256_BYTES);
+    sha256_end(&h, digest);
+    memcpy(&p->packing, digest, sizeof p->packing);
+    memcpy(p->piece, t->slots[t->segments[t->files[0].first_segment].slot].hash, SHA256_BYTES);
+    return true;
+}
+
 void store_version_release(const struct store_version *v) {
     for (size_t i = 0; i < v->n_blobs; i++)
         madvise((void *)(uintptr_t)v->blobs[i]->bytes.p, v->blobs[i]->bytes.n, MADV_DONTNEED);

@@ -147,7 +147,7 @@ static void random_forests(void **state) {
         for (size_t k = 0; k < ROWS * FEATURES; k++)
             for (values[k] = number(); kind % 7 && isnan(values[k]);)
                 values[k] = number();
-        assert_int_equal(forest_find(&p, d.branches, &f, &e), OK);
+        assert_int_equal(forest_find(&p, d.branches, TARGETS, &f, &e), OK);
         assert_false(f->ready);
         assert_int_equal(forest_pack(&p, &a, d.branches, &d, f, &e), OK);
         for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
@@ -173,7 +173,7 @@ static void circles_and_missing_features(void **state) {
     grow(&a, &d, true, NULL);
     d.branches[3].feature = 40;
     d.starts[0] = (struct forest_start){3, false};
-    assert_int_equal(forest_find(&p, d.branches, &f, &e), OK);
+    assert_int_equal(forest_find(&p, d.branches, TARGETS, &f, &e), OK);
     assert_int_equal(forest_pack(&p, &a, d.branches, &d, f, &e), OK);
     assert_int_equal(forest_scratch(&p, f, 1, 40, &e), ERR_INVALID);
     assert_int_equal(forest_scratch(&p, f, 1, 41, &e), OK);
@@ -186,8 +186,106 @@ static void circles_and_missing_features(void **state) {
     arena_deinit(&plan);
 }
 
+/* Packs of two sessions: what the first wrote is there for the second, exactly as long as it is. */
+struct kept {
+    struct op_packs face; /* first */
+    struct arena *arena;
+    struct {
+        void *data;
+        size_t bytes;
+    } part[PART_ARRAYS + 1 - PART_FOREST];
+    bool second;
+};
+
+static const void *kept_find(struct op_packs *face, const void *constant, uint64_t packing,
+                             size_t bytes) {
+    const struct kept *k = (struct kept *)face;
+    const size_t part = packing - PART_FOREST;
+    (void)constant;
+    return k->second && k->part[part].bytes == bytes ? k->part[part].data : NULL;
+}
+
+static void *kept_get(struct op_packs *face, const void *constant, uint64_t packing, size_t bytes,
+                      bool lasting, bool *filled) {
+    struct kept *k = (struct kept *)face;
+    const void *there = lasting ? kept_find(face, constant, packing, bytes) : NULL;
+    *filled = there != NULL;
+    if (there)
+        return (void *)(uintptr_t)there;
+    void *data = arena_push_aligned(k->arena, bytes, MEM_LINE);
+    if (lasting) {
+        k->part[packing - PART_FOREST].data = data;
+        k->part[packing - PART_FOREST].bytes = bytes;
+    }
+    return data;
+}
+
+/* A forest that was kept answers as before without its draft; a damaged one is either packed anew
+ * or walks within what is there (which the sanitizers see). */
+static void kept_forests(void **state) {
+    (void)state;
+    static double values[ROWS * FEATURES], sets[8] = {0, 1, -2, NAN, 2, 1, INFINITY, -1};
+    struct tensor x = {.dtype = DT_F64, .data = values}, members = {.dtype = DT_F64, .data = sets};
+    members.shape = DIMS(8);
+    struct graph graph = {0};
+    struct node node = {0};
+    int found = 0, refused = 0;
+    for (uint64_t round = 0; round < 300; round++) {
+        struct arena a, plan;
+        struct forest_draft d;
+        struct forest *f;
+        struct err e;
+        arena_init(&a, 1 << 20);
+        arena_init(&plan, 1 << 20);
+        struct kept packs = {.face = {kept_get, kept_find}, .arena = &plan};
+        struct op_prepare p = {
+            .graph = &graph, .node = &node, .threads = 1, .arena = &plan, .packs = &packs.face};
+        seed = round;
+        grow(&a, &d, round % 3 == 0, round % 5 == 0 ? &members : NULL);
+        for (uint32_t k = 1; k + 1 < BRANCHES; k++) /* no two branches meet */
+            for (int side = 0; side < 2; side++)
+                d.branches[k].leaf[side] |= k >= BRANCHES / 2,
+                    d.branches[k].next[side] = d.branches[k].leaf[side]
+                                                   ? d.branches[k].next[side] % LEAVES
+                                                   : 2 * k + (uint32_t)side;
+        for (int k = 0; k < TREES; k++)
+            d.starts[k] = (struct forest_start){k ? draw(LEAVES) : 1, k != 0};
+        for (size_t k = 0; k < ROWS * FEATURES; k++)
+            values[k] = number();
+        assert_int_equal(forest_find(&p, d.branches, TARGETS, &f, &e), OK);
+        assert_int_equal(forest_pack(&p, &a, d.branches, &d, f, &e), OK);
+        packs.second = true;
+        assert_int_equal(forest_find(&p, d.branches, TARGETS, &f, &e), OK);
+        if (f->ready)
+            compare(&p, &d, f, &x, ROWS);
+        found += f->ready;
+        for (int hit = 0; hit < 40; hit++) {
+            const int part = draw(5) ? PART_ARRAYS - PART_FOREST : PART_HEAD - PART_FOREST;
+            uint8_t *at = (uint8_t *)packs.part[part].data + draw((uint32_t)packs.part[part].bytes);
+            const uint8_t before = *at;
+            *at ^= (uint8_t)(1 + draw(255));
+            assert_int_equal(forest_find(&p, d.branches, TARGETS, &f, &e), OK);
+            refused += !f->ready;
+            if (f->ready && f->n_targets == TARGETS &&
+                forest_scratch(&p, f, 9, FEATURES, &e) == OK) {
+                static struct seen seen;
+                void *scratch = aligned_alloc(64, p.scratch_bytes);
+                const struct tensor *in[1] = {&x};
+                struct op_call call = {.state = &seen, .in = in, .scratch = scratch, .threads = 1};
+                forest_run(&call, f, 9, FEATURES, note);
+                free(scratch);
+            }
+            *at = before;
+        }
+        arena_deinit(&a);
+        arena_deinit(&plan);
+    }
+    assert_true(found > 100 && refused > 100);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_forests),
-                                       cmocka_unit_test(circles_and_missing_features)};
+                                       cmocka_unit_test(circles_and_missing_features),
+                                       cmocka_unit_test(kept_forests)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

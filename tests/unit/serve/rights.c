@@ -42,7 +42,7 @@ static void test_new_keys(void **state) {
     assert_ok(rights_new_key(one, digest, &e));
     assert_ok(rights_new_key(two, again, &e));
     assert_true(strlen(one) == 51 && strncmp(one, "sk-", 3) == 0 && strcmp(one, two) != 0);
-    assert_ok(sha256_of((struct span){(const uint8_t *)one, strlen(one)}, again, &e));
+    sha256_of((struct span){(const uint8_t *)one, strlen(one)}, again);
     assert_memory_equal(digest, again, SHA256_BYTES);
 }
 

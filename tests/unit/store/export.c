@@ -67,7 +67,7 @@ static void damaged(void **state) {
     struct span bytes = shelf_bytes(sh, 10000, 1);
     struct store_piece piece = {0, 10000};
     shelf_add(sh, "m", bytes, &piece, 1);
-    SHELF_OK(sh, sha256_of(bytes, hash, &sh->e));
+    sha256_of(bytes, hash);
     object_name(hash, name);
     snprintf(path, sizeof path, "%s/objects/%s", sh->at, name);
     assert_int_equal(chmod(path, 0644), 0);

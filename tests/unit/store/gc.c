@@ -85,7 +85,7 @@ static void looks_again_before_unlinking(
     struct store_piece piece = {0, 5000};
     uint8_t hash[SHA256_BYTES];
     shelf_add(sh, "m", bytes, &piece, 1);
-    SHELF_OK(sh, sha256_of(bytes, hash, &sh->e));
+    sha256_of(bytes, hash);
     buf_init(&hashes, 1000);
     buf_put(&hashes, hash, sizeof hash);
     SHELF_OK(sh, gc_unlink(sh->s, &hashes, GC_ANY_AGE, &swept, &sh->e));

@@ -16,7 +16,7 @@ static struct store_pack piece_of(struct shelf *sh, uint64_t seed, const char *r
     struct store_piece piece = {0, PIECE};
     struct store_pack p = {.layout = LIT("strips"), .revision = str_of(revision), .packing = 7};
     shelf_add(sh, "m", bytes, &piece, 1);
-    SHELF_OK(sh, sha256_of(bytes, p.piece, &sh->e));
+    sha256_of(bytes, p.piece);
     return p;
 }
 
@@ -54,6 +54,9 @@ static void put_and_mapped(void **state) {
     assert_true(a == b && x.p == y.p); /* one map */
     store_pack_unref(sh->s, a);
     store_pack_unref(sh->s, b);
+    SHELF_OK(sh, store_pack_ref(sh->s, &p, STORE_PACK_ANY, &a, &x, &sh->e)); /* of any size */
+    assert_int_equal(x.n, PACKED);
+    store_pack_unref(sh->s, a);
     other.packing = 8; /* cut otherwise: another pack beside it */
     absent(sh, &other, PACKED);
     put_ok(sh, &other, shelf_bytes(sh, 100, 3));

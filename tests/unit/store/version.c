@@ -109,7 +109,7 @@ static void damaged(void **state) {
     uint8_t hash[SHA256_BYTES];
     char name[OBJECT_NAME];
     shelf_add(sh, "m", bytes, &piece, 1);
-    SHELF_OK(sh, sha256_of(bytes, hash, &sh->e));
+    sha256_of(bytes, hash);
     object_name(hash, name);
     SHELF_OK(sh, object_unlink(sh->s, name, &sh->e));
     SHELF_FAILS(sh, CORRUPT, "m@1 is damaged", store_version_open(sh->s, LIT("m"), 1, &v, &sh->e));
