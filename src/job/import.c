@@ -188,7 +188,7 @@ static enum code read_source(const struct job_import *j, struct arena *a, const 
         TRY(file_read(*path, WARMUP_BYTES, a, file, e));
     if (!*path && !j->tapes.n)
         return OK;
-    TRY(sha256_begin(&h, e));
+    sha256_begin(&h);
     sha256_add(&h, j->tapes.p, j->tapes.n);
     sha256_add(&h, file->p, file->n);
     sha256_end(&h, digest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a session made of a version's constants and that has no blob of its own, in one file: packed
  * forms of small constants, of filters that passes changed, of forests; and those filters
- * themselves. A start maps it and makes nothing (decision 0015).
+ * themselves. A start maps it and makes nothing (decision 0016).
  *
  * 1. An item is named by where its numbers come from in the version (struct provenance), how they
  * are packed, and its size; the file by the version and the CPU's kind.
