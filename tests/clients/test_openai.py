@@ -333,6 +333,8 @@ def test_llama_server(chat):
     ids = chat.post("/tokenize", json={"content": "One two"}).json()["tokens"]
     assert chat.post("/detokenize", json={"tokens": ids}).json()["content"] == "One two"
     assert chat.post("/completion", json={"prompt": ids, "n_predict": 5, "temperature": 0}).json()["content"] == r["content"]
+    for several in (["a", "b"], [[1, 2], [3, 4]], [], 5):
+        assert chat.post("/completion", json={"prompt": several, "n_predict": 1}).status_code == 400, several
     g = chat.post("/completion", json={"prompt": "x", "n_predict": 20, "grammar": 'root ::= "yes" | "no"'}).json()
     assert g["content"] in ("yes", "no") and g["stop_type"] == "eos"
     assert "<|im_start|>user\nhi" in chat.post("/apply-template", json={"messages": ask("hi")}).json()["prompt"]

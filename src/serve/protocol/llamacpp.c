@@ -172,6 +172,9 @@ static enum code take_prompt(struct talk *t, struct json *j, bool *there, struct
     if (!ids)
         return e->code;
     TRY(json_tensor(j, JN_I32, ids, &shape, e));
+    if (shape.rank != 1)
+        return json_fail(j, e,
+                         "prompt: one text or one list of tokens; /v1/completions takes more");
     return talk_tokens(t, (const int32_t *)(const void *)ids->p, shape.count, e);
 }
 
