@@ -59,8 +59,13 @@ SIMD vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 SIMD vi vi_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 /* Sums of two products of int16. */
 SIMD vi vi_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
-/* sum + them */
-SIMD vi vi_madd_add(vi sum, vi a, vi b) { return vi_add(sum, vi_madd(a, b)); }
+/* sum + them. A compiler that knows sums to be sums adds many products first, in more registers
+ * than there are. */
+SIMD vi vi_madd_add(vi sum, vi a, vi b) {
+    sum = vi_add(sum, vi_madd(a, b));
+    __asm__("" : "+x"(sum));
+    return sum;
+}
 SIMD vi vi_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 SIMD vi vi_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
 SIMD vi vi_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }

@@ -7,9 +7,7 @@
 enum { DOT_FEW = 4, DOT_MANY = 4, DOT_VECTORS = 2 };
 SIMD vi vi_dot_narrow(vi w, vi a) { return _mm256_maddubs_epi16(w, a); }
 SIMD vi vi_add_narrow(vi a, vi b) { return _mm256_add_epi16(a, b); }
-SIMD vi vi_widen_add(vi sum, vi narrow) {
-    return vi_add(sum, vi_madd(narrow, _mm256_set1_epi16(1)));
-}
+SIMD vi vi_widen_add(vi sum, vi narrow) { return vi_madd_add(sum, narrow, _mm256_set1_epi16(1)); }
 SIMD vi vi_dot_signed(vi sum, vi w, vi a) {
     return vi_widen_add(sum, vi_dot_narrow(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)));
 }
