@@ -55,27 +55,33 @@ def wrk(url, body, seconds, connections, pause_ms=0):
     return {"rate": rate, "p99_ms": float(p99.group(1)) * {"us": 1e-3, "ms": 1, "s": 1e3}[p99.group(2)]}
 
 
-def pin(process, core):
-    """All threads of a process and of its children."""
+def threads(process):
+    """Of a process and of its children."""
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    for pid in [str(process.pid), *children]:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setaffinity(int(thread), core)
+    return [int(thread) for pid in [str(process.pid), *children] for thread in os.listdir(f"/proc/{pid}/task")]
 
 
-def half_load(servers, rate, seconds, rounds):
-    """Random arrivals, in turns: a server has one core, the generator the other, so that neither waits for the other. What the machine
-    itself takes from that core shows in the constant answer's times, what the generator loses in left_late."""
+def place(process, cores, policy=os.SCHED_OTHER):
+    for thread in threads(process):
+        os.sched_setaffinity(thread, cores)
+        os.sched_setscheduler(thread, policy, os.sched_param(50 if policy == os.SCHED_FIFO else 0))
+
+
+def half_load(servers, rate, seconds, rounds, ahead):
+    """Random arrivals, in turns: a server has one core, the generator the other, so that neither waits for the other. What others take
+    from the server's core shows in its times as its own would, what they take from the generator's in left_late. ahead: both go before
+    all that others do (real time): what is left is the server's own."""
     cores = sorted(os.sched_getaffinity(0))
     out = {name: [] for name in servers}
+    before = ("taskset", "-c", str(cores[-1]), *(("chrt", "-f", "50") if ahead else ()))
     for server, *_ in servers.values():
-        pin(server.process, cores[:1])
+        place(server.process, cores[:1], os.SCHED_FIFO if ahead else os.SCHED_OTHER)
     for _ in range(rounds):
         for name, (_, url, body) in servers.items():
-            got = open_load(url, body, rate, seconds, 1024, ("taskset", "-c", str(cores[-1])))
+            got = open_load(url, body, rate, seconds, 1024, before)
             out[name].append({k: {p: v[p] for p in ("count", "p50_ms", "p99_ms", "p999_ms")} for k, v in got.items()})
     for server, *_ in servers.values():
-        pin(server.process, cores)
+        place(server.process, cores)
     return out
 
 
@@ -210,7 +216,10 @@ def main():
         best = {name: {by: max(r["rate"] for r in v) for by, v in two.items()} for name, two in rows.items()}
         half = max(best["slipway"].values()) / 2
         in_step = wrk(ours_url, body, a.seconds, max(1, int(half / 1000)), 1)  # one request a millisecond from each
-        at_random = half_load({"slipway": (ours, ours_url, body), "nginx constant": (nginx, nginx.url, body)}, half, a.seconds, a.rounds)
+        two = {"slipway": (ours, ours_url, body), "nginx constant": (nginx, nginx.url, body)}
+        at_random = {"as others": half_load(two, half, a.seconds, a.rounds, ahead=False)}
+        if os.geteuid() == 0:
+            at_random["ahead of others"] = half_load(two, half, 1, 2 * a.rounds, ahead=True)  # briefly: the kernel stops who goes on
         idle = resident(ours.process.pid)
     finally:
         ours.stop()
@@ -244,9 +253,11 @@ def main():
         print(f"{name:26}" + "".join(f"{top[by]['rate']:10.0f}{top[by]['p99_ms']:8.2f}" for by in ("wrk", "lean")))
     print(f"of FastAPI {result['of_fastapi']}, of MLServer {result['of_mlserver']}, of nginx {result['of_nginx']}")
     print(f"half load in step, {in_step['rate']:.0f}/s: p99 {in_step['p99_ms']} ms; at random moments, {half:.0f}/s, one core each:")
-    for name, runs in at_random.items():
-        print(f"  {name:24}" + "; ".join(f"p50 {r['200']['p50_ms']} p99 {r['200']['p99_ms']} p99.9 {r['200']['p999_ms']}, left late p99.9 {r['left_late']['p999_ms']}"
-                                         for r in runs))
+    for how, servers in at_random.items():
+        print(f"  {how}")
+        for name, runs in servers.items():
+            times = (f"p50 {r['200']['p50_ms']} p99 {r['200']['p99_ms']} p99.9 {r['200']['p999_ms']}, left late p99.9 {r['left_late']['p999_ms']}" for r in runs)
+            print(f"    {name:22}" + "; ".join(times))
     print(f"rec exec to first answer {cold['min_ms']} ms min, {cold['median_ms']} ms median; "
           f"resident (all, anonymous) mlp {result['mlp_resident_mb']} MB, rec {result['rec_resident_mb']} MB; binary {result['binary_stripped_mb']} MB stripped")
     print(json.dumps(result))
