@@ -66,6 +66,45 @@ def test_seed_and_n(client):
     assert len(r.choices) == 1
 
 
+def test_sampling_parameters(chat, client):
+    """Each does what it says, over the API."""
+
+    def tokens(**more):
+        extra = {k: more.pop(k) for k in list(more) if k not in ("temperature", "top_p", "seed", "logit_bias", "frequency_penalty", "presence_penalty")}
+        made = {"temperature": 1.0, "seed": 3, **more}
+        r = client.completions.create(model="chat", prompt="The sea is", max_tokens=16, logprobs=0, extra_body={"ignore_eos": True, **extra}, **made)
+        return r.choices[0].logprobs.tokens
+
+    greedy = tokens(temperature=0)
+    for only_the_best in ({"top_k": 1}, {"top_p": 1e-6}, {"min_p": 1.0}):
+        assert tokens(**only_the_best) == greedy, only_the_best
+    assert len({tuple(tokens(seed=k)) for k in range(4)}) == 4
+    for seeded in ({}, {"mirostat": 1}, {"mirostat": 2}, {"typical_p": 0.4}, {"repetition_penalty": 1.5, "top_k": 40}):
+        assert tokens(**seeded) == tokens(**seeded), seeded
+    assert tokens(mirostat=2) != tokens() != tokens(typical_p=0.4)
+    calm, wild = (len(set(tokens(mirostat=2, mirostat_tau=tau, mirostat_eta=0.9, temperature=1.5))) for tau in (0.01, 9.0))
+    assert calm <= wild
+
+    (word,) = chat.post("/tokenize", json={"model": "chat", "content": " blue"}).json()["tokens"]
+    assert set(tokens(logit_bias={str(word): 100})) == {" blue"}
+    (first,) = chat.post("/tokenize", json={"model": "chat", "content": greedy[0]}).json()["tokens"]
+    assert greedy[0] not in tokens(temperature=0, logit_bias={str(first): -100})
+    repeated = tokens(temperature=0, logit_bias={str(word): 30})
+    for once in ({"presence_penalty": 2.0}, {"frequency_penalty": 2.0}, {"repetition_penalty": 2.0}):
+        assert tokens(temperature=0, logit_bias={str(word): 30}, **once).count(" blue") <= repeated.count(" blue")
+    assert len(set(tokens(temperature=0, repetition_penalty=5.0))) > len(set(greedy)) or len(set(greedy)) == 16
+
+
+def test_best_of_is_the_likeliest(client):
+    """Of those made with the seeds that follow, the ones whose tokens are the likeliest, in that order."""
+    asked = dict(model="chat", prompt="It is", seed=9, max_tokens=6, logprobs=0)
+    mean = lambda c: sum(c.logprobs.token_logprobs) / len(c.logprobs.token_logprobs)
+    made = client.completions.create(n=5, **asked).choices
+    kept = client.completions.create(n=2, best_of=5, **asked)
+    assert [c.text for c in kept.choices] == [c.text for c in sorted(made, key=mean, reverse=True)[:2]]
+    assert kept.usage.completion_tokens == 30
+
+
 def test_stop_strings(client):
     whole = client.completions.create(model="chat", prompt="1 2 3 4 5", temperature=0, max_tokens=24).choices[0].text
     stop = whole[5:8]
