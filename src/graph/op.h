@@ -66,6 +66,12 @@ struct op_packs {
     const void *(*find)(struct op_packs *p, const void *constant, uint64_t packing, size_t bytes);
 };
 
+/* Packed weights: memory that a run of a node reads, whatever its inputs are. */
+struct op_weights {
+    const void *p;
+    size_t bytes;
+};
+
 struct op_prepare {
     const struct graph *graph;
     const struct node *node;
@@ -82,6 +88,7 @@ struct op_prepare {
     const char *kernel;   /* out: what will run, for `show --plan`: static text, e.g. "dnnl
                              brgconv:avx512_core" */
     double flops;         /* out: MAY; 2 per multiply-add */
+    struct op_weights weights; /* out: MAY; packed */
     int took, n_ways; /* out: MAY; ways of this operator are 1 to n_ways, this is made for took */
 };
 
@@ -94,6 +101,7 @@ struct op_call {
         *out; /* (n_out); NULL entry: nobody wants it. shape and data set, unless OP_DYNAMIC */
     void *scratch;
     int threads;
+    struct op_weights ahead; /* those of the next step that has any: may be fetched meanwhile */
     struct op_host *host;
 };
 

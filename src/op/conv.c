@@ -315,6 +315,7 @@ static enum code run_conv(const struct op_call *c, struct err *e) {
                                       .y = r.y,
                                       .scratch = (char *)c->scratch + s->inner_at,
                                       .threads = c->threads,
+                                      .ahead = {c->ahead.p, c->ahead.bytes / sizeof(float)},
                                       .done = here && c->node->n_post && !s->fused ? finish : NULL,
                                       .ctx = (void *)(uintptr_t)c});
     }

@@ -107,6 +107,7 @@ struct place { /* of one thread */
     const float *zeros;
     ptrdiff_t *positions;
     const float **pointers;
+    struct panel_ahead *ahead;
 };
 
 /* Elements from a window's first pixel to each of its taps, of two dims or one. */
@@ -206,7 +207,8 @@ static void rows_of_group(const struct place *t, const float *x, size_t y, struc
                               .relu = t->r->relu,
                               .pairs = p->pairs,
                               .scale = t->r->scale ? t->r->scale + group * p->out : NULL,
-                              .finish = t->r->finish};
+                              .finish = t->r->finish,
+                              .ahead = t->ahead};
     panel_multiply_rows(&rows);
 }
 
@@ -251,8 +253,13 @@ static void part(const struct implicit *p, const struct implicit_run *r, int ind
     const size_t pixels = window_pixels(&p->w), total = p->batch * pixels;
     struct gemm_tile tile;
     kernel_set()->gemm_tile_f32(&tile);
-    struct place t = {p, r, r->scratch, (ptrdiff_t *)own,
-                      (const float **)(own + block_rows(p) * p->taps * sizeof(ptrdiff_t))};
+    struct panel_ahead ahead = panel_ahead_part(&r->ahead, parts, index);
+    struct place t = {p,
+                      r,
+                      r->scratch,
+                      (ptrdiff_t *)own,
+                      (const float **)(own + block_rows(p) * p->taps * sizeof(ptrdiff_t)),
+                      &ahead};
     if (p->gather.n <= 2)
         measure_taps(&p->gather, p->depthwise ? p->groups : p->in * p->groups, t.positions);
     const bool columns = by_columns(p, total, parts);

@@ -42,6 +42,7 @@ struct implicit_run {
     float *y;
     void *scratch;
     int threads;
+    struct panel_ahead ahead; /* memory that is wanted next */
     implicit_done_fn *done;
     void *ctx;
 };

@@ -7,8 +7,10 @@ enum code pack_room(struct op_prepare *c, const void *constant, uint64_t packing
     *filled = false;
     *to = c->packs ? c->packs->get(c->packs, constant, packing, bytes, true, filled)
                    : arena_push_aligned(c->arena, bytes, MEM_LINE);
-    if (*to)
+    if (*to) {
+        c->weights = (struct op_weights){*to, bytes};
         return OK;
+    }
     char text[160];
     struct str label = node_label(c->graph, c->node, text);
     return fail(e, NOMEM, "%.*s: no memory for %zu bytes of packed weights", STR(label), bytes);

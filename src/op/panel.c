@@ -12,6 +12,7 @@ enum {
     ROWS = 192,             /* of a block */
     PANELS_STAY = 96 << 10, /* floats */
     STRETCH = 12,           /* panels that are finished together */
+    LINE = MEM_LINE / sizeof(float),
 };
 
 static struct gemm_tile tile_size(void) {
@@ -64,6 +65,23 @@ size_t panel_tiles(size_t m) {
     return (m + mr - 1) / mr;
 }
 
+struct panel_ahead panel_ahead_part(const struct panel_ahead *all, int parts, int index) {
+    const size_t from = team_cut(all->left, LINE, parts, index),
+                 to = team_cut(all->left, LINE, parts, index + 1);
+    return to > from ? (struct panel_ahead){all->at + from, to - from} : (struct panel_ahead){0};
+}
+
+/* What a tile of k rows of B fetches when no panel of its own product is left to. */
+static const float *fetched_after(struct panel_ahead *a, size_t k) {
+    const float *at = a->at;
+    const size_t some = k * LINE < a->left ? k * LINE : a->left;
+    if (!some)
+        return NULL;
+    a->at += some;
+    a->left -= some;
+    return at;
+}
+
 /* Half of the next panel is fetched during the first tile, half during the second. */
 static const float *fetched(const struct panel_rows *r, size_t col, size_t tile, size_t nr) {
     const size_t each = r->taps * r->k * nr;
@@ -74,6 +92,8 @@ static const float *fetched(const struct panel_rows *r, size_t col, size_t tile,
 /* Rows from tile `tile` of `tiles`, at most n columns from `col`. */
 static void one_tile(const struct panel_rows *r, gemm_f32_fn *fn, size_t n, size_t col, size_t tile,
                      size_t tiles, const float *ahead) {
+    if (!ahead && r->ahead)
+        ahead = fetched_after(r->ahead, r->taps * r->k);
     const size_t row = panel_tile(r->m, tiles, tile), at = row * r->c_row + col;
     fn(&(struct gemm_f32){.m = panel_tile(r->m, tiles, tile + 1) - row,
                           .n = r->to - col < n ? r->to - col : n,

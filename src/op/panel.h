@@ -19,6 +19,12 @@ void panel_pack(const struct panel_source *s, float *panels);
 /* Called on stretches of C (in elements) as they are finished, by the thread that made them. */
 typedef void panel_done_fn(const void *context, size_t begin, size_t count);
 
+/* Memory that is wanted after a product: fetched while it is at work. */
+struct panel_ahead {
+    const float *at;
+    size_t left; /* floats; 0: nothing */
+};
+
 /* C (m, n) = A (m, k) * B + bias, rows of A with a stride; panels: packed B of one tap. */
 struct panel_product {
     size_t m, n, k;
@@ -40,6 +46,9 @@ void panel_multiply(const struct panel_product *p, int threads);
 static inline size_t panel_tile(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
 size_t panel_tiles(size_t m); /* how many */
 
+/* What thread `index` of `parts` fetches. */
+struct panel_ahead panel_ahead_part(const struct panel_ahead *all, int parts, int index);
+
 /* Element `at` of C, or of what is like it: a float, or a byte. NULL stays NULL. */
 static inline void *panel_element(const void *of, size_t at, bool bytes) {
     return of ? (char *)(uintptr_t)of + at * (bytes ? 1 : sizeof(float)) : NULL;
@@ -58,6 +67,7 @@ struct panel_rows {
     bool relu, pairs;
     const float *scale; /* of column 0, and... */
     const struct quads_finish
-        *finish; /* ...not NULL: kernel.h's gemm_quads; c and plus are bytes */
+        *finish;               /* ...not NULL: kernel.h's gemm_quads; c and plus are bytes */
+    struct panel_ahead *ahead; /* or NULL: moves on */
 };
 void panel_multiply_rows(const struct panel_rows *r);

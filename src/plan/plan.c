@@ -164,6 +164,7 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
     }
     s->state = c.state;
     s->scratch_bytes = c.scratch_bytes;
+    s->weights = c.weights;
     s->choice = c.n_ways ? choice : 0;
     s->took = c.took;
     s->n_ways = c.n_ways;
@@ -171,6 +172,16 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
     s->kernel = c.kernel;
     s->flops = c.flops;
     return OK;
+}
+
+/* Each step may fetch the weights of the one behind it. */
+static void look_ahead(struct plan *p) {
+    struct op_weights next = {NULL, 0};
+    for (int k = p->n_steps; k-- > 0;) {
+        p->steps[k].ahead = next;
+        if (p->steps[k].weights.p)
+            next = p->steps[k].weights;
+    }
 }
 
 static enum code prepare_steps(struct plan *p, struct err *e) {
@@ -191,6 +202,7 @@ static enum code prepare_steps(struct plan *p, struct err *e) {
     }
     arena_deinit(&scratch);
     omp_set_num_threads(before);
+    look_ahead(p);
     return code;
 }
 

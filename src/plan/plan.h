@@ -42,6 +42,7 @@ struct step { /* one per node, in order */
     const char *kernel;
     double flops;
     size_t scratch_bytes;
+    struct op_weights weights, ahead; /* ahead: those of the next step that has any */
     int threads;
     uint64_t choice;         /* of an operator that has several ways: choice_node, */
     int took, n_ways;        /* as op_prepare says, */

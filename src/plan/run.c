@@ -270,6 +270,7 @@ static enum code run_step(struct run *x, const struct step *s, struct err *e) {
                            .scratch =
                                s->scratch_bytes ? (char *)r->bound + r->plan->scratch_offset : NULL,
                            .threads = s->threads,
+                           .ahead = s->ahead,
                            .host = &x->host};
     return s->late ? run_late(x, s, &call, e) : s->node->op->run(&call, e);
 }

@@ -99,6 +99,7 @@ static void check_form(const struct form *f, int threads) {
                                             .y = y,
                                             .scratch = scratch,
                                             .threads = threads,
+                                            .ahead = {w, f->in * 9}, /* is only fetched */
                                             .done = count_done,
                                             .ctx = done});
     for (size_t i = 0; i < n; i++) {
@@ -120,10 +121,27 @@ static void test_forms(void **state) {
             check_form(&forms[i], threads);
 }
 
+/* Members of a team fetch all of it, each once. */
+static void test_ahead(void **state) {
+    (void)state;
+    static const float memory[1000];
+    for (int parts = 1; parts <= 3; parts++) {
+        const float *at = memory;
+        for (int i = 0; i < parts; i++) {
+            struct panel_ahead part =
+                panel_ahead_part(&(struct panel_ahead){memory, 1000}, parts, i);
+            assert_ptr_equal(part.at, at);
+            at += part.left;
+        }
+        assert_ptr_equal(at, memory + 1000);
+    }
+    assert_int_equal(panel_ahead_part(&(struct panel_ahead){0}, 2, 1).left, 0);
+}
+
 int main(void) {
     struct err e;
     if (cpu_setup(&e) != OK)
         return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_ahead)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
