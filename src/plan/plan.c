@@ -144,7 +144,8 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
     p->has_late |= s->late;
     if (s->late || !n->op->prepare)
         return OK;
-    const uint64_t choice = choice_node(n, w.in, w.out, s->threads);
+    /* a name is read off all attributes, and a forest is nothing but attributes */
+    uint64_t choice = p->shop->o.n_choices ? choice_node(n, w.in, w.out, s->threads) : 0;
     struct op_prepare c = {.graph = p->graph,
                            .node = n,
                            .in = w.in,
@@ -165,6 +166,8 @@ static enum code prepare_step(struct plan *p, struct step *s, struct arena *scra
     s->state = c.state;
     s->scratch_bytes = c.scratch_bytes;
     s->weights = c.weights;
+    if (c.n_ways && !choice)
+        choice = choice_node(n, w.in, w.out, s->threads);
     s->choice = c.n_ways ? choice : 0;
     s->took = c.took;
     s->n_ways = c.n_ways;
