@@ -374,6 +374,22 @@ def test_load_with_a_file_and_a_config(client, models):
         with pytest.raises(InferenceServerException, match=text):
             client.load_model("brought", config=config, files=files)
     assert client.infer("brought", [x]).as_numpy("y").tolist() == [[10, 10, 10, 10]]
+    more = {"instance_group": [{"count": 2, "kind": "KIND_CPU"}, {"count": 1}], "parameters": {"a": {"string_value": "b"}}}
+    more["dynamic_batching"] = {"max_queue_delay_microseconds": "100", "default_queue_policy": {"max_queue_size": 7}}
+    client.load_model("brought", config=json.dumps(more))
+    got = client.get_model_config("brought")
+    assert got["max_batch_size"] == 4 and got["instance_group"][0]["count"] == 3
+    assert got["dynamic_batching"]["max_queue_delay_microseconds"] == 100 and got["dynamic_batching"]["default_queue_policy"]["max_queue_size"] == 7
+    for config, text in [
+        ({"input": [{"name": "x", "reshape": {"shape": [2, 2]}}]}, '"reshape" is not supported in a load'),
+        ({"instance_group": [{"kind": "KIND_GPU"}]}, "on a GPU"),
+        ({"sequence_batching": {}}, '"sequence_batching" is not supported'),
+        ({"dynamic_batching": {"max_queue_delay_microseconds": "soon"}}, "max_queue_delay_microseconds is a number"),
+        ({"max_batch_size": -1}, "max_batch_size may not be negative"),
+        ({"instance_group": 2}, "expected an array"),
+    ]:
+        with pytest.raises(InferenceServerException, match=text):
+            client.load_model("brought", config=json.dumps(config))
     client.unload_model("brought")
 
 

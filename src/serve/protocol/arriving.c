@@ -2,7 +2,6 @@
 /* Arriving models: see arriving.h. */
 #include "serve/protocol/arriving.h"
 
-#include "host/policy.h"
 #include "serve/answer.h"
 #include "serve/in.h"
 
@@ -46,33 +45,122 @@ enum code arriving_file(struct request *r, struct arriving *in, struct str path,
     return OK;
 }
 
+/* --- a configuration: JSON as protobuf maps it (64-bit numbers may come as texts) --- */
+
+static enum code take_count(struct json *j, const char *name, int64_t *out, struct err *e) {
+    struct str text;
+    if (json_peek(j) != JSON_STRING)
+        TRY(json_i64(j, out, e));
+    else if (json_string(j, &text, e) != OK)
+        return e->code;
+    else if (!str_to_i64(text, out))
+        return json_fail(j, e, "%s is a number", name);
+    return *out >= 0 ? OK : json_fail(j, e, "%s may not be negative", name);
+}
+
+typedef enum code take_fn(struct arriving *in, struct json *j, struct str key, struct err *e);
+
+/* Every member through `take`. */
+static enum code each_member(struct arriving *in, struct json *j, take_fn *take, struct err *e) {
+    struct str key;
+    bool more;
+    TRY(json_enter_object(j, e));
+    for (;;) {
+        TRY(json_next_key(j, &key, &more, e));
+        if (!more)
+            return OK;
+        TRY(take(in, j, key, e));
+    }
+}
+
+static enum code each_item(struct arriving *in, struct json *j, take_fn *take, struct err *e) {
+    bool more;
+    TRY(json_enter_array(j, e));
+    for (;;) {
+        TRY(json_next_item(j, &more, e));
+        if (!more)
+            return OK;
+        TRY(each_member(in, j, take, e));
+    }
+}
+
+/* The signature is the model file's: this would be lost, and answers would be others. */
+static enum code take_tensor(struct arriving *in, struct json *j, struct str key, struct err *e) {
+    (void)in;
+    return str_is(key, "reshape")
+               ? json_fail(j, e,
+                           "\"reshape\" is not supported in a load: it goes into "
+                           "the config.pbtxt of a model repository")
+               : json_skip(j, NULL, e);
+}
+
+static enum code take_group(struct arriving *in, struct json *j, struct str key, struct err *e) {
+    struct str kind;
+    int64_t count;
+    if (str_is(key, "kind") && json_peek(j) == JSON_STRING) {
+        TRY(json_string(j, &kind, e));
+        return str_is(kind, "KIND_GPU")
+                   ? json_fail(j, e, "an instance group on a GPU: there is none here")
+                   : OK;
+    }
+    if (!str_is(key, "count"))
+        return json_skip(j, NULL, e);
+    TRY(take_count(j, "count", &count, e));
+    int64_t before = in->advice.instances > 0 ? in->advice.instances : 0;
+    if (__builtin_add_overflow(before, count, &in->advice.instances))
+        return json_fail(j, e, "count is too large");
+    return OK;
+}
+
+static enum code take_queue(struct arriving *in, struct json *j, struct str key, struct err *e) {
+    return str_is(key, "max_queue_size") ? take_count(j, "max_queue_size", &in->advice.queue, e)
+                                         : json_skip(j, NULL, e);
+}
+
+static enum code take_batching(struct arriving *in, struct json *j, struct str key, struct err *e) {
+    if (str_is(key, "max_queue_delay_microseconds"))
+        return take_count(j, "max_queue_delay_microseconds", &in->advice.wait_us, e);
+    if (str_is(key, "default_queue_policy") && json_peek(j) == JSON_OBJECT)
+        return each_member(in, j, take_queue, e);
+    return json_skip(j, NULL, e);
+}
+
+static enum code take_member(struct arriving *in, struct json *j, struct str key, struct err *e) {
+    struct str name;
+    if (str_is(key, "name")) {
+        TRY(json_string(j, &name, e));
+        return !name.n || str_eq(name, in->model)
+                   ? OK
+                   : json_fail(j, e, "the config is of model '%.*s', not '%.*s'",
+                               STR(str_sub(name, 0, STORE_NAME_MAX)), STR(in->model));
+    }
+    if (str_is(key, "max_batch_size"))
+        return take_count(j, "max_batch_size", &in->advice.batch, e);
+    if (str_is(key, "instance_group"))
+        return each_item(in, j, take_group, e);
+    if (str_is(key, "dynamic_batching")) {
+        in->advice.wait_us = 0; /* Triton's default: nothing waits */
+        return each_member(in, j, take_batching, e);
+    }
+    if (str_is(key, "input") || str_is(key, "output"))
+        return each_item(in, j, take_tensor, e);
+    if (str_is(key, "ensemble_scheduling") || str_is(key, "sequence_batching"))
+        return json_fail(j, e, "\"%.*s\" is not supported", STR(key));
+    return json_skip(j, NULL, e);
+}
+
 static enum code take_config(struct request *r, struct arriving *in, struct err *e) {
     struct json j;
-    struct str key, name;
-    bool more;
-    in->batch = -1;
+    in->advice = (struct policy_advice)POLICY_NO_ADVICE;
+    in->model = r->model;
     if (in->config.n == 0)
         return OK;
     json_init(&j, in->config, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (str_is(key, "name")) {
-            TRY(json_string(&j, &name, e));
-            if (name.n && !str_eq(name, r->model))
-                return json_fail(&j, e, "the config is of model '%.*s', not '%.*s'", STR(name),
-                                 STR(r->model));
-        } else if (str_is(key, "max_batch_size")) {
-            TRY(json_i64(&j, &in->batch, e));
-            if (in->batch < 0)
-                return json_fail(&j, e, "max_batch_size may not be negative");
-        } else {
-            TRY(json_skip(&j, NULL, e));
-        }
-    }
+    TRY(each_member(in, &j, take_member, e));
+    return json_end(&j, e);
 }
+
+/* --- loading --- */
 
 /* On the loading thread. */
 static void changed(void *ctx, enum code code, const struct err *e) {
@@ -97,10 +185,8 @@ static void load_aside(struct side_job *job) {
     enum code code = OK;
     if (in->file)
         code = arrival_add(r->server->store, &in->arrival, r->arena, &e);
-    struct policy_advice advice = POLICY_NO_ADVICE;
-    advice.batch = in->batch;
-    if (code == OK && in->batch >= 0)
-        code = policy_keep(r->server->store, r->model, &advice, r->arena, &e);
+    if (code == OK && policy_advises(&in->advice))
+        code = policy_keep(r->server->store, r->model, &in->advice, r->arena, &e);
     if (code == OK)
         host_load(r->host, r->model, in->arrival.version, changed, r);
     else
@@ -110,7 +196,7 @@ static void load_aside(struct side_job *job) {
 enum code arriving_load(struct request *r, struct arriving *in, struct err *e) {
     TRY(take_config(r, in, e));
     request_wait(r);
-    if (in->batch < 0 && !in->file) {
+    if (!policy_advises(&in->advice) && !in->file) {
         host_load(r->host, r->model, 0, changed, r);
         return OK;
     }

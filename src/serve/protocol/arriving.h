@@ -3,12 +3,13 @@
  * a configuration, an unload, and what a state is called.
  *
  * 1. A file becomes the model's next version, and is what is loaded.
- * 2. Of a configuration name (must fit) and max_batch_size decide here; the rest says what the
- * model's file says itself, or how to spread it over devices. max_batch_size becomes the model's
- * policy. Both stay, as everything in the store does.
+ * 2. Of a configuration name (must fit), max_batch_size, instance_group and dynamic_batching decide
+ * here: they become the model's policy, and stay, as everything in the store does. What would
+ * change answers is refused; the rest the model's file says itself.
  * 3. A load that failed is answered with INVALID, as Triton does. */
 #pragma once
 
+#include "host/policy.h"
 #include "serve/arrival.h"
 #include "serve/protocol/protocol.h"
 
@@ -16,7 +17,8 @@ struct arriving {
     struct str config; /* JSON text */
     struct arrival arrival;
     bool file;
-    int64_t batch; /* the config's max_batch_size; -1: not given */
+    struct str model;            /* that is loaded */
+    struct policy_advice advice; /* the config's */
 };
 
 /* In r's arena, kept as r->notes; NULL: no memory. */
