@@ -18,8 +18,11 @@ from language import PERSON, TOOL, ask, smollm2
 
 
 def test_models(client):
-    assert [m.id for m in client.models.list()] == ["chat"]
-    assert client.models.retrieve("chat").id == "chat"
+    (listed,) = client.models.list()
+    alone = client.models.retrieve("chat")
+    assert listed.id == alone.id == "chat" and listed.created == alone.created > 1.5e9
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gone")
 
 
 def test_chat_streamed_is_the_same(client):

@@ -381,6 +381,7 @@ static enum code put_status(struct request *r, const struct live_info *versions,
     json_put_member_str(&j.w, "name", r->model);
     json_put_member_str(&j.w, "id", r->model); /* OpenAI's, of one model */
     json_put_member_text(&j.w, "object", "model");
+    json_put_member_i64(&j.w, "created", n ? (int64_t)(versions[0].created_us / 1000000) : 0);
     json_put_member_text(&j.w, "owned_by", "slipway");
     json_put_member_bool(&j.w, "ready", ready);
     json_put_object_end(&j.w);
