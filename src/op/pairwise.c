@@ -6,7 +6,12 @@
 #include "op/post.h"
 #include "op/team.h"
 
-enum { HALF_BLOCK = 256, STRETCH = 8192 /* elements between a result and its posts: 32 KB */ };
+enum {
+    HALF_BLOCK = 256,
+    STRETCH = 8192, /* elements between a result and its posts: 32 KB */
+    SHORT = 64,     /* elements of a row whose call costs more than its work */
+    LONG = 256,
+};
 
 static bool is_half(enum dtype t) { return t == DT_F16 || t == DT_BF16; }
 
@@ -50,22 +55,56 @@ static void half_row(const struct pair_call *c, size_t n, const uint16_t *a, ptr
     }
 }
 
+/* A short row that repeats beside whole ones: copies of it side by side meet many of them. */
+static void repeated(const struct pair_call *c, struct binary_f32 k) {
+    float room[LONG];
+    const bool of_a = k.a_row == 0;
+    const size_t times = LONG / k.n, rows = k.rows / times;
+    const ptrdiff_t n = (ptrdiff_t)(times * k.n);
+    for (size_t i = 0; i < times; i++)
+        memcpy(room + i * k.n, of_a ? k.a : k.b, k.n * sizeof *room);
+    c->kernel(&(struct binary_f32){.rows = rows,
+                                   .n = (size_t)n,
+                                   .a = of_a ? room : k.a,
+                                   .b = of_a ? k.b : room,
+                                   .y = k.y,
+                                   .a_row = of_a ? 0 : n,
+                                   .b_row = of_a ? n : 0,
+                                   .y_row = n});
+    k.a += of_a ? 0 : rows * (size_t)n;
+    k.b += of_a ? rows * (size_t)n : 0;
+    k.y += rows * (size_t)n;
+    k.rows -= rows * times;
+    if (k.rows)
+        c->kernel(&k);
+}
+
+static bool repeats(const struct binary_f32 *k) {
+    const ptrdiff_t n = (ptrdiff_t)k->n;
+    return n && k->n <= SHORT && k->rows > LONG / k->n && !k->a_one && !k->b_one &&
+           ((k->a_row == 0 && k->b_row == n) || (k->a_row == n && k->b_row == 0));
+}
+
 static void rows_of(const struct pair_call *c, const struct broadcast_piece *p) {
     const char *a = c->a + p->in[0] * (ptrdiff_t)c->in_bytes,
                *b = c->b + p->in[1] * (ptrdiff_t)c->in_bytes;
     char *y = c->y + p->out * c->out_bytes;
     bool steps = (p->step[0] | p->step[1]) >> 1 == 0; /* each 0 or 1 */
     if (c->kernel && steps) {
-        c->kernel(&(struct binary_f32){.rows = p->rows,
-                                       .n = p->n,
-                                       .a = (const float *)a,
-                                       .b = (const float *)b,
-                                       .y = (float *)y,
-                                       .a_row = p->row[0],
-                                       .b_row = p->row[1],
-                                       .y_row = (ptrdiff_t)p->n,
-                                       .a_one = p->step[0] == 0,
-                                       .b_one = p->step[1] == 0});
+        const struct binary_f32 k = {.rows = p->rows,
+                                     .n = p->n,
+                                     .a = (const float *)a,
+                                     .b = (const float *)b,
+                                     .y = (float *)y,
+                                     .a_row = p->row[0],
+                                     .b_row = p->row[1],
+                                     .y_row = (ptrdiff_t)p->n,
+                                     .a_one = p->step[0] == 0,
+                                     .b_one = p->step[1] == 0};
+        if (repeats(&k))
+            repeated(c, k);
+        else
+            c->kernel(&k);
         return;
     }
     for (size_t row = 0; row < p->rows; row++) {

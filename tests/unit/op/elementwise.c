@@ -134,6 +134,29 @@ static void test_sizes(void **state) {
         }
 }
 
+/* A short row that repeats, on either side, beside more rows than copies of it are made. */
+static void test_short_rows(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {1, 3, 8, 16, 40, 64, 65};
+    enum { ROWS = 531 };
+    for (int k = 0; k < 7; k++)
+        for (int first = 0; first < 2; first++) {
+            const int64_t n = sizes[k];
+            struct op_case c = op_case("sub", 14);
+            struct tensor many = op_case_random(&c, DT_F32, DIMS(ROWS, n), 1),
+                          y = op_case_random(&c, DT_F32, DIMS(ROWS, n), 2),
+                          row = op_case_random(&c, DT_F32, DIMS(n), 3);
+            for (int64_t i = 0; i < ROWS * n; i++) {
+                const float of = ((float *)many.data)[i] - ((float *)row.data)[i % n];
+                ((float *)y.data)[i] = first ? -of : of;
+            }
+            op_case_in(&c, first ? row : many);
+            op_case_in(&c, first ? many : row);
+            op_case_out(&c, y);
+            op_case_check(&c);
+        }
+}
+
 static void test_posts(void **state) {
     (void)state;
     struct op_case c = op_case("add", 14);
@@ -180,11 +203,12 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unary),         cmocka_unit_test(test_transcendental),
-        cmocka_unit_test(test_broadcasting),  cmocka_unit_test(test_whole_numbers),
-        cmocka_unit_test(test_pow),           cmocka_unit_test(test_any_number),
-        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_posts),
-        cmocka_unit_test(test_old_broadcast), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unary),        cmocka_unit_test(test_transcendental),
+        cmocka_unit_test(test_broadcasting), cmocka_unit_test(test_whole_numbers),
+        cmocka_unit_test(test_pow),          cmocka_unit_test(test_any_number),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_short_rows),
+        cmocka_unit_test(test_posts),        cmocka_unit_test(test_old_broadcast),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
