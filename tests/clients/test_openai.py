@@ -293,6 +293,19 @@ def test_the_same_alone_and_together(client):
     assert together == [one(i) for i in range(64)]
 
 
+def test_a_deadline_of_the_client(chat):
+    """Not kept: 504, or the stream's last event says so; the slot is free."""
+    body = {"model": "chat", "messages": ask("hi"), "temperature": 0, "max_tokens": 1900, "ignore_eos": True}
+    late = {"X-Timeout-Ms": "400"}
+    r = chat.post("/v1/chat/completions", json=body, headers=late)
+    assert r.status_code == 504 and "deadline" in r.json()["error"]["message"]
+    lines = [line for line in chat.post("/v1/chat/completions", json={**body, "stream": True}, headers=late).text.splitlines() if line]
+    assert any("deadline" in line and '"error"' in line for line in lines[-2:]), lines[-2:]
+    assert until(lambda: not any(s["is_processing"] for s in chat.get("/slots?model=chat").json()))
+    wrong = chat.post("/v1/chat/completions", json=body, headers={"X-Timeout-Ms": "soon"})
+    assert wrong.status_code == 400 and "soon" in wrong.json()["error"]["message"]
+
+
 def test_a_client_that_leaves_frees_its_slot(chat):
     body = json.dumps({"model": "chat", "prompt": "A", "max_tokens": 1900, "ignore_eos": True, "stream": True})
     head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
