@@ -265,7 +265,8 @@ typedef void gemm_pairs_fn(const struct gemm_f32 *c);
 typedef double strain_fn(size_t rounds);
 /* The same tile with four bytes in the place of each float of A (unsigned) and B (signed), whose
  * sums become bytes: bias is int32, c and plus are bytes, ldc and plus_row too; add and relu are
- * not looked at. n may be more than the tile's: the panels of B follow one another.
+ * not looked at. n may be more than the tile's: the panels of B follow one another; so may m where
+ * there is one tap.
  *   y = saturate(round(sum * scale[col]) + zero)
  * and where plus is given, which holds bytes of y's type,
  *   y = saturate(round(y * y_scale + plus * plus_scale + offset) + plus_zero)

@@ -115,7 +115,8 @@ static void one_tile(const struct panel_rows *r, gemm_f32_fn *fn, size_t n, size
 /* All panels over one tile of rows where they stay in the second-level cache, so that whole rows
  * are written; else all rows over one panel. */
 void panel_multiply_rows(const struct panel_rows *r) {
-    const size_t nr = tile_size().nr, tiles = panel_tiles(r->m);
+    const size_t nr = tile_size().nr,
+                 tiles = r->finish && r->taps == 1 ? 1 : panel_tiles(r->m); /* quads: many rows */
     const bool small = (r->to - r->from) * r->taps * r->k <= PANELS_STAY;
     gemm_f32_fn *fn = r->finish  ? kernel_set()->gemm_quads
                       : r->pairs ? kernel_set()->gemm_pairs

@@ -175,26 +175,33 @@ static void one_panel(const struct gemm_f32 *g) {
     }
 }
 
-/* --- many panels: the bytes of one are made between the products of the next, for the core does
- * not look far enough ahead to do that by itself --- */
+/* --- few rows at a time: the bytes of one panel are made between the products of the next, or of
+ * the next rows, for the core does not look far enough ahead to do that by itself --- */
 
-enum { FEW = 6, LEAST = 4, STEPS = 4, SHORTEST = STEPS * FEW / 2 };
+enum {
+    FEW = 6,
+    LEAST = 4,
+    STEPS = 4,
+    SHORTEST = STEPS * FEW / 2,
+    MANY = 6 * MR /* of one panel: fewer would wait for the next one */
+};
 
-struct held { /* sums of the panel before */
+struct held { /* sums that are not bytes yet */
     vi sums[FEW][2];
+    size_t row, rows; /* the next of them, a multiple of 2; how many */
     const float *scale;
     const uint8_t *plus;
     uint8_t *y;
 };
 
-/* Rows `row` and `row` + 1 of m become bytes; m and adds constant after inlining. */
-SIMD void settle_two(const struct held *h, const struct finish *f, const struct gemm_f32 *g,
-                     size_t row, const size_t m, const bool adds) {
-    const bool both_there = m % 2 == 0 || row + 1 < m;
+/* The next two rows become bytes; adds: constant after inlining. */
+SIMD void settle_two(struct held *h, const struct finish *f, const struct gemm_f32 *g,
+                     const bool adds) {
+    const bool both_there = h->row + 1 < h->rows;
     vi both[2][2];
 #pragma GCC unroll 2
     for (size_t i = 0; i < 2; i++) {
-        const size_t at = both_there ? row + i : row;
+        const size_t at = both_there ? h->row + i : h->row;
 #pragma GCC unroll 2
         for (size_t j = 0; j < 2; j++) {
             const vf scale = vf_load(h->scale + j * VL);
@@ -204,10 +211,11 @@ SIMD void settle_two(const struct held *h, const struct finish *f, const struct 
         }
     }
     const __m512i v = packed(both, false);
-    uint8_t *y = h->y + row * g->ldc;
+    uint8_t *y = h->y + h->row * g->ldc;
     store_row(y, _mm512_castsi512_si256(v), NR);
     if (both_there)
         store_row(y + g->ldc, _mm512_extracti64x4_epi64(v, 1), NR);
+    h->row += 2;
 }
 
 /* One more quad of each row. */
@@ -224,12 +232,13 @@ SIMD void sum_quad(vi acc[FEW][2], const float *const a[FEW], const float *b, si
     }
 }
 
-/* Rows [first, first + m) of all panels. */
-SIMD void few_rows(const struct gemm_f32 *g, size_t first, const size_t m, const bool adds) {
+/* Rows [first, first + m) of all panels; m and adds: constant after inlining. */
+SIMD void few_rows(const struct gemm_f32 *g, const float *ahead, struct held *h, size_t first,
+                   const size_t m, const bool adds) {
     const struct finish f = finish_of(g->finish, adds);
+    const size_t stride = ahead ? MEM_FLOATS : 0;
     const float *b = g->b, *a[FEW];
-    struct held h;
-    size_t row = m; /* of what is held: the next to become bytes */
+    ahead = ahead ? ahead : b;
 #pragma GCC unroll 6
     for (size_t i = 0; i < m; i++)
         a[i] = g->a[first + i];
@@ -240,49 +249,51 @@ SIMD void few_rows(const struct gemm_f32 *g, size_t first, const size_t m, const
         for (size_t i = 0; i < m; i++)
             acc[i][0] = bias[0], acc[i][1] = bias[1];
         size_t k = 0;
-        for (; row < m; row += 2) {
+        while (h->row < h->rows) {
 #pragma GCC unroll 4
-            for (size_t i = 0; i < STEPS; i++, k++, b += NR)
+            for (size_t i = 0; i < STEPS; i++, k++, b += NR, ahead += stride) {
+                __builtin_prefetch(ahead, 0, 2);
                 sum_quad(acc, a, b, k, m);
-            settle_two(&h, &f, g, row, m, adds);
+            }
+            settle_two(h, &f, g, adds);
         }
 #pragma GCC unroll 2
-        for (; k < g->k; k++, b += NR)
+        for (; k < g->k; k++, b += NR, ahead += stride) {
+            __builtin_prefetch(ahead, 0, 2);
             sum_quad(acc, a, b, k, m);
+        }
 #pragma GCC unroll 6
         for (size_t i = 0; i < m; i++)
-            h.sums[i][0] = acc[i][0], h.sums[i][1] = acc[i][1];
-        h.scale = g->scale + col, row = 0;
-        h.y = (uint8_t *)g->c + first * g->ldc + col;
-        h.plus = adds ? (const uint8_t *)g->plus + first * g->plus_row + col : NULL;
+            h->sums[i][0] = acc[i][0], h->sums[i][1] = acc[i][1];
+        h->scale = g->scale + col, h->row = 0, h->rows = m;
+        h->y = (uint8_t *)g->c + first * g->ldc + col;
+        h->plus = adds ? (const uint8_t *)g->plus + first * g->plus_row + col : NULL;
     }
-    for (; row < m; row += 2)
-        settle_two(&h, &f, g, row, m, adds);
 }
 
 #define FEW_ROWS(m)                                                                                \
-    case m:                                                                                        \
-        if (g->plus)                                                                               \
-            few_rows(g, first, m, true);                                                           \
-        else                                                                                       \
-            few_rows(g, first, m, false);                                                          \
-        break;
-static void many_panels(const struct gemm_f32 *g, size_t first, size_t m) {
-    switch (m) {
-        FEW_ROWS(4)
-        FEW_ROWS(5)
-        FEW_ROWS(6)
-    default: break;
+    case m: few_rows(g, ahead, &h, first, m, adds); break;
+/* adds: constant after inlining */
+SIMD void many_rows(const struct gemm_f32 *g, const bool adds) {
+    struct held h = {.rows = 0};
+    const size_t groups = (g->m + FEW - 1) / FEW;
+    for (size_t i = 0; i < groups; i++) {
+        const size_t first = g->m * i / groups;
+        const float *ahead = g->ahead && i < 2 ? g->ahead + i * g->k * MEM_FLOATS : NULL;
+        switch (g->m * (i + 1) / groups - first) {
+            FEW_ROWS(4)
+            FEW_ROWS(5)
+            FEW_ROWS(6)
+        default: break;
+        }
     }
+    const struct finish f = finish_of(g->finish, adds);
+    while (h.row < h.rows)
+        settle_two(&h, &f, g, adds);
 }
 
-void gemm_quads_vnni(const struct gemm_f32 *g) {
-    if (g->n > NR && g->n % NR == 0 && g->taps == 1 && g->k >= SHORTEST && g->m >= 2 * LEAST &&
-        g->bias && !g->finish->is_signed) {
-        many_panels(g, 0, g->m / 2);
-        many_panels(g, g->m / 2, g->m - g->m / 2);
-        return;
-    }
+/* All panels over the rows of one tile. */
+static void every_panel(const struct gemm_f32 *g) {
     struct gemm_f32 one = *g;
     for (size_t col = 0; col < g->n; col += NR, one.b += g->taps * g->k * NR) {
         one.n = g->n - col < NR ? g->n - col : NR;
@@ -291,5 +302,27 @@ void gemm_quads_vnni(const struct gemm_f32 *g) {
         one.c = (float *)((uint8_t *)g->c + col);
         one.plus = g->plus ? (const float *)((const uint8_t *)g->plus + col) : NULL;
         one_panel(&one);
+    }
+}
+
+void gemm_quads_vnni(const struct gemm_f32 *g) {
+    const size_t tiles = (g->m + MR - 1) / MR;
+    if (g->n % NR == 0 && g->taps == 1 && g->k >= SHORTEST && g->m >= 2 * LEAST && g->bias &&
+        (g->n > NR || g->m >= MANY) && !g->finish->is_signed) {
+        if (g->plus)
+            many_rows(g, true);
+        else
+            many_rows(g, false);
+        return;
+    }
+    struct gemm_f32 tile = *g;
+    for (size_t i = 0; i < tiles; i++) {
+        const size_t row = g->m * i / tiles;
+        tile.m = g->m * (i + 1) / tiles - row;
+        tile.a = g->a + row;
+        tile.c = (float *)((uint8_t *)g->c + row * g->ldc);
+        tile.plus = g->plus ? (const float *)((const uint8_t *)g->plus + row * g->plus_row) : NULL;
+        tile.ahead = g->ahead && i < 2 ? g->ahead + i * g->k * MEM_FLOATS : NULL;
+        every_panel(&tile);
     }
 }

@@ -757,13 +757,15 @@ static uint8_t finished(const struct gemm_f32 *g, size_t row, size_t col, size_t
     return y;
 }
 
+enum { TILE_ROWS = 20, MANY_ROWS = 64 }; /* a tile's at most; where there is one tap */
+
 static void check_quads_one(const struct limit *l, gemm_quads_fn *fn, const struct gemm_f32 *shape,
                             size_t nr) {
     static uint32_t x[20 * 140], b[3 * 20 * 64];
     static int32_t bias[64];
     static float scale[64];
-    static uint8_t plus[20 * 80];
-    const float *a[3 * 20];
+    static uint8_t plus[MANY_ROWS * 80];
+    const float *a[3 * MANY_ROWS];
     struct gemm_f32 g = *shape;
     for (size_t i = 0; i < 20 * 140; i++)
         x[i] = (uint32_t)next();
@@ -799,7 +801,7 @@ static void check_quads_of(const struct limit *l, gemm_quads_fn *fn, size_t m, s
         struct gemm_f32 g = {.m = m,
                              .n = n,
                              .k = k,
-                             .taps = plain ? 1 : 1 + next() % 3,
+                             .taps = plain || m > TILE_ROWS ? 1 : 1 + next() % 3,
                              .ldc = n + next() % 3,
                              .bias = plain || next() % 2 ? specials : NULL,
                              .plus = next() % 2 ? specials : NULL,
@@ -820,6 +822,10 @@ static void check_gemm_quads(const struct limit *l, gemm_quads_fn *scalar, gemm_
         for (int round = 0; round < 4; round++) /* as most convolutions are */
             check_quads_of(l, fn, m, 2 * t.nr, t.nr, true);
     }
+    for (size_t m = TILE_ROWS + 1; m <= MANY_ROWS; m += 6)
+        for (size_t n = t.nr / 2; n <= 2 * t.nr; n += t.nr / 2)
+            for (int plain = 0; plain < 2; plain++)
+                check_quads_of(l, fn, m, n, t.nr, plain);
 }
 
 #define CHECK_QUANTIZE(type, ctype)                                                                \
