@@ -30,6 +30,10 @@ static void put_details(struct json_out *w, struct str format, const struct lang
     json_put_object_end(w);
 }
 
+static int64_t context_of(const struct language *l) {
+    return l->decode ? (int64_t)decode_context(l->decode) : l->facts.context;
+}
+
 static void put_model(struct json_out *w, const struct live_info *i, bool loaded) {
     char name[256];
     snprintf(name, sizeof name, "%.*s:latest", STR(i->model));
@@ -41,8 +45,7 @@ static void put_model(struct json_out *w, const struct live_info *i, bool loaded
     put_details(w, i->format, live_language(i->live));
     if (loaded) {
         json_put_member_i64(w, "size_vram", 0);
-        json_put_member_i64(w, "context_length",
-                            (int64_t)forward_context(live_language(i->live)->forward));
+        json_put_member_i64(w, "context_length", context_of(live_language(i->live)));
         put_time(w, "expires_at", clock_wall_us() + (uint64_t)86400 * 1000000);
     } else {
         put_time(w, "modified_at", i->created_us);
