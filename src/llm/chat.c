@@ -150,10 +150,12 @@ static enum code open_arguments(const struct datum *calls, struct arena *a, stru
 static enum code settle_message(const struct form *f, const struct datum *m, struct arena *a,
                                 struct err *e) {
     const struct datum *content = member(m, "content");
-    const struct datum *role = member(m, "role");
+    const struct datum *role = member(m, "role"), *images = member(m, "images");
     struct datum joined;
     if (m->kind != DATUM_DICT || !role || role->kind != DATUM_TEXT)
         return fail(e, INVALID, "messages: each is an object with a role");
+    if (images && images->kind == DATUM_LIST && images->list->n) /* Ollama's place for them */
+        return fail(e, INVALID, "messages: \"images\": this model reads text only");
     TRY(open_arguments(member(m, "tool_calls"), a, e));
     if (!content || content->kind != DATUM_LIST || f->knows_parts)
         return OK;

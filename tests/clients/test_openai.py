@@ -379,6 +379,13 @@ def test_ollama_about_models(chat):
     for loads in (c.generate(model="chat"), c.chat(model="chat", messages=[])):  # how clients preload
         assert loads.done and loads.done_reason == "load" and not (loads.get("response") or loads.get("message", {}).get("content"))
     assert [p.done_reason for p in c.generate(model="chat", stream=True)][-1] == "load"
+    picture = b"\x89PNG\r\n\x1a\n"
+    for beyond in ({"suffix": "}"}, {"template": "{{ .Prompt }}"}, {"context": [1, 2]}, {"images": [picture]}):
+        with pytest.raises(ollama.ResponseError, match="not supported") as refused:
+            c.generate(model="chat", prompt="x", **beyond)
+        assert refused.value.status_code == 400
+    with pytest.raises(ollama.ResponseError, match="reads text only"):
+        c.chat(model="chat", messages=[{"role": "user", "content": "What is this?", "images": [picture]}])
 
 
 def test_llama_server(chat):

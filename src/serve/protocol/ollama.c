@@ -164,9 +164,22 @@ static const struct talk_form form = {
 
 /* --- questions --- */
 
+/* What would change the answer is not passed over; empty forms of it change nothing. */
+static enum code refuse_given(struct json *j, const char *what, struct err *e) {
+    struct str raw;
+    TRY(json_skip(j, &raw, e));
+    if (str_is(raw, "null") || str_is(raw, "\"\"") || str_is(raw, "[]"))
+        return OK;
+    return json_fail(j, e, "\"%s\" is not supported", what);
+}
+
 static enum code take_member(struct talk *t, struct ollama *o, struct json *j, struct str key,
                              struct err *e) {
+    static const char *const beyond[] = {"images", "suffix", "template", "context"};
     bool text = json_peek(j) == JSON_STRING;
+    for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++)
+        if (str_is(key, beyond[i]))
+            return refuse_given(j, beyond[i], e);
     if (str_is(key, "options"))
         return talk_options(t, j, e);
     if (str_is(key, "messages"))
@@ -196,12 +209,7 @@ static enum code read_body(struct request *r, struct talk *t, struct ollama *o, 
         TRY(json_next_key(&j, &key, &more, e));
         if (!more)
             return json_end(&j, e);
-        if (t)
-            TRY(take_member(t, o, &j, key, e));
-        else if (str_is(key, "model") && json_peek(&j) == JSON_STRING)
-            TRY(json_string(&j, &o->model, e));
-        else
-            TRY(json_skip(&j, NULL, e));
+        TRY(take_member(t, o, &j, key, e));
     }
 }
 
@@ -255,7 +263,7 @@ static enum code decode(struct request *r, struct err *e) {
     struct ollama *o = ARENA_NEW(r->arena, struct ollama);
     if (!o)
         return arena_fail(r->arena, sizeof *o, "request", e);
-    TRY(read_body(r, NULL, o, e));
+    TRY(talk_find_model(r, &o->model, e));
     TRY(ollama_route(r, o->model, e));
     TRY(talk_new(r, &form, &t, e));
     talk_like_llama(t->language, 0.9f, &t->ask.sample);
