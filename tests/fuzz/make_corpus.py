@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the corpora of the fuzzers onnx and wire: tests/fuzz/corpus/{onnx,wire}. No dependencies.
+"""Writes the corpora of the fuzzers onnx, crate and wire: tests/fuzz/corpus/{onnx,crate,wire}. No dependencies.
 
-usage: make_corpus.py [ONNX_DUMP]     the built tests/unit/format/onnx_dump; without it only `onnx` is written
+usage: make_corpus.py [ONNX_DUMP]     the built tests/unit/format/onnx_dump; without it `wire` is left out
 
 The models are small and each shows something: subgraphs, functions, kinds of attributes and of data, what is refused.
 The wire corpus is what the import of those that are accepted gives.
@@ -141,6 +141,21 @@ def models():
     yield "sequence_pb", f(1, "s") + f(2, 1) + tensor(3, "a", 7, [1], raw("q", 1)) + tensor(3, "b", 8, [1], f(6, "x"))
 
 
+def crate(*items):
+    """As plan/crate.h lays it out. items: (provenance a, b, packing, bytes), sorted."""
+    at = -(-(64 + 40 * len(items)) // 64) * 64
+    head, body = b"SLIPCRAT" + struct.pack("<Q", len(items)) + bytes(48), b""
+    for a, b, packing, data in items:
+        head += struct.pack("<5Q", a, b, packing, len(data), at + len(body))
+        body += data + bytes(-len(data) % 64)
+    return head + bytes(at - len(head)) + body
+
+
+def crates():
+    items = [(1, k, k % 3, bytes(range(30 * k))) for k in range(6)]
+    return {"none": crate(), "some": crate(*items), "unsorted": crate(*reversed(items)), "beyond": crate(*items)[:-64]}
+
+
 def write(folder, name, data):
     os.makedirs(os.path.join(HERE, folder), exist_ok=True)
     with open(os.path.join(HERE, folder, name), "wb") as out:
@@ -149,6 +164,8 @@ def write(folder, name, data):
 
 def main():
     dump = sys.argv[1] if len(sys.argv) > 1 else None
+    for name, data in crates().items():
+        write("crate", name, data)
     for name, data in models():
         write("onnx", name, data)
         if not dump:
