@@ -162,6 +162,29 @@ enum code json_next_item(struct json *r, bool *more, struct err *e) {
     return OK;
 }
 
+enum code json_each_member(struct json *r, json_member_fn *take, void *context, struct err *e) {
+    struct str key;
+    bool more;
+    TRY(json_enter_object(r, e));
+    for (;;) {
+        TRY(json_next_key(r, &key, &more, e));
+        if (!more)
+            return OK;
+        TRY(take(context, r, key, e));
+    }
+}
+
+enum code json_each_item(struct json *r, json_item_fn *take, void *context, struct err *e) {
+    bool more;
+    TRY(json_enter_array(r, e));
+    for (;;) {
+        TRY(json_next_item(r, &more, e));
+        if (!more)
+            return OK;
+        TRY(take(context, r, e));
+    }
+}
+
 /* --- words, and any value --- */
 
 enum code json_bool(struct json *r, bool *out, struct err *e) {

@@ -52,6 +52,12 @@ MUST_USE enum code json_enter_object(struct json *r, struct err *e);
 MUST_USE enum code json_next_key(struct json *r, struct str *key, bool *more, struct err *e);
 MUST_USE enum code json_enter_array(struct json *r, struct err *e);
 MUST_USE enum code json_next_item(struct json *r, bool *more, struct err *e);
+/* The whole container, by a function that takes one value (of a member: `key`). */
+typedef enum code json_member_fn(void *context, struct json *r, struct str key, struct err *e);
+typedef enum code json_item_fn(void *context, struct json *r, struct err *e);
+MUST_USE enum code json_each_member(struct json *r, json_member_fn *take, void *context,
+                                    struct err *e);
+MUST_USE enum code json_each_item(struct json *r, json_item_fn *take, void *context, struct err *e);
 
 /* UTF-8; borrowed, or in the arena when it had escapes */
 MUST_USE enum code json_string(struct json *r, struct str *out, struct err *e);

@@ -60,110 +60,82 @@ bool guise_turn(const struct shape *from, const struct shape *to, const struct s
 
 /* --- reading --- */
 
+static enum code take_dim(void *context, struct json *j, struct err *e) {
+    struct shape *out = context;
+    if (out->rank == SHAPE_MAX)
+        return json_fail(j, e, "more than %d dims", SHAPE_MAX);
+    TRY(json_i64(j, &out->dims[out->rank], e));
+    return out->dims[out->rank++] < -1 ? json_fail(j, e, "a dim is -1 or more") : OK;
+}
+
 static enum code take_shape(struct json *j, struct shape *out, struct err *e) {
-    bool more;
     out->rank = 0;
-    TRY(json_enter_array(j, e));
-    for (;;) {
-        TRY(json_next_item(j, &more, e));
-        if (!more)
-            return OK;
-        if (out->rank == SHAPE_MAX)
-            return json_fail(j, e, "more than %d dims", SHAPE_MAX);
-        TRY(json_i64(j, &out->dims[out->rank], e));
-        if (out->dims[out->rank++] < -1)
-            return json_fail(j, e, "a dim is -1 or more");
-    }
+    return json_each_item(j, take_dim, out, e);
 }
 
-static enum code take_tensor(struct json *j, struct guise_tensor *out, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return guise_check(out, e);
-        if (str_is(key, "name"))
-            TRY(json_string(j, &out->name, e));
-        else if (str_is(key, "output"))
-            TRY(json_bool(j, &out->output, e));
-        else if (str_is(key, "wire"))
-            TRY(take_shape(j, &out->wire, e));
-        else if (str_is(key, "model"))
-            TRY(take_shape(j, &out->model, e));
-        else
-            return json_fail(j, e, "unexpected member \"%.*s\"", STR(str_sub(key, 0, 80)));
-    }
+static enum code unexpected(const struct json *j, struct str key, struct err *e) {
+    return json_fail(j, e, "unexpected member \"%.*s\"", STR(str_sub(key, 0, 80)));
 }
 
-static enum code take_tensors(struct json *j, struct guise *g, struct err *e) {
-    bool more;
-    TRY(json_enter_array(j, e));
-    for (;;) {
-        TRY(json_next_item(j, &more, e));
-        if (!more)
-            return OK;
-        if (g->n_tensors == GUISE_TENSORS)
-            return json_fail(j, e, "more than %d tensors", GUISE_TENSORS);
-        TRY(take_tensor(j, &g->tensors[g->n_tensors++], e));
-    }
+static enum code take_part(void *context, struct json *j, struct str key, struct err *e) {
+    struct guise_tensor *out = context;
+    if (str_is(key, "name"))
+        return json_string(j, &out->name, e);
+    if (str_is(key, "output"))
+        return json_bool(j, &out->output, e);
+    if (str_is(key, "wire"))
+        return take_shape(j, &out->wire, e);
+    if (str_is(key, "model"))
+        return take_shape(j, &out->model, e);
+    return unexpected(j, key, e);
 }
 
-static enum code take_sizes(struct json *j, struct guise *g, struct err *e) {
-    bool more;
-    TRY(json_enter_array(j, e));
-    for (;;) {
-        TRY(json_next_item(j, &more, e));
-        if (!more)
-            return OK;
-        if (g->n_preferred == GUISE_SIZES)
-            return json_fail(j, e, "more than %d sizes", GUISE_SIZES);
-        TRY(json_i64(j, &g->preferred[g->n_preferred++], e));
-    }
+static enum code take_tensor(void *context, struct json *j, struct err *e) {
+    struct guise *g = context;
+    if (g->n_tensors == GUISE_TENSORS)
+        return json_fail(j, e, "more than %d tensors", GUISE_TENSORS);
+    struct guise_tensor *out = &g->tensors[g->n_tensors++];
+    TRY(json_each_member(j, take_part, out, e));
+    return guise_check(out, e);
 }
 
-static enum code take_pairs(struct json *j, struct guise *g, struct err *e) {
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        struct guise_pair pair;
-        TRY(json_next_key(j, &pair.name, &more, e));
-        if (!more)
-            return OK;
-        TRY(json_string(j, &pair.value, e));
-        if (g->n_pairs == GUISE_PAIRS)
-            return json_fail(j, e, "more than %d parameters", GUISE_PAIRS);
-        g->pairs[g->n_pairs++] = pair;
-    }
+static enum code take_size(void *context, struct json *j, struct err *e) {
+    struct guise *g = context;
+    if (g->n_preferred == GUISE_SIZES)
+        return json_fail(j, e, "more than %d sizes", GUISE_SIZES);
+    return json_i64(j, &g->preferred[g->n_preferred++], e);
 }
 
-static enum code take_member(struct json *j, struct guise *g, struct str key, struct err *e) {
+static enum code take_pair(void *context, struct json *j, struct str key, struct err *e) {
+    struct guise *g = context;
+    struct guise_pair pair = {.name = key};
+    TRY(json_string(j, &pair.value, e));
+    if (g->n_pairs == GUISE_PAIRS)
+        return json_fail(j, e, "more than %d parameters", GUISE_PAIRS);
+    g->pairs[g->n_pairs++] = pair;
+    return OK;
+}
+
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct guise *g = context;
     if (str_is(key, "tensors"))
-        return take_tensors(j, g, e);
+        return json_each_item(j, take_tensor, g, e);
     if (str_is(key, "preferred"))
-        return take_sizes(j, g, e);
+        return json_each_item(j, take_size, g, e);
     if (str_is(key, "parameters"))
-        return take_pairs(j, g, e);
+        return json_each_member(j, take_pair, g, e);
     if (str_is(key, "batch"))
         return json_i64(j, &g->batch, e);
     if (str_is(key, "levels"))
         return json_i64(j, &g->levels, e);
     if (str_is(key, "level"))
         return json_i64(j, &g->level, e);
-    return json_fail(j, e, "unexpected member \"%.*s\"", STR(str_sub(key, 0, 80)));
+    return unexpected(j, key, e);
 }
 
 static enum code parse(struct json *j, struct guise *g, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return json_end(j, e);
-        TRY(take_member(j, g, key, e));
-    }
+    TRY(json_each_member(j, take_member, g, e));
+    return json_end(j, e);
 }
 
 enum code guise_parse(struct str text, struct arena *a, struct guise *out, struct err *e) {

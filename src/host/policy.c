@@ -117,7 +117,8 @@ enum code policy_set(struct policy *p, struct str text, struct err *e) {
                : code;
 }
 
-static enum code take_number(struct json *j, struct policy *p, struct str key, struct err *e) {
+static enum code take_number(void *context, struct json *j, struct str key, struct err *e) {
+    struct policy *p = context;
     double v;
     TRY(json_f64(j, &v, e));
     enum code code = set_by_name(p, key, v, e);
@@ -126,26 +127,15 @@ static enum code take_number(struct json *j, struct policy *p, struct str key, s
                : code;
 }
 
-static enum code take_capture(struct json *j, struct policy *p, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return OK;
-        TRY(take_number(j, p, key, e));
-    }
-}
-
-static enum code take_member(struct json *j, struct policy *p, struct str key, struct err *e) {
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct policy *p = context;
     struct str text;
     if (str_is(key, "pin"))
         return json_bool(j, &p->pin, e);
     if (str_is(key, "capture"))
-        return take_capture(j, p, e);
+        return json_each_member(j, take_number, p, e);
     if (!str_is(key, "priority") && !str_is(key, "precision") && !str_is(key, "draft"))
-        return take_number(j, p, key, e);
+        return take_number(p, j, key, e);
     TRY(json_string(j, &text, e));
     if (str_is(key, "draft"))
         return set_draft(p, text, e);
@@ -154,15 +144,8 @@ static enum code take_member(struct json *j, struct policy *p, struct str key, s
 }
 
 static enum code parse(struct json *j, struct policy *p, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return json_end(j, e);
-        TRY(take_member(j, p, key, e));
-    }
+    TRY(json_each_member(j, take_member, p, e));
+    return json_end(j, e);
 }
 
 enum code policy_parse(struct str text, struct policy *out, struct err *e) {

@@ -58,35 +58,9 @@ static enum code take_count(struct json *j, const char *name, int64_t *out, stru
     return *out >= 0 ? OK : json_fail(j, e, "%s may not be negative", name);
 }
 
-typedef enum code take_fn(struct arriving *in, struct json *j, struct str key, struct err *e);
-
-/* Every member through `take`. */
-static enum code each_member(struct arriving *in, struct json *j, take_fn *take, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return OK;
-        TRY(take(in, j, key, e));
-    }
-}
-
-static enum code each_item(struct arriving *in, struct json *j, take_fn *take, struct err *e) {
-    bool more;
-    TRY(json_enter_array(j, e));
-    for (;;) {
-        TRY(json_next_item(j, &more, e));
-        if (!more)
-            return OK;
-        TRY(each_member(in, j, take, e));
-    }
-}
-
 /* The signature is the model file's: this would be lost, and answers would be others. */
-static enum code take_tensor(struct arriving *in, struct json *j, struct str key, struct err *e) {
-    (void)in;
+static enum code take_tensor_member(void *context, struct json *j, struct str key, struct err *e) {
+    (void)context;
     return str_is(key, "reshape")
                ? json_fail(j, e,
                            "\"reshape\" is not supported in a load: it goes into "
@@ -94,7 +68,12 @@ static enum code take_tensor(struct arriving *in, struct json *j, struct str key
                : json_skip(j, NULL, e);
 }
 
-static enum code take_group(struct arriving *in, struct json *j, struct str key, struct err *e) {
+static enum code take_tensor(void *context, struct json *j, struct err *e) {
+    return json_each_member(j, take_tensor_member, context, e);
+}
+
+static enum code take_group_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct arriving *in = context;
     struct str kind;
     int64_t count;
     if (str_is(key, "kind") && json_peek(j) == JSON_STRING) {
@@ -112,20 +91,27 @@ static enum code take_group(struct arriving *in, struct json *j, struct str key,
     return OK;
 }
 
-static enum code take_queue(struct arriving *in, struct json *j, struct str key, struct err *e) {
+static enum code take_group(void *context, struct json *j, struct err *e) {
+    return json_each_member(j, take_group_member, context, e);
+}
+
+static enum code take_queue(void *context, struct json *j, struct str key, struct err *e) {
+    struct arriving *in = context;
     return str_is(key, "max_queue_size") ? take_count(j, "max_queue_size", &in->advice.queue, e)
                                          : json_skip(j, NULL, e);
 }
 
-static enum code take_batching(struct arriving *in, struct json *j, struct str key, struct err *e) {
+static enum code take_batching(void *context, struct json *j, struct str key, struct err *e) {
+    struct arriving *in = context;
     if (str_is(key, "max_queue_delay_microseconds"))
         return take_count(j, "max_queue_delay_microseconds", &in->advice.wait_us, e);
     if (str_is(key, "default_queue_policy") && json_peek(j) == JSON_OBJECT)
-        return each_member(in, j, take_queue, e);
+        return json_each_member(j, take_queue, in, e);
     return json_skip(j, NULL, e);
 }
 
-static enum code take_member(struct arriving *in, struct json *j, struct str key, struct err *e) {
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct arriving *in = context;
     struct str name;
     if (str_is(key, "name")) {
         TRY(json_string(j, &name, e));
@@ -137,13 +123,13 @@ static enum code take_member(struct arriving *in, struct json *j, struct str key
     if (str_is(key, "max_batch_size"))
         return take_count(j, "max_batch_size", &in->advice.batch, e);
     if (str_is(key, "instance_group"))
-        return each_item(in, j, take_group, e);
+        return json_each_item(j, take_group, in, e);
     if (str_is(key, "dynamic_batching")) {
         in->advice.wait_us = 0; /* Triton's default: nothing waits */
-        return each_member(in, j, take_batching, e);
+        return json_each_member(j, take_batching, in, e);
     }
     if (str_is(key, "input") || str_is(key, "output"))
-        return each_item(in, j, take_tensor, e);
+        return json_each_item(j, take_tensor, in, e);
     if (str_is(key, "ensemble_scheduling") || str_is(key, "sequence_batching"))
         return json_fail(j, e, "\"%.*s\" is not supported", STR(key));
     return json_skip(j, NULL, e);
@@ -156,7 +142,7 @@ static enum code take_config(struct request *r, struct arriving *in, struct err 
     if (in->config.n == 0)
         return OK;
     json_init(&j, in->config, r->arena);
-    TRY(each_member(in, &j, take_member, e));
+    TRY(json_each_member(&j, take_member, in, e));
     return json_end(&j, e);
 }
 

@@ -111,21 +111,16 @@ static void put_info(struct json_out *w, const struct language *l) {
 }
 
 /* The member "model", or "name" as older clients call it. */
+static enum code take_name(void *context, struct json *j, struct str key, struct err *e) {
+    return str_is(key, "model") || str_is(key, "name") ? json_string(j, context, e)
+                                                       : json_skip(j, NULL, e);
+}
+
 static enum code which(struct request *r, struct str *out, struct err *e) {
     struct json j;
-    struct str key;
-    bool more;
     json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (str_is(key, "model") || str_is(key, "name"))
-            TRY(json_string(&j, out, e));
-        else
-            TRY(json_skip(&j, NULL, e));
-    }
+    TRY(json_each_member(&j, take_name, out, e));
+    return json_end(&j, e);
 }
 
 static enum code show(struct request *r, struct err *e) {

@@ -8,6 +8,8 @@
 #include "serve/request.h"
 #include "serve/server.h"
 
+#include "base/pb.h"
+
 #include "../base/check.h"
 
 struct stand {
@@ -137,3 +139,25 @@ static inline void stand_close(struct stand *s) {
         for (size_t d_ = 0; d_ < sizeof want_ / sizeof *want_; d_++)                               \
             assert_int_equal((tensor).shape.dims[d_], want_[d_]);                                  \
     } while (0)
+
+/* The n-th field `number` of a message; .p NULL: there is none. */
+static inline struct span stand_field(struct span message, uint32_t number, int n) {
+    struct pb_field f;
+    struct pb p;
+    struct err e;
+    bool more;
+    struct span found = {0};
+    pb_init(&p, message);
+    for (;;) {
+        assert_ok(pb_next(&p, &f, &more, &e));
+        if (!more)
+            return (struct span){0};
+        if (f.number == number && n-- == 0) {
+            if (f.wire == PB_LEN)
+                assert_ok(pb_bytes(&f, &found, &e));
+            else
+                found = (struct span){(const uint8_t *)"", (size_t)f.value};
+            return found;
+        }
+    }
+}

@@ -40,27 +40,6 @@ static enum code ask(enum code (*page)(struct request *, struct err *), const ch
     return page(r, &e);
 }
 
-/* The n-th field `number` of a message; .p NULL: there is none. */
-static struct span field(struct span message, uint32_t number, int n) {
-    struct pb_field f;
-    struct pb p;
-    bool more;
-    struct span found = {0};
-    pb_init(&p, message);
-    for (;;) {
-        assert_ok(pb_next(&p, &f, &more, &e));
-        if (!more)
-            return (struct span){0};
-        if (f.number == number && n-- == 0) {
-            if (f.wire == PB_LEN)
-                assert_ok(pb_bytes(&f, &found, &e));
-            else
-                found = (struct span){(const uint8_t *)"", (size_t)f.value};
-            return found;
-        }
-    }
-}
-
 static struct span answer(void) { return s.r.response.parts[0]; }
 
 static bool is(struct span bytes, const char *text) {
@@ -70,7 +49,7 @@ static bool is(struct span bytes, const char *text) {
 static void which_models(void **state) {
     (void)state;
     assert_ok(ask(model_ready, "m", ""));
-    assert_int_equal(field(answer(), 1, 0).n, 1);
+    assert_int_equal(stand_field(answer(), 1, 0).n, 1);
     assert_ok(ask(model_ready, "m", "3"));
     assert_fails(ask(model_ready, "m", "4"), NOT_FOUND, "version 4");
     assert_fails(ask(model_ready, "m", "x"), INVALID, "'x' is not a version");
@@ -80,26 +59,26 @@ static void which_models(void **state) {
     assert_int_equal(s.r.response.n_parts ? answer().n : 0, 0); /* false is nothing */
     atomic_store(&s.live.state, LIVE_READY);
     assert_ok(ask(model_metadata, "m", ""));
-    assert_true(is(field(answer(), 1, 0), "m") && is(field(answer(), 2, 0), "3"));
-    struct span x = field(answer(), 4, 0), y = field(answer(), 5, 0);
-    assert_true(is(field(x, 1, 0), "x") && is(field(x, 2, 0), "FP32"));
-    assert_true(is(field(y, 1, 0), "y") && is(field(y, 2, 0), "INT64"));
-    assert_true(is(field(y, 3, 0), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1")); /* -1 */
+    assert_true(is(stand_field(answer(), 1, 0), "m") && is(stand_field(answer(), 2, 0), "3"));
+    struct span x = stand_field(answer(), 4, 0), y = stand_field(answer(), 5, 0);
+    assert_true(is(stand_field(x, 1, 0), "x") && is(stand_field(x, 2, 0), "FP32"));
+    assert_true(is(stand_field(y, 1, 0), "y") && is(stand_field(y, 2, 0), "INT64"));
+    assert_true(is(stand_field(y, 3, 0), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1")); /* -1 */
 }
 
 static void a_plain_configuration(void **state) {
     (void)state;
     assert_ok(ask(model_config, "m", ""));
-    struct span c = field(answer(), 1, 0), x = field(c, 5, 0);
-    assert_true(is(field(c, 1, 0), "m") && field(c, 4, 0).n == 32);
-    assert_true(is(field(x, 4, 0), "\4") && field(x, 8, 0).n == 1); /* dims, optional */
-    assert_null(field(x, 5, 0).p);
-    assert_null(field(c, 14, 0).p);
+    struct span c = stand_field(answer(), 1, 0), x = stand_field(c, 5, 0);
+    assert_true(is(stand_field(c, 1, 0), "m") && stand_field(c, 4, 0).n == 32);
+    assert_true(is(stand_field(x, 4, 0), "\4") && stand_field(x, 8, 0).n == 1); /* dims, optional */
+    assert_null(stand_field(x, 5, 0).p);
+    assert_null(stand_field(c, 14, 0).p);
     atomic_store(&s.live.batch_limit, 8);
     atomic_store(&s.live.run_limit, 2);
     assert_ok(ask(model_config, "m", ""));
-    c = field(answer(), 1, 0);
-    assert_true(field(c, 4, 0).n == 8 && field(field(c, 7, 0), 2, 0).n == 2);
+    c = stand_field(answer(), 1, 0);
+    assert_true(stand_field(c, 4, 0).n == 8 && stand_field(stand_field(c, 7, 0), 2, 0).n == 2);
 }
 
 static void what_a_configuration_said(void **state) {
@@ -118,18 +97,20 @@ static void what_a_configuration_said(void **state) {
     s.live.input_guises = in;
     s.live.output_guises = out;
     assert_ok(ask(model_config, "m", ""));
-    struct span c = field(answer(), 1, 0), batching = field(c, 11, 0);
-    assert_true(is(field(field(field(c, 5, 0), 5, 0), 1, 0), "\2\2"));
-    assert_null(field(field(c, 6, 0), 5, 0).p);
-    assert_true(is(field(batching, 1, 0), "\4\10"));
-    assert_true(field(batching, 4, 0).n == 3 && field(batching, 5, 0).n == 1);
-    struct span pair = field(c, 14, 0);
-    assert_true(is(field(pair, 1, 0), "k") && is(field(field(pair, 2, 0), 1, 0), "v"));
+    struct span c = stand_field(answer(), 1, 0), batching = stand_field(c, 11, 0);
+    assert_true(is(stand_field(stand_field(stand_field(c, 5, 0), 5, 0), 1, 0), "\2\2"));
+    assert_null(stand_field(stand_field(c, 6, 0), 5, 0).p);
+    assert_true(is(stand_field(batching, 1, 0), "\4\10"));
+    assert_true(stand_field(batching, 4, 0).n == 3 && stand_field(batching, 5, 0).n == 1);
+    struct span pair = stand_field(c, 14, 0);
+    assert_true(is(stand_field(pair, 1, 0), "k") &&
+                is(stand_field(stand_field(pair, 2, 0), 1, 0), "v"));
     g.batch = 0; /* dims are whole, and nothing is batched */
     assert_ok(ask(model_config, "m", ""));
-    c = field(answer(), 1, 0);
-    assert_true(!field(c, 4, 0).p && !field(c, 11, 0).p);
-    assert_true(is(field(field(c, 5, 0), 4, 0), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\4"));
+    c = stand_field(answer(), 1, 0);
+    assert_true(!stand_field(c, 4, 0).p && !stand_field(c, 11, 0).p);
+    assert_true(
+        is(stand_field(stand_field(c, 5, 0), 4, 0), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\4"));
     s.live.guise = NULL;
 }
 

@@ -121,21 +121,6 @@ static void tensors(void **state) {
 
 /* --- answers: field `number` of a message --- */
 
-static struct span field(struct span message, uint32_t number) {
-    struct pb_field f;
-    struct pb p;
-    bool more;
-    struct span found = {0};
-    pb_init(&p, message);
-    for (;;) {
-        assert_ok(pb_next(&p, &f, &more, &e));
-        if (!more)
-            return found;
-        if (f.number == number && f.wire == PB_LEN && !found.p)
-            assert_ok(pb_bytes(&f, &found, &e));
-    }
-}
-
 static bool is(struct span bytes, const char *text) {
     return bytes.n == strlen(text) && memcmp(bytes.p, text, bytes.n) == 0;
 }
@@ -151,13 +136,13 @@ static struct span answer(void) {
 static void what_is_answered(void **state) {
     (void)state;
     assert_ok(predict((struct spec){"m", "prod", "", -1}));
-    struct span a = answer(), spec = field(a, 2);
-    assert_true(is(field(spec, 1), "m") && is(field(spec, 2), "\x8\3"));
-    assert_true(is(field(spec, 3), "serving_default"));
-    struct span tensor = field(field(a, 1), 2);
-    assert_true(is(field(field(a, 1), 1), "scores"));
-    assert_int_equal(field(tensor, 5).n, 8); /* float_val */
-    assert_null(field(tensor, 4).p);         /* tensor_content */
+    struct span a = answer(), spec = stand_field(a, 2, 0);
+    assert_true(is(stand_field(spec, 1, 0), "m") && is(stand_field(spec, 2, 0), "\x8\3"));
+    assert_true(is(stand_field(spec, 3, 0), "serving_default"));
+    struct span tensor = stand_field(stand_field(a, 1, 0), 2, 0);
+    assert_true(is(stand_field(stand_field(a, 1, 0), 1, 0), "scores"));
+    assert_int_equal(stand_field(tensor, 5, 0).n, 8); /* float_val */
+    assert_null(stand_field(tensor, 4, 0).p);         /* tensor_content */
 }
 
 /* Input.example_list of one Example: x = row. */
@@ -178,12 +163,12 @@ static void examples(void **state) {
     put_examples();
     assert_ok(ask("/tensorflow.serving.PredictionService/Classify"));
     assert_shape(s.r.ask.inputs[0].tensor, 1, 2);
-    struct span class = field(field(field(answer(), 1), 1), 1);
-    assert_true(is(field(class, 1), "0")); /* label: an index, where nothing is declared */
+    struct span class = stand_field(stand_field(stand_field(answer(), 1, 0), 1, 0), 1, 0);
+    assert_true(is(stand_field(class, 1, 0), "0")); /* label: an index, where nothing is declared */
     put_model(1, M);
     put_examples();
     assert_ok(ask("/tensorflow.serving.PredictionService/Regress"));
-    struct span value = field(field(answer(), 1), 1);
+    struct span value = stand_field(stand_field(answer(), 1, 0), 1, 0);
     assert_memory_equal(value.p, "\15\0\0\20\101", 5); /* 9.0f */
     size_t task = pb_put_begin(&b, 1);
     put_model(1, M);
@@ -191,7 +176,7 @@ static void examples(void **state) {
     pb_put_end(&b, task);
     put_examples();
     assert_ok(ask("/tensorflow.serving.PredictionService/MultiInference"));
-    assert_non_null(field(field(answer(), 1), 2).p); /* a ClassificationResult */
+    assert_non_null(stand_field(stand_field(answer(), 1, 0), 2, 0).p); /* a ClassificationResult */
     task = pb_put_begin(&b, 1);
     put_model(1, M);
     pb_put_str(&b, 2, LIT("tensorflow/serving/predict"));
