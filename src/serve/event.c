@@ -32,7 +32,8 @@ static bool is_type(struct str header, const char *type) {
            (header.n == n || header.p[n] == ';' || header.p[n] == ' ');
 }
 
-static enum code take_member(struct json *j, struct str key, struct parts *p, struct err *e) {
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct parts *p = context;
     static const char *const names[] = {[ID] = "id",
                                         [SOURCE] = "source",
                                         [TYPE_OF] = "type",
@@ -49,15 +50,8 @@ static enum code take_member(struct json *j, struct str key, struct parts *p, st
 }
 
 static enum code take_members(struct json *j, struct parts *p, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return json_end(j, e);
-        TRY(take_member(j, key, p, e));
-    }
+    TRY(json_each_member(j, take_member, p, e));
+    return json_end(j, e);
 }
 
 static enum code check(const struct parts *p, struct err *e) {
