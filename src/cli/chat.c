@@ -9,6 +9,7 @@
 #include "host/loaded.h"
 #include "base/cores.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,14 +86,15 @@ static void notify(struct decode_ask *ask, bool done) {
 static void on_wake(struct decode_ask *ask) { notify(ask, false); }
 static void on_done(struct decode_ask *ask) { notify(ask, true); }
 
-/* Waits for a piece; looks every 100 ms whether Ctrl-C was pressed. */
+/* Waits for a piece; looks at each one, and every 100 ms, whether Ctrl-C was pressed. */
 static bool wait_piece(struct talk *t, struct decode_ask *ask) {
     pthread_mutex_lock(&t->lock);
-    while (!t->something) {
-        (void)thread_cond_wait_until(&t->changed, &t->lock, clock_ns() + 100000000);
+    do {
         if (interrupted)
             __atomic_store_n(&ask->cancel, true, __ATOMIC_RELAXED);
-    }
+        if (!t->something)
+            (void)thread_cond_wait_until(&t->changed, &t->lock, clock_ns() + 100000000);
+    } while (!t->something);
     t->something = false;
     bool done = t->done;
     pthread_mutex_unlock(&t->lock);
@@ -110,7 +112,6 @@ static void print_rates(const struct talk *t, const struct decode_ask *a) {
 static enum code stream(struct talk *t, struct decode_ask *ask, struct buf *answer, struct err *e) {
     struct decode_part part = {0};
     t->something = t->done = false;
-    interrupted = 0;
     decode_submit(t->language->decode, ask);
     for (bool done = false; !done;) {
         done = wait_piece(t, ask);
@@ -121,6 +122,7 @@ static enum code stream(struct talk *t, struct decode_ask *ask, struct buf *answ
             buf_put_str(answer, buf_str(&part.text));
         }
     }
+    interrupted = 0; /* it stopped this answer, not the next */
     printf("\n");
     if (part.end == DECODE_LENGTH)
         fprintf(stderr, "  [cut: --max-tokens or the context's end]\n");
@@ -179,6 +181,22 @@ static bool obey(struct talk *t, struct str line) {
     return false;
 }
 
+/* Prompts and waits for a line of a terminal, which hands out whole ones; false: Ctrl-C. The signal
+ * is let in only while waiting: one that came between the prompt and the read would be lost. */
+static bool line_is_typed(void) {
+    struct pollfd typed = {.fd = STDIN_FILENO, .events = POLLIN};
+    sigset_t interrupt, usual;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &usual);
+    interrupted = 0;
+    fprintf(stderr, "> ");
+    while (ppoll(&typed, 1, NULL, &usual) < 0 && !interrupted)
+        ; /* another signal than Ctrl-C's */
+    pthread_sigmask(SIG_SETMASK, &usual, NULL);
+    return !interrupted;
+}
+
 static enum code converse(struct talk *t, struct err *e) {
     char *line = NULL;
     size_t room = 0;
@@ -187,9 +205,8 @@ static enum code converse(struct talk *t, struct err *e) {
     if (prompts && !t->cli->quiet)
         fprintf(stderr, "  /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves\n");
     while (code == OK) {
-        if (prompts)
-            fprintf(stderr, "> ");
-        interrupted = 0;
+        if (prompts && !line_is_typed())
+            break;
         ssize_t n = getline(&line, &room, stdin);
         if (n < 0)
             break;

@@ -79,8 +79,9 @@ class Terminal:
 
     def close(self):
         try:
-            while select.select([self.fd], [], [], 60)[0] and os.read(self.fd, 4096):
-                pass
+            while select.select([self.fd], [], [], 60)[0]:
+                self.text += os.read(self.fd, 4096).decode(errors="replace")
+            raise AssertionError(f"it does not leave: {self.text}")
         except OSError:  # the other side is closed
             pass
         os.close(self.fd)
