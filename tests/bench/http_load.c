@@ -7,8 +7,10 @@
  *              counts from the moment a request was due (no coordinated omission).
  *   RATE = 0   closed loop: each connection asks again as soon as it is answered.
  *
- * An answer is whole when the body that Content-Length names is there. One that looks like the last
- * whole one (same length, same first line, same last byte) is not read again in detail.
+ * An answer is whole when the body that Content-Length names is there; of a long one what is beyond
+ * the first few thousand bytes is only counted. One that looks like the last short one (same
+ * length, same first line, same last byte) is not read again in detail. An answer without a
+ * Content-Length ends its connection and counts as none.
  *
  * usage: http_load PORT PATH BODY-FILE RATE SECONDS CONNECTIONS  -> one JSON object, by status */
 #include <arpa/inet.h>
@@ -29,7 +31,8 @@
 
 enum {
     CONNECTIONS = 4096,
-    REPLY = 4096, /* heads and short bodies; of longer ones the end is not looked at */
+    REPLY = 4096,     /* heads and short bodies */
+    SINK = 256 << 10, /* a read of a long body */
     STATUSES = 600,
     LINE = 12,  /* "HTTP/1.1 200" */
     FINE = 128, /* steps per doubling of a time: a percentile is right to 0.8 % */
@@ -42,11 +45,13 @@ static struct connection {
     int fd;
     uint64_t due_ns; /* of the request under way; 0: free */
     size_t sent, got;
-    bool waits; /* for room to send the rest */
+    size_t left; /* of a long body, beyond what `reply` holds */
+    int status;  /* of that answer */
+    bool waits;  /* for room to send the rest */
     char reply[REPLY];
 } all[CONNECTIONS];
 
-static struct { /* the last answer that was read in detail */
+static struct { /* the last short answer that was read in detail */
     size_t bytes;
     int status;
     char line[LINE], last;
@@ -59,7 +64,7 @@ static struct tally {
     uint32_t times[BUCKETS];
 } * tallies[STATUSES], /* per status; 0: no answer */
     lateness;          /* of requests that left, after they were due: the generator's own part */
-static int free_ones[CONNECTIONS], n_free, epoll_fd;
+static int free_ones[CONNECTIONS], n_free, n_open, epoll_fd;
 static bool closed_loop;
 static uint64_t count_ns, end_ns; /* requests due between these count; later nothing is asked */
 
@@ -166,6 +171,7 @@ static void open_one(int i, int port) {
     struct epoll_event ev = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, all[i].fd, &ev);
     free_ones[n_free++] = i;
+    n_open++;
 }
 
 static void push(struct connection *c) {
@@ -191,12 +197,14 @@ static void start(uint64_t due) {
     }
     struct connection *c = &all[free_ones[--n_free]];
     c->due_ns = due;
-    c->sent = c->got = 0;
+    c->sent = c->got = c->left = 0;
     push(c);
     note(&lateness, due, now_ns() - due);
 }
 
-/* The status of a whole answer; -1: more is to come. */
+enum { UNFINISHED = -1, SENSELESS = -2 };
+
+/* The status of an answer that is whole with what `reply` holds; UNFINISHED: more is to come. */
 static int whole(struct connection *c) {
     if (c->got == known.bytes && memcmp(c->reply, known.line, LINE) == 0 &&
         c->reply[c->got - 1] == known.last)
@@ -204,29 +212,46 @@ static int whole(struct connection *c) {
     c->reply[c->got] = '\0';
     const char *end = strstr(c->reply, "\r\n\r\n"),
                *length = strcasestr(c->reply, "content-length:");
-    if (!end || !length || length > end ||
-        c->got < (size_t)(end + 4 - c->reply) + strtoul(length + 15, NULL, 10))
-        return -1;
+    if (!end)
+        return c->got < REPLY - 1 ? UNFINISHED : SENSELESS;
+    if (!length || length > end)
+        return SENSELESS;
+    size_t all_bytes = (size_t)(end + 4 - c->reply) + strtoul(length + 15, NULL, 10);
+    c->status = (int)strtol(c->reply + 9, NULL, 10);
+    if (c->got < all_bytes) {
+        c->left = all_bytes >= REPLY ? all_bytes - c->got : 0;
+        return UNFINISHED;
+    }
     known.bytes = c->got;
-    known.status = (int)strtol(c->reply + 9, NULL, 10);
+    known.status = c->status;
     known.last = c->reply[c->got - 1];
     memcpy(known.line, c->reply, LINE);
     return known.status;
 }
 
+/* What came of a long body is dropped. */
+static int drop(struct connection *c, size_t n) {
+    c->left -= n;
+    return c->left ? UNFINISHED : c->status;
+}
+
 static void pull(struct connection *c) {
-    ssize_t n = recv(c->fd, c->reply + c->got, REPLY - 1 - c->got, 0);
+    static char sink[SINK];
+    bool drops = c->left > 0;
+    size_t room = drops ? (c->left < SINK ? c->left : SINK) : REPLY - 1 - c->got;
+    ssize_t n = recv(c->fd, drops ? sink : c->reply + c->got, room, 0);
     if (n < 0 && errno == EAGAIN)
         return;
-    if (n <= 0) {
+    c->got += n > 0 && !drops ? (size_t)n : 0;
+    int status = n <= 0 ? SENSELESS : drops ? drop(c, (size_t)n) : whole(c);
+    if (status == UNFINISHED)
+        return;
+    if (status == SENSELESS) {
         note_answer(0, c->due_ns, 0);
-        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+        close(c->fd);
+        n_open--;
         return;
     }
-    c->got += (size_t)n;
-    int status = whole(c);
-    if (status < 0)
-        return;
     uint64_t now = now_ns();
     note_answer(status, c->due_ns, now - c->due_ns);
     c->due_ns = 0;
@@ -287,7 +312,7 @@ int main(int argc, char **argv) {
             start(now_ns());
     else
         open_load(rate);
-    while (now_ns() < end_ns || (n_free < n && now_ns() < end_ns + 10000000000u))
+    while (now_ns() < end_ns || (n_free < n_open && now_ns() < end_ns + 10000000000u))
         serve_for(1e8);
     report(seconds);
     return 0;
