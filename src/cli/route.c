@@ -157,6 +157,14 @@ const struct command command_route = {
 
 /* --- policy --- */
 
+static enum code warn(struct cli *c, struct str json, struct err *e) {
+    struct str doubt;
+    TRY(job_doubt_policy(c->store, json, &c->arena, &doubt, e));
+    if (doubt.n)
+        fprintf(stderr, "slipway policy: warning: %.*s\n", STR(doubt));
+    return OK;
+}
+
 static enum code run_policy(struct cli *c, struct err *e) {
     struct str model = str_of(c->args[0]), text;
     struct policy p;
@@ -172,6 +180,7 @@ static enum code run_policy(struct cli *c, struct err *e) {
         buf_deinit(&b);
         TRY(code);
         TRY(now(c, model, POLICY_SETTING, &text, e));
+        TRY(warn(c, text, e));
     }
     return show_setting(c, model, text, e);
 }

@@ -82,6 +82,30 @@ static enum code policy_text(struct store *s, struct str model, struct str json,
     return buf_check(b, "policy", e);
 }
 
+enum code job_doubt_policy(struct store *s, struct str json, struct arena *a, struct str *out,
+                           struct err *e) {
+    struct policy p;
+    struct store_ref ref;
+    struct store_info info;
+    struct err why;
+    *out = (struct str){0};
+    if (json.n == 0 || str_is(json, "null"))
+        return OK;
+    TRY(policy_parse(json, &p, e));
+    if (!p.draft[0] || strcmp(p.draft, "none") == 0)
+        return OK;
+    TRY(store_ref_parse(str_of(p.draft), &ref, e));
+    if (store_resolve(s, &ref, a, &info, &why) == OK)
+        return OK;
+    store_hide(s, why.text);
+    char *text = arena_printf(
+        a, "draft: %s; versions that are loaded before it is there go without", why.text);
+    if (!text)
+        return arena_fail(a, strlen(why.text), "warning", e);
+    *out = str_of(text);
+    return OK;
+}
+
 typedef enum code text_fn(struct store *s, struct str model, struct str json, struct buf *b,
                           struct str *out, struct err *e);
 
@@ -128,6 +152,12 @@ static enum code note(struct walk *w, struct str model, const char *text, struct
     return OK;
 }
 
+static enum code note_doubt(struct walk *w, struct str model, struct str json, struct err *e) {
+    struct str doubt;
+    TRY(job_doubt_policy(w->store, json, w->arena, &doubt, e));
+    return doubt.n ? note(w, model, arena_printf(w->arena, "warning: %.*s", STR(doubt)), e) : OK;
+}
+
 static enum code apply_setting(struct walk *w, struct json *j, struct str model, struct str name,
                                text_fn *text, struct err *e) {
     struct str raw, value, now;
@@ -145,6 +175,8 @@ static enum code apply_setting(struct walk *w, struct json *j, struct str model,
                 w, model,
                 arena_printf(w->arena, "%.*s: %.*s", STR(name), STR(value.n ? value : LIT("none"))),
                 e);
+        if (code == OK && str_eq(name, POLICY_SETTING))
+            code = note_doubt(w, model, value, e);
     }
     buf_deinit(&b);
     return code;

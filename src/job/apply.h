@@ -11,7 +11,7 @@
 
 struct apply_change {
     struct str model;
-    struct str text; /* "alias prod: 2 -> 3", "route: {...}" */
+    struct str text; /* "alias prod: 2 -> 3", "route: {...}", "warning: ..." of the one before */
 };
 
 /* Changes made (dry: that would be made) into the arena. Changes are single transactions of the
@@ -24,6 +24,10 @@ MUST_USE enum code job_apply(struct store *s, struct str json, bool dry, struct 
 MUST_USE enum code job_set_route(struct store *s, struct str model, struct str json, struct err *e);
 MUST_USE enum code job_set_policy(struct store *s, struct str model, struct str json,
                                   struct err *e);
+/* What a policy says that is not so yet, or was mistyped: a draft that is not there. .n == 0:
+ * nothing. In the arena. */
+MUST_USE enum code job_doubt_policy(struct store *s, struct str json, struct arena *a,
+                                    struct str *out, struct err *e);
 /* The setting as it is now; .n == 0: none. */
 MUST_USE enum code job_setting(struct store *s, struct str model, struct str name, struct arena *a,
                                struct str *out, struct err *e);

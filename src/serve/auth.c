@@ -115,6 +115,11 @@ static enum code add_keys(struct auth *a, struct span text, const char *file, st
     struct str rest = {(const char *)text.p, text.n};
     while (rest.n) {
         struct str line = next_line(&rest);
+        if (line.n && line.p[0] == '{')
+            return fail(e, INVALID,
+                        "key file '%s' is JSON, as TorchServe's key_file.json is: write one key a "
+                        "line",
+                        file);
         if (line.n && line.p[0] != '#')
             TRY(add_key(a, line, file, e));
     }

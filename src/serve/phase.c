@@ -114,6 +114,11 @@ static void refuse_method(struct request *r, unsigned methods) {
                    STR(r->x->request.method), STR(r->x->request.path), text);
 }
 
+/* A browser asks whether it may ask: never a description of the API. */
+static bool is_preflight(const struct request *r) {
+    return http_header_get(&r->x->request, "access-control-request-method").n > 0;
+}
+
 static enum step route(struct request *r) {
     struct router_match m;
     give_id(r);
@@ -133,7 +138,7 @@ static enum step route(struct request *r) {
         r->route = NULL;
         (void)fail(&r->err, NOT_FOUND, "Not Found: no path '%.*s' here; /docs lists what is served",
                    STR(str_sub(r->x->request.path, 0, 200)));
-    } else if (!m.method_ok) {
+    } else if (!m.method_ok || (m.route->methods == ROUTE_OPTIONS && is_preflight(r))) {
         refuse_method(r, m.methods);
     } else if ((m.route->flags & ROUTE_GRPC) && !r->grpc && !r->allow) {
         (void)fail(&r->err, MEDIA_TYPE, "a gRPC method: want Content-Type application/grpc");

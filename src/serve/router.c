@@ -12,11 +12,8 @@ static unsigned method_bit(struct str method) {
     static const struct {
         const char *name;
         unsigned bit;
-    } known[] = {{"GET", ROUTE_GET},
-                 {"HEAD", ROUTE_GET},
-                 {"POST", ROUTE_POST},
-                 {"PUT", ROUTE_PUT},
-                 {"DELETE", ROUTE_DELETE}};
+    } known[] = {{"GET", ROUTE_GET}, {"HEAD", ROUTE_GET},      {"POST", ROUTE_POST},
+                 {"PUT", ROUTE_PUT}, {"DELETE", ROUTE_DELETE}, {"OPTIONS", ROUTE_OPTIONS}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (str_is(method, known[i].name))
             return known[i].bit;

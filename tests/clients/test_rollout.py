@@ -160,6 +160,12 @@ def test_rest_and_history(shop):
         ("/admin/models/m/aliases/prod", "{}", 400),
     ):
         assert requests.put(server.admin + path, data=body).status_code == status, path
+    warned = requests.put(url + "/policy", data='{"draft": "small"}').json()["warning"]  # it may come later
+    assert warned.startswith("draft: no model 'small' in the store;"), warned
+    done = store.run("policy", "m", "draft=small@2")
+    assert "warning: draft: no model 'small'" in done.stderr and '"draft":"small@2"' in done.stdout
+    assert requests.put(url + "/policy", data='{"draft": "none"}').json() == {}
+    assert requests.delete(url + "/policy").json() == {}
     assert requests.get(server.url + "/admin/models").status_code == 404  # not where the world asks
 
 

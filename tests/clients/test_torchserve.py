@@ -276,6 +276,48 @@ def test_set_default(torch):
     assert curl(torch, "/models/affine/9/set-default", "-X", "PUT", code=404)["code"] == 404
 
 
+def test_scale_says_what_it_did(torch):
+    got = curl(torch, "/models/affine?min_worker=2&max_worker=4", "-X", "PUT")["status"]
+    assert got.startswith("Workers scaled to 1 for model: affine; there is one of each version"), got
+    for query, text in [
+        ("min_worker=2&max_worker=1", "max_worker cannot be less than min_worker."),
+        ("min_worker=x", "min_worker: 'x' is no number"),
+        ("max_worker=-1", "max_worker: '-1' is no number"),
+    ]:
+        got = curl(torch, "/models/affine?" + query, "-X", "PUT", code=400)
+        assert got == {"code": 400, "type": "BadRequestException", "message": text}
+
+
+def test_descriptions_by_options(torch):
+    """The API describes itself; a browser's preflight is answered as one."""
+    whole = curl(torch, "/", "-X", "OPTIONS")
+    assert whole["openapi"].startswith("3.") and "/predictions/{model}" in whole["paths"] and "/models/{model}" in whole["paths"]
+    assert whole == curl(torch, "/openapi.json")
+    one = curl(torch, "/predictions/affine", "-X", "OPTIONS")
+    assert list(one["paths"]) == ["/predictions/affine"]
+    body = one["paths"]["/predictions/affine"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["x"] and body["properties"]["x"]["items"]["minItems"] == 4
+    assert "not_there" in curl(torch, "/predictions/not_there", "-X", "OPTIONS", code=404)["error"]
+    preflight = ["-X", "OPTIONS", "-H", "Origin: https://a.example", "-H", "Access-Control-Request-Method: POST", "-D", "-", "-o", "/dev/null"]
+    for path, allowed in (("/", "GET, HEAD, OPTIONS"), ("/predictions/affine", "POST, PUT, OPTIONS")):
+        assert f"Allow: {allowed}" in curl(torch, path, *preflight, code=204)
+
+
+@pytest.mark.parametrize(
+    "method,path,text",
+    [
+        ("GET", "/token?type=management", "slipway key"),
+        ("POST", "/workflows?url=a.war", "workflows"),
+        ("GET", "/workflows", "workflows"),
+        ("DELETE", "/workflows/w", "workflows"),
+        ("POST", "/wfpredict/w", "workflows"),
+    ],
+)
+def test_what_there_is_none_of_is_refused_by_name(torch, method, path, text):
+    got = curl(torch, path, "-X", method, code=501)
+    assert got["code"] == 501 and text in got["message"]
+
+
 def test_management_needs_leave(tmp_path, models):
     store = Store(tmp_path / "s")
     store.add(models["affine"], "affine")

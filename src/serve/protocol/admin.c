@@ -29,13 +29,19 @@ static struct str body_of(const struct request *r) {
     return (struct str){(const char *)r->body.p, r->body.n};
 }
 
-static enum code done(struct request *r, struct err *e) {
-    (void)e;
+/* doubt.n == 0: none */
+static enum code done_but(struct request *r, struct str doubt, struct err *e) {
+    struct answer_json j;
     host_poke(r->host);
-    answer_type(r, 200, ANSWER_JSON);
-    answer_span(r, (struct span){(const uint8_t *)"{}", 2});
-    return OK;
+    TRY(answer_json(r, &j, e));
+    json_put_object(&j.w);
+    if (doubt.n)
+        json_put_member_str(&j.w, "warning", doubt);
+    json_put_object_end(&j.w);
+    return answer_json_end(r, &j, e);
 }
+
+static enum code done(struct request *r, struct err *e) { return done_but(r, (struct str){0}, e); }
 
 /* --- what is there --- */
 
@@ -160,7 +166,7 @@ static enum code get_setting(struct request *r, struct str name, struct err *e) 
 
 static enum code setting(struct request *r, struct str name,
                          enum code (*set)(struct store *, struct str, struct str, struct err *),
-                         struct err *e) {
+                         struct str doubt, struct err *e) {
     struct str method = r->x->request.method;
     if (str_is(method, "GET") || str_is(method, "HEAD"))
         return get_setting(r, name, e);
@@ -168,11 +174,11 @@ static enum code setting(struct request *r, struct str name,
         return fail(e, INVALID, "the body is empty: send the %.*s as JSON", STR(name));
     sign(r);
     TRY(set(request_store(r), r->model, str_is(method, "PUT") ? body_of(r) : (struct str){0}, e));
-    return done(r, e);
+    return done_but(r, doubt, e);
 }
 
 static enum code route_aside(struct request *r, struct err *e) {
-    return setting(r, ROLLOUT_SETTING, job_set_route, e);
+    return setting(r, ROLLOUT_SETTING, job_set_route, (struct str){0}, e);
 }
 
 static enum code route_page(struct request *r, struct err *e) {
@@ -181,8 +187,12 @@ static enum code route_page(struct request *r, struct err *e) {
     return OK;
 }
 
+/* A draft that is not there is taken, and the answer says so. */
 static enum code policy_aside(struct request *r, struct err *e) {
-    return setting(r, POLICY_SETTING, job_set_policy, e);
+    struct str doubt = {0};
+    if (str_is(r->x->request.method, "PUT"))
+        TRY(job_doubt_policy(request_store(r), body_of(r), r->arena, &doubt, e));
+    return setting(r, POLICY_SETTING, job_set_policy, doubt, e);
 }
 
 static enum code policy_page(struct request *r, struct err *e) {

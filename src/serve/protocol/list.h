@@ -28,5 +28,5 @@ PROTOCOL(grpc_health) /* /grpc.health.v1.Health */
 PROTOCOL(grpc_reflection) /* /grpc.reflection.v1, v1alpha */
 PROTOCOL(health)          /* /healthz /livez /readyz /ping */
 PROTOCOL(metrics)         /* /metrics */
-PROTOCOL(openapi)         /* /openapi.json */
-PROTOCOL(docs)            /* /docs */
+PROTOCOL(docs)            /* /docs / */
+PROTOCOL(openapi)         /* /openapi.json, OPTIONS / and /predictions/M */

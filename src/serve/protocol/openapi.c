@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /openapi.json: OpenAPI 3.1 of what is served now. The paths every server has come from the
  * protocols' own routes, so that none is forgotten; one path per served model comes from its
- * signature, so that generated clients have a typed call for each. */
+ * signature, so that generated clients have a typed call for each.
+ *
+ * TorchServe's clients ask by OPTIONS: of / for all of it, of /predictions/M for one model. */
 #include "serve/protocol/protocol.h"
 
 #include "serve/answer.h"
@@ -128,8 +130,9 @@ static void put_operation(struct json_out *w, const struct protocol *p, const st
 
 /* Routes of gRPC, of the admin's own listener, and pages for people are not calls of this API. */
 static bool listed(const struct route *r) {
-    return !(r->flags & (ROUTE_GRPC | ROUTE_ADMIN)) && strcmp(r->path, "/") != 0 &&
-           strcmp(r->path, "/docs") != 0 && strcmp(r->path, "/openapi.json") != 0;
+    return !(r->flags & (ROUTE_GRPC | ROUTE_ADMIN)) && r->methods != ROUTE_OPTIONS &&
+           strcmp(r->path, "/") != 0 && strcmp(r->path, "/docs") != 0 &&
+           strcmp(r->path, "/openapi.json") != 0;
 }
 
 struct place { /* a route in the table */
@@ -291,12 +294,15 @@ static void put_answer(struct json_out *w, const struct live *l) {
     json_put_object_end(w);
 }
 
-static enum code put_model(struct request *r, struct json_out *w, const struct live_info *v,
-                           struct err *e) {
-    char *path = arena_printf(r->arena, "/predict/%.*s", STR(v->model));
-    char *summary =
-        arena_printf(r->arena, "%.*s, version %llu", STR(v->model), (unsigned long long)v->version);
-    char *id = arena_printf(r->arena, "predict_%.*s", STR(v->model));
+/* `below`: "/predict/"; its answer is what an object of outputs by name is there (`answer`), or
+ * whatever it is. */
+static enum code put_model(struct request *r, struct json_out *w, const struct live *l,
+                           const char *below,
+                           void (*answer)(struct json_out *, const struct live *), struct err *e) {
+    char *path = arena_printf(r->arena, "%s%.*s", below, STR(live_model(l)));
+    char *summary = arena_printf(r->arena, "%.*s, version %llu", STR(live_model(l)),
+                                 (unsigned long long)live_version(l));
+    char *id = arena_printf(r->arena, "predict_%.*s", STR(live_model(l)));
     if (!path || !summary || !id)
         return arena_fail(r->arena, 256, "openapi", e);
     json_put_key(w, path);
@@ -309,11 +315,38 @@ static enum code put_model(struct request *r, struct json_out *w, const struct l
     json_put_array(w);
     json_put_text(w, "Predict");
     json_put_array_end(w);
-    put_request_body(w, v->live);
-    put_answer(w, v->live);
+    put_request_body(w, l);
+    answer(w, l);
     json_put_object_end(w);
     json_put_object_end(w);
     return OK;
+}
+
+/* --- the pages --- */
+
+static enum code begin(struct request *r, struct answer_json *j, struct err *e) {
+    TRY(answer_json(r, j, e));
+    json_put_object(&j->w);
+    json_put_member_text(&j->w, "openapi", "3.1.0");
+    json_put_key(&j->w, "info");
+    json_put_object(&j->w);
+    json_put_member_text(&j->w, "title", "Slipway");
+    json_put_member_text(&j->w, "version", SLIPWAY_VERSION);
+    json_put_member_text(&j->w, "description", "Models as a service: every call of this server.");
+    json_put_object_end(&j->w);
+    json_put_key(&j->w, "paths");
+    json_put_object(&j->w);
+    return OK;
+}
+
+static enum code end(struct request *r, struct answer_json *j, struct err *e) {
+    json_put_object_end(&j->w);
+    json_put_key(&j->w, "components");
+    json_put_raw(&j->w, LIT("{\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],"
+                            "\"properties\":{\"error\":"
+                            "{\"type\":\"string\"}}}}}"));
+    json_put_object_end(&j->w);
+    return answer_json_end(r, j, e);
 }
 
 static enum code page(struct request *r, struct err *e) {
@@ -321,32 +354,31 @@ static enum code page(struct request *r, struct err *e) {
     struct answer_json j;
     size_t n;
     TRY(host_list(r->host, r->arena, &all, &n, e));
-    TRY(answer_json(r, &j, e));
-    json_put_object(&j.w);
-    json_put_member_text(&j.w, "openapi", "3.1.0");
-    json_put_key(&j.w, "info");
-    json_put_object(&j.w);
-    json_put_member_text(&j.w, "title", "Slipway");
-    json_put_member_text(&j.w, "version", SLIPWAY_VERSION);
-    json_put_member_text(&j.w, "description", "Models as a service: every call of this server.");
-    json_put_object_end(&j.w);
-    json_put_key(&j.w, "paths");
-    json_put_object(&j.w);
+    TRY(begin(r, &j, e));
     for (size_t i = 0; i < n; i++)
         if (all[i].is_default && all[i].live)
-            TRY(put_model(r, &j.w, &all[i], e));
+            TRY(put_model(r, &j.w, all[i].live, "/predict/", put_answer, e));
     TRY(put_routes(r, &j.w, e));
-    json_put_object_end(&j.w);
-    json_put_key(&j.w, "components");
-    json_put_raw(&j.w, LIT("{\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],"
-                           "\"properties\":{\"error\":"
-                           "{\"type\":\"string\"}}}}}"));
-    json_put_object_end(&j.w);
-    return answer_json_end(r, &j, e);
+    return end(r, &j, e);
+}
+
+static void put_any_answer(struct json_out *w, const struct live *l) {
+    (void)l;
+    put_responses(w);
+}
+
+static enum code one_model(struct request *r, struct err *e) {
+    struct answer_json j;
+    TRY(request_route(r, e));
+    TRY(begin(r, &j, e));
+    TRY(put_model(r, &j.w, r->ask.live, "/predictions/", put_any_answer, e));
+    return end(r, &j, e);
 }
 
 static const struct route routes[] = {
     {ROUTE_GET, "/openapi.json", 0, page},
+    {ROUTE_OPTIONS, "/", 0, page},
+    {ROUTE_OPTIONS, "/predictions/{model}", 0, one_model},
 };
 
 const struct protocol protocol_openapi = {

@@ -11,11 +11,12 @@
 
 #include "serve/request.h"
 
-enum { /* methods a route answers; HEAD comes with GET, OPTIONS with every route */
+enum { /* methods a route answers; HEAD comes with GET; OPTIONS with every route: what it allows */
        ROUTE_GET = 1 << 0,
        ROUTE_POST = 1 << 1,
        ROUTE_PUT = 1 << 2,
        ROUTE_DELETE = 1 << 3,
+       ROUTE_OPTIONS = 1 << 4, /* its page answers OPTIONS, but for a browser's preflight */
 };
 enum {                      /* facts */
        ROUTE_OPEN = 1 << 0, /* answered without an API key: health, the empty page */

@@ -6,6 +6,7 @@
  *   PUT    /models/M[/VERSION]?min_worker scale: 0 unloads, more loads
  *   PUT    /models/M/VERSION/set-default  the alias `prod`
  *   DELETE /models/M[/VERSION]            unload; the store keeps the version
+ *   any    /token, /workflows, /wfpredict refused by name
  *
  *   gRPC   ManagementAPIsService          the same; the answer's one field is the same JSON text
  *
@@ -365,19 +366,42 @@ static enum code describe(struct request *r, struct err *e) {
 
 /* --- scale, set-default, unregister --- */
 
+static enum code take_workers(const struct request *r, int64_t *least, struct err *e) {
+    struct str text = {0};
+    int64_t most;
+    *least = 1;
+    if (parameter(r, "min_worker", &text) && (!str_to_i64(text, least) || *least < 0))
+        return fail(e, INVALID, "min_worker: '%.*s' is no number", STR(text));
+    if (!parameter(r, "max_worker", &text))
+        return OK;
+    if (!str_to_i64(text, &most) || most < 0)
+        return fail(e, INVALID, "max_worker: '%.*s' is no number", STR(text));
+    bool unsaid = r->grpc && most == 0; /* proto3 */
+    return unsaid || most >= *least
+               ? OK
+               : fail(e, INVALID, "max_worker cannot be less than min_worker.");
+}
+
+/* What was done, which is not what was asked for when that were several. */
+static const char *scaled(const struct request *r, int64_t asked) {
+    const char *why = asked > 1 ? "; there is one of each version, which runs as many requests at "
+                                  "a time as the cores allow (slipway policy MODEL instances=N: "
+                                  "as many as that)"
+                                : "";
+    char *text = arena_printf(r->arena, "Workers scaled to %d for model: %.*s%s", asked > 0,
+                              STR(r->model), why);
+    return text ? text : "Workers scaled";
+}
+
 static enum code scale(struct request *r, struct err *e) {
     struct live_info v;
-    struct str text = {0};
-    int64_t workers = 1;
+    int64_t workers;
     TRY(find(r, &v, e));
-    if (parameter(r, "min_worker", &text) && (!str_to_i64(text, &workers) || workers < 0))
-        return fail(e, INVALID, "min_worker: '%.*s' is no number", STR(text));
+    TRY(take_workers(r, &workers, e));
     struct change *c = new_change(r, e);
     if (!c)
         return e->code;
-    char *status =
-        arena_printf(r->arena, "Workers scaled to %d for model: %.*s", workers > 0, STR(r->model));
-    c->status = status ? status : "Workers scaled";
+    c->status = scaled(r, workers);
     request_wait(r);
     if (workers)
         host_load(r->host, r->model, r->label.n ? v.version : 0, changed, r);
@@ -435,7 +459,26 @@ static enum code unregister(struct request *r, struct err *e) {
     return OK;
 }
 
+/* --- what there is none of --- */
+
+static enum code token(struct request *r, struct err *e) {
+    (void)r;
+    return fail(e, UNSUPPORTED,
+                "tokens are not handed out: a key stays until it is revoked, `slipway key` makes "
+                "and revokes them");
+}
+
+static enum code workflow(struct request *r, struct err *e) {
+    (void)r;
+    return fail(e, UNSUPPORTED,
+                "workflows are not supported: a .war holds Python; ask each model by itself");
+}
+
 static const struct route routes[] = {
+    {ROUTE_GET, "/token", ROUTE_OPEN, token},
+    {ROUTE_GET | ROUTE_POST, "/workflows", ROUTE_OPEN, workflow},
+    {ROUTE_GET | ROUTE_DELETE, "/workflows/{label}", ROUTE_OPEN, workflow},
+    {ROUTE_POST, "/wfpredict/{label}", ROUTE_OPEN, workflow},
     {ROUTE_POST, "/models", ROUTE_CONTROL, enroll},
     {ROUTE_GET, "/models", 0, list},
     {ROUTE_GET, "/models/{model}", 0, describe},

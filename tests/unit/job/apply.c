@@ -127,11 +127,35 @@ static void test_single_settings(void **state) {
     assert_fails(job_set_route(store, LIT("n"), LIT("{\"arms\": 1}"), &e), INVALID, "");
 }
 
+/* Taken, as it may come later, but said. */
+static void test_a_draft_that_is_not_there(void **state) {
+    (void)state;
+    struct str doubt;
+    static const char *const good[] = {
+        "", "null", "{}", "{\"draft\": \"none\"}", "{\"draft\": \"n\"}", "{\"draft\": \"m@2\"}"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_ok(job_doubt_policy(store, str_of(good[i]), &arena, &doubt, &e));
+        assert_int_equal(doubt.n, 0);
+    }
+    assert_ok(job_doubt_policy(store, LIT("{\"draft\": \"small\"}"), &arena, &doubt, &e));
+    assert_non_null(strstr(doubt.p, "draft: no model 'small' in the store;"));
+    assert_ok(job_doubt_policy(store, LIT("{\"draft\": \"m@9\"}"), &arena, &doubt, &e));
+    assert_non_null(strstr(doubt.p, "no version 9"));
+    assert_fails(job_doubt_policy(store, LIT("{"), &arena, &doubt, &e), INVALID, "policy: ");
+    assert_ok(apply("{\"models\": {\"n\": {\"policy\": {\"draft\": \"small\"}}}}"));
+    assert_int_equal(n, 2);
+    assert_true(str_starts(changes[1].text, "warning: draft: no model 'small'"));
+    assert_ok(apply("{\"models\": {\"n\": {\"policy\": {\"draft\": \"small\"}}}}"));
+    assert_int_equal(n, 0); /* nothing changes, nothing is said */
+    assert_ok(job_set_policy(store, LIT("n"), (struct str){0}, &e));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_one_mistake),
         cmocka_unit_test(test_single_settings),
+        cmocka_unit_test(test_a_draft_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, open_store, close_store);
 }

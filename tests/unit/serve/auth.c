@@ -52,7 +52,10 @@ static void test_without(void **state) {
     struct auth a;
     assert_ok(auth_open(&a, NULL, &e));
     assert_ok(check(&a, NULL, &e));
-    const char *path = key_file("# nothing\n");
+    const char *path = key_file("{\"management\": {\"key\": \"a\"}}\n"); /* TorchServe's */
+    assert_fails(auth_open(&a, path, &e), INVALID, "is JSON");
+    unlink(path);
+    path = key_file("# nothing\n");
     assert_fails(auth_open(&a, path, &e), INVALID, "holds no key");
     unlink(path);
     assert_fails(auth_open(&a, path, &e), NOT_FOUND, path);

@@ -80,6 +80,10 @@ static void test_methods(void **state) {
     assert_string_equal(router_allow(m.methods, text), "GET, HEAD, POST, OPTIONS");
     assert_false(find("BREW", "/metrics").method_ok);
     assert_false(find("OPTIONS", "/metrics").method_ok);
+    assert_true(find("OPTIONS", "/predictions/m").method_ok); /* TorchServe's description */
+    m = find("OPTIONS", "/");
+    assert_true(m.method_ok);
+    assert_string_equal(router_allow(m.methods, text), "GET, HEAD, OPTIONS");
 }
 
 static void test_bad_tables(void **state) {
