@@ -154,36 +154,59 @@ static void simple_norm(struct compose *c) {
     compose_give(c, 0, y);
 }
 
-/* input_ids, segment_ids, word, position, segment, gamma, beta, mask, position_ids */
-static void embed_norm(struct compose *c) {
-    value_id ids = compose_in(c, 0), segments = compose_in(c, 1), places = compose_in(c, 8);
-    value_id x = OP_OF(c, "gather", compose_in(c, 2), ids), at;
+/* Table i of an embedding, or rows of it, as floats: bytes have a scale, of one element, six inputs
+ * later, and a zero point eleven. */
+static value_id as_real(struct compose *c, int i, value_id x, bool bytes) {
+    if (!bytes)
+        return x;
+    value_id one[2];
+    for (int k = 0; k < 2; k++)
+        one[k] = OP_OF(c, "reshape", compose_in(c, i + (k ? 11 : 6)), compose_list(c, 0, NULL));
+    return compose_dequantized(c, x, one[0], one[1]);
+}
+static value_id rows_of(struct compose *c, int i, value_id at, bool bytes) {
+    return as_real(c, i, OP_OF(c, "gather", compose_in(c, i), at), bytes);
+}
+
+/* How many of each row of a mask count. */
+static void give_lengths(struct compose *c, value_id mask, value_id ids) {
+    if (!compose_wants(c, 1))
+        return;
+    if (mask == VALUE_NONE)
+        mask = OP_OF(c, "mul", ids, OP_OF(c, "cast_like", compose_whole(c, 0), ids));
+    value_id n = OP_OF(c, "reduce_sum", mask, LIST(c, 1));
+    compose_int(c, "keepdims", 0);
+    compose_give(c, 1, n);
+    struct value *given = &c->s->g->values[c->out[1]];
+    given->ranked = true;
+    given->shape = (struct shape){1, {-1}};
+}
+
+/* input_ids, segment_ids, word, position, segment, gamma, beta, mask, then what each form has */
+static void embed(struct compose *c, value_id places, bool bytes) {
+    const value_id ids = compose_in(c, 0), segments = compose_in(c, 1);
+    value_id x = rows_of(c, 2, ids, bytes), at;
     if (places != VALUE_NONE) {
-        at = OP_OF(c, "gather", compose_in(c, 3), places);
+        at = rows_of(c, 3, places, bytes);
     } else {
         value_id length = OP_OF(c, "shape", ids);
         compose_int(c, "start", 1);
-        at = OP_OF(c, "slice", compose_in(c, 3), LIST(c, 0), length);
+        at = as_real(c, 3, OP_OF(c, "slice", compose_in(c, 3), LIST(c, 0), length), bytes);
     }
     x = OP_OF(c, "add", x, at);
     if (segments != VALUE_NONE)
-        x = OP_OF(c, "add", x, OP_OF(c, "gather", compose_in(c, 4), segments));
-    value_id y = OP_OF(c, "layer_normalization", x, compose_in(c, 5), compose_in(c, 6));
+        x = OP_OF(c, "add", x, rows_of(c, 4, segments, bytes));
+    value_id y = OP_OF(c, "layer_normalization", x, as_real(c, 5, compose_in(c, 5), bytes),
+                       as_real(c, 6, compose_in(c, 6), bytes));
     compose_float(c, "epsilon", attr_float(&c->node, "epsilon", 1e-12F));
     compose_give(c, 0, y);
-    if (compose_wants(c, 1)) { /* how many of each row count */
-        value_id mask = compose_in(c, 7);
-        if (mask == VALUE_NONE)
-            mask = OP_OF(c, "mul", ids, OP_OF(c, "cast_like", compose_whole(c, 0), ids));
-        value_id n = OP_OF(c, "reduce_sum", mask, LIST(c, 1));
-        compose_int(c, "keepdims", 0);
-        compose_give(c, 1, n);
-        struct value *given = &c->s->g->values[c->out[1]];
-        given->ranked = true;
-        given->shape = (struct shape){1, {-1}};
-    }
-    compose_give(c, 2, x);
+    give_lengths(c, compose_in(c, 7), ids);
+    if (!bytes)
+        compose_give(c, 2, x);
 }
+
+static void embed_norm(struct compose *c) { embed(c, compose_in(c, 8), false); }
+static void q_embed_norm(struct compose *c) { embed(c, VALUE_NONE, true); }
 
 /* --- the rest --- */
 
@@ -203,6 +226,16 @@ static void c_dist(struct compose *c) {
     if (!str_is(attr_str(&c->node, "metric", "sqeuclidean"), "sqeuclidean"))
         d = OP_OF(c, "sqrt", d);
     compose_give(c, 0, d);
+}
+
+/* Products of 16-bit numbers, summed in 32 bits. */
+static void mat_mul_integer_16(struct compose *c) {
+    value_id wide[2];
+    for (int i = 0; i < 2; i++) {
+        wide[i] = OP_OF(c, "cast", compose_in(c, i));
+        compose_int(c, "to", 6);
+    }
+    compose_give(c, 0, OP_OF(c, "mat_mul", wide[0], wide[1]));
 }
 
 static void nhwc_max_pool(struct compose *c) {
@@ -261,6 +294,7 @@ static const struct {
     {"Attention", onnx_ms_attention},
     {"BiasGelu", bias_gelu},
     {"CDist", c_dist},
+    {"CausalConvWithState", onnx_ms_causal_conv},
     {"DynamicQuantizeLSTM", onnx_ms_dynamic_lstm},
     {"DynamicQuantizeMatMul", onnx_ms_dynamic_quantize_mat_mul},
     {"EmbedLayerNormalization", embed_norm},
@@ -269,14 +303,21 @@ static const struct {
     {"FusedConv", fused_conv},
     {"FusedGemm", fused_gemm},
     {"FusedMatMul", fused_mat_mul},
+    {"GatedAdd", onnx_ms_gated_add},
+    {"GatedRMSNorm", onnx_ms_gated_rms_norm},
     {"GatherBlockQuantized", onnx_ms_gather_block_quantized},
     {"GridSample", grid_sample},
     {"GroupQueryAttention", onnx_ms_group_query},
+    {"Irfft", onnx_ms_irfft},
+    {"LinearAttention", onnx_ms_linear_attention},
+    {"LinearAttentionGate", onnx_ms_linear_attention_gate},
+    {"MatMulInteger16", mat_mul_integer_16},
     {"MatMulIntegerToFloat", onnx_ms_mat_mul_integer_to_float},
     {"MultiHeadAttention", onnx_ms_multi_head},
     {"NhwcMaxPool", nhwc_max_pool},
     {"Pad", pad},
     {"QAttention", onnx_ms_q_attention},
+    {"QEmbedLayerNormalization", q_embed_norm},
     {"QLinearAveragePool", onnx_ms_q_average_pool},
     {"QLinearConcat", onnx_ms_q_concat},
     {"QLinearConv", onnx_ms_q_conv},
@@ -284,7 +325,9 @@ static const struct {
     {"QLinearWhere", onnx_ms_q_where},
     {"QuickGelu", quick_gelu},
     {"Range", range},
+    {"Rfft", onnx_ms_rfft},
     {"RotaryEmbedding", onnx_ms_rotary},
+    {"ScaledSiLU", onnx_ms_scaled_silu},
     {"SimplifiedLayerNormalization", simple_norm},
     {"SkipLayerNormalization", skip_norm},
     {"SkipSimplifiedLayerNormalization", skip_simple_norm},

@@ -270,12 +270,16 @@ static const struct onnx_op ai_onnx_preview_training[] = {
 
 /* Operators of ONNX Runtime's own domain that mean exactly what one of ours means. */
 static const struct onnx_op com_microsoft[] = {
+    {"CropAndResize", 1, 0, "crop_and_resize"},
     {"DequantizeLinear", 1, 0, "dequantize_linear"},
     {"GatherND", 1, 0, "gather_nd"},
     {"Gelu", 1, 0, "gelu"},
     {"Inverse", 1, 0, "inverse"},
+    {"MatMulBnb4", 1, 0, "mat_mul_bnb4"},
     {"MatMulNBits", 1, 0, "mat_mul_n_bits"},
     {"MoE", 1, 0, "mixture_of_experts"},
+    {"MurmurHash3", 1, 0, "murmur_hash3"},
+    {"NGramRepeatBlock", 1, 0, "n_gram_repeat_block"},
     {"QGemm", 1, 0, "q_gemm"},
     {"QLinearAdd", 1, 0, "q_linear_add"},
     {"QLinearGlobalAveragePool", 1, 0, "q_linear_global_average_pool"},
@@ -286,6 +290,8 @@ static const struct onnx_op com_microsoft[] = {
     {"QuantizeLinear", 1, 0, "quantize_linear"},
     {"Tokenizer", 1, 0, "tokenizer"},
     {"Trilu", 1, 0, "trilu"},
+    {"UnfoldTensor", 1, 0, "unfold"},
+    {"WordConvEmbedding", 1, 0, "word_conv_embedding"},
 };
 
 struct section {

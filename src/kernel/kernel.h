@@ -290,6 +290,18 @@ struct kernel_set {
 /* The best rows for cpu_flags(), found once. */
 const struct kernel_set *kernel_set(void);
 
+/* y (rows, n) += bias (n), rows y_row apart. */
+static inline void kernel_add_bias(size_t rows, size_t n, const float *bias, float *y,
+                                   size_t y_row) {
+    kernel_set()->add_f32(&(struct binary_f32){.rows = rows,
+                                               .n = n,
+                                               .a = y,
+                                               .b = bias,
+                                               .y = y,
+                                               .a_row = (ptrdiff_t)y_row,
+                                               .y_row = (ptrdiff_t)y_row});
+}
+
 /* For tests and `doctor`: every row, with what it needs. */
 struct kernel_row {
     const char *name, *isa;

@@ -257,12 +257,6 @@ void intake_copy(const struct intake *o, size_t to, const struct intake *other, 
 
 /* --- products --- */
 
-static void add_bias(const float *bias, size_t m, size_t n, float *y, size_t y_row) {
-    for (size_t row = 0; row < m; row++)
-        for (size_t i = 0; i < n; i++)
-            y[row * y_row + i] += bias[i];
-}
-
 void linear_run(const struct linear *l, const struct intake *o, size_t row, size_t m, size_t from,
                 size_t to, float *y, size_t y_row, bool add) {
     size_t strip = from / STRIP;
@@ -305,5 +299,5 @@ void linear_run(const struct linear *l, const struct intake *o, size_t row, size
         l->wide(&g);
     }
     if (l->bias)
-        add_bias(l->bias + from, m, to - from, y, y_row);
+        kernel_add_bias(m, to - from, l->bias + from, y, y_row);
 }

@@ -97,13 +97,10 @@ static void pack_scales(const struct codes *w, uint16_t *to) {
 /* Scales belong to their numbers, but those may have others elsewhere: told apart by where they
  * lie. */
 static enum code scales_room(struct op_prepare *c, const struct codes *w, int scales, size_t bytes,
-                             uint16_t **to, bool *filled, struct err *e) {
+                             void **to, bool *filled, struct err *e) {
     const uint64_t which = (uint64_t)(uintptr_t)c->in[scales].data->data * 0x9e3779b97f4a7c15u ^
                            (uint64_t)(uintptr_t)w->zeros * 0xc2b2ae3d27d4eb4fu;
-    *filled = false;
-    *to = c->packs ? c->packs->get(c->packs, w->w, which, bytes, false, filled)
-                   : arena_push_aligned(c->arena, bytes, MEM_LINE);
-    return *to ? OK : operand_fail(c, e, NOMEM, "no memory for %zu bytes of scales", bytes);
+    return pack_room_passing(c, w->w, which, bytes, to, filled, e);
 }
 
 enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, int scales_in,
@@ -111,8 +108,7 @@ enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, int scal
     const enum block_type type = type_of(w);
     const size_t strips = (w->n + STRIP - 1) / STRIP;
     const struct kernel_set *k = kernel_set();
-    void *codes;
-    uint16_t *scales;
+    void *codes, *scales;
     bool filled;
     *q = (struct codes_q8){.n = w->n,
                            .k = w->k,
@@ -129,7 +125,7 @@ enum code codes_q8_prepare(struct op_prepare *c, const struct codes *w, int scal
     if (!filled)
         pack_scales(w, scales);
     q->codes = codes;
-    q->scales = (const uint8_t *)scales;
+    q->scales = scales;
     return OK;
 }
 
@@ -164,9 +160,8 @@ static void some_columns(const struct codes_q8 *q, size_t m, size_t from, size_t
         .groups = (const struct q8_group *)(const void *)(scratch + parts.groups),
         .y = y + from,
         .y_row = q->n});
-    for (size_t row = 0; bias && row < m; row++)
-        for (size_t i = from; i < to; i++)
-            y[row * q->n + i] += bias[i];
+    if (bias)
+        kernel_add_bias(m, to - from, bias + from, y + from, q->n);
 }
 
 void codes_q8_multiply(const struct codes_q8 *q, size_t m, const float *a, const float *bias,

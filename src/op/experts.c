@@ -217,6 +217,7 @@ struct plan {
     struct sizes z;
     struct layer layer[LAYERS];
     bool codes[LAYERS];
+    const float *all_scales[LAYERS];    /* constant ones as f32; NULL: an expert's are widened */
     size_t x, y;                        /* bytes: as f32, where they are not */
     size_t chosen, weight;              /* (T, k) experts, and how much each counts */
     size_t tokens, share;               /* (T) of the expert at work */
@@ -253,7 +254,8 @@ static bool plan_layers(const struct op_prepare *c, struct plan *p, size_t *tota
             return false;
         const bool lies = p->codes[i] || (!l->bits && c->in[IN_X].dtype == DT_F32);
         wide = !lies && all > wide ? all : wide;
-        scales = l->n * l->blocks > scales ? l->n * l->blocks : scales;
+        const size_t ours = p->all_scales[i] ? 0 : l->n * l->blocks;
+        scales = ours > scales ? ours : scales;
         rows = l->n > rows ? l->n : rows;
         product = inner > product ? inner : product;
     }
@@ -293,6 +295,8 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
     for (int i = 0; i < LAYERS; i++) {
         p->layer[i] = layer_of(&p->z, f, i, takes(c, f->zeros[i]));
         p->codes[i] = as_codes(&p->layer[i], takes(c, f->zeros[i]));
+        if (takes(c, f->scales[i]))
+            TRY(numbers_scales(c, f->scales[i], &p->all_scales[i], e));
     }
     if (!plan_tokens(c, p, &total) || !plan_layers(c, p, &total))
         return operand_fail(c, e, LIMIT, "the operands are too large");
@@ -405,7 +409,7 @@ static void run_layer(const struct job *j, int i, size_t expert, size_t m, const
     const struct form *f = j->form;
     const struct tensor *w = j->call->in[f->w[i]], *b = operand_in(j->call, f->bias[i]);
     const size_t all = l->n * l->k;
-    float *bias = NULL, *wide = part(j, j->p->wide), *scales = part(j, j->p->scales);
+    float *bias = NULL, *wide = part(j, j->p->wide), *widened = part(j, j->p->scales);
     if (b)
         wide_load(b->dtype, b->data, expert * l->n, l->n, bias = part(j, j->p->bias));
     const float *dense = wide;
@@ -414,7 +418,10 @@ static void run_layer(const struct job *j, int i, size_t expert, size_t m, const
                             *zero = operand_in(j->call, f->zeros[i]);
         const uint8_t *numbers = (const uint8_t *)w->data + expert * (all * (size_t)l->bits / 8),
                       *zeros = zero ? (const uint8_t *)zero->data + expert * zero_bytes(l) : NULL;
-        wide_load(s->dtype, s->data, expert * l->n * l->blocks, l->n * l->blocks, scales);
+        const size_t ours = l->n * l->blocks;
+        const float *scales = j->p->all_scales[i] ? j->p->all_scales[i] + expert * ours : widened;
+        if (scales == widened)
+            wide_load(s->dtype, s->data, expert * ours, ours, widened);
         if (j->p->codes[i]) {
             by_codes(j, l, numbers, scales, zeros, m, a, bias, y);
             return;

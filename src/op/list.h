@@ -307,3 +307,15 @@ OP(adam)
 OP(momentum)
 /* gate.c */
 OP(swi_glu)
+/* bnb4.c */
+OP(mat_mul_bnb4)
+/* crop.c */
+OP(crop_and_resize)
+/* hash.c */
+OP(murmur_hash3)
+/* repeat.c */
+OP(n_gram_repeat_block)
+/* unfold.c */
+OP(unfold)
+/* words.c */
+OP(word_conv_embedding)

@@ -107,7 +107,7 @@ static enum code run_dict_vectorizer(const struct op_call *c, struct err *e) {
     else
         (void)attr_ints(c->node, "int64_vocabulary", &numbers, &n);
     TRY(op_output(c, 0, values->dtype, &(struct shape){2, {1, (int64_t)n}}, e));
-    if (!c->out[0])
+    if (!c->out[0] || !n)
         return OK;
     const size_t bytes = dtype_size(values->dtype);
     memset(c->out[0]->data, 0, n * bytes); /* 0, and "" */
@@ -171,7 +171,7 @@ static enum code run_cast_map(const struct op_call *c, struct err *e) {
                             (long long)most);
     TRY(op_output(c, 0, cast_map_type(c->node),
                   &(struct shape){2, {1, sparse ? most : (int64_t)count}}, e));
-    if (!c->out[0])
+    if (!c->out[0] || !tensor_bytes(c->out[0]))
         return OK;
     memset(c->out[0]->data, 0, tensor_bytes(c->out[0]));
     for (size_t k = 0; k < count; k++) {

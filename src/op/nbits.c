@@ -14,13 +14,13 @@
  * read once per call, whatever the number of rows of a. */
 #include "op/numbers.h"
 #include "op/codes_q8.h"
+#include "op/columns.h"
 #include "op/operand.h"
-#include "op/product.h"
 #include "op/scratch.h"
 #include "op/team.h"
 #include "op/wide.h"
 
-enum { IN_A, IN_W, IN_SCALES, IN_ZERO, IN_GROUP, IN_BIAS, COLUMNS = 32 };
+enum { IN_A, IN_W, IN_SCALES, IN_ZERO, IN_GROUP, IN_BIAS };
 
 struct sizes {
     int64_t k, n, bits, block, blocks;
@@ -97,23 +97,13 @@ enum way { BY_NUMBER, BY_CODES, BY_BYTES };
 
 struct plan {
     enum way way;
-    struct codes codes;        /* its sizes; where numbers lie is known when it runs */
-    struct codes_q8 bytes;     /* of BY_BYTES */
-    size_t a, y, bias, scales; /* bytes: f32 forms */
-    size_t arranged;           /* of BY_CODES: a in its order */
-    size_t team, each,
-        product; /* the threads' parts; of BY_NUMBER the size of one, its product's */
+    struct codes codes;      /* its sizes; where numbers lie is known when it runs */
+    struct codes_q8 bytes;   /* of BY_BYTES */
+    const float *scales;     /* of BY_CODES: as f32; NULL: not constant */
+    size_t a, y, bias, wide; /* bytes: f32 forms; of scales that are not constant */
+    size_t arranged;         /* of BY_CODES: a in its order */
+    size_t team;             /* the threads' parts */
 };
-
-static struct product block_product(const struct sizes *z, size_t rows) {
-    return (struct product){.m = rows,
-                            .n = COLUMNS,
-                            .k = (size_t)z->k,
-                            .a_row = (size_t)z->k,
-                            .b_row = (size_t)z->k,
-                            .c_row = (size_t)z->n,
-                            .b_transposed = true};
-}
 
 static bool as_codes(const struct op_prepare *c, const struct sizes *z) {
     const bool given = c->node->n_in > IN_ZERO && c->in[IN_ZERO].dtype != DT_NONE,
@@ -171,8 +161,8 @@ static bool plan_scratch(const struct op_prepare *c, const struct sizes *z, stru
                          size_t na, size_t ny, size_t *total) {
     const bool half = wide_half(c->in[IN_A].dtype);
     const size_t rows = na / (size_t)z->k;
-    const struct product product = block_product(z, rows);
-    size_t padded, place;
+    const struct columns columns = {.n = (size_t)z->n, .k = (size_t)z->k};
+    size_t padded;
     if (!mul_size(rows, p->codes.k, &padded) || !scratch_reserve(total, half ? na : 0, 4, &p->a) ||
         !scratch_reserve(total, half ? ny : 0, 4, &p->y) ||
         !scratch_reserve(total, (size_t)z->n, 4, &p->bias))
@@ -180,13 +170,11 @@ static bool plan_scratch(const struct op_prepare *c, const struct sizes *z, stru
     if (p->way == BY_BYTES)
         return scratch_reserve(total, codes_q8_scratch(&p->bytes, rows), 1, &p->team);
     if (p->way == BY_CODES)
-        return scratch_reserve(total, half ? (size_t)(z->n * z->blocks) : 0, 4, &p->scales) &&
+        return scratch_reserve(total, half && !p->scales ? (size_t)(z->n * z->blocks) : 0, 4,
+                               &p->wide) &&
                scratch_reserve(total, padded, 4, &p->arranged) &&
                scratch_reserve(total, numbers_scratch(&p->codes, rows, c->threads), 1, &p->team);
-    p->each = 0;
-    return scratch_reserve(&p->each, COLUMNS * (size_t)z->k, 4, &place) &&
-           scratch_reserve(&p->each, product_scratch(&product), 1, &p->product) &&
-           scratch_reserve(total, (size_t)c->threads, p->each, &p->team);
+    return scratch_reserve(total, columns_scratch(&columns, rows, c->threads), 1, &p->team);
 }
 
 static enum code prepare(struct op_prepare *c, struct err *e) {
@@ -203,6 +191,8 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
         p->way = BY_CODES;
         TRY(try_bytes(c, &z, p, e));
     }
+    if (p->way == BY_CODES)
+        TRY(numbers_scales(c, IN_SCALES, &p->scales, e));
     if (!shape_count(&c->in[IN_A].shape, &na) || !shape_count(&c->out[0].shape, &ny) ||
         !plan_scratch(c, &z, p, na, ny, &total))
         return operand_fail(c, e, LIMIT, "the operands are too large");
@@ -236,7 +226,8 @@ static float zero_of(const struct job *j, size_t row, size_t block) {
 }
 
 /* Row `row` of w, one f32 per position. */
-static void widen_row(const struct job *j, size_t row, float *to) {
+static void widen_row(const void *job, size_t row, float *to) {
+    const struct job *j = job;
     const struct sizes *z = &j->z;
     const size_t blocks = (size_t)z->blocks, block = (size_t)z->block, bits = (size_t)z->bits;
     const struct tensor *scales = j->call->in[IN_SCALES], *group = operand_in(j->call, IN_GROUP);
@@ -254,20 +245,6 @@ static void widen_row(const struct job *j, size_t row, float *to) {
     }
 }
 
-/* Blocks [begin, end) of COLUMNS columns. */
-static void columns(const struct job *j, size_t begin, size_t end, char *part) {
-    float *w = (float *)(void *)part;
-    for (size_t block = begin; block < end; block++) {
-        const size_t first = block * COLUMNS, left = (size_t)j->z.n - first;
-        struct product p = block_product(&j->z, j->rows);
-        p.n = left < COLUMNS ? left : COLUMNS;
-        p.bias = j->bias ? j->bias + first : NULL;
-        for (size_t r = 0; r < p.n; r++)
-            widen_row(j, first + r, w + r * (size_t)j->z.k);
-        product_run(&p, j->a, w, j->y + first, part + j->plan->product, 1);
-    }
-}
-
 static enum code check_groups(const struct op_call *c, const struct sizes *z, struct err *e) {
     const struct tensor *group = operand_in(c, IN_GROUP);
     for (size_t k = 0; group && k < tensor_count(group); k++) {
@@ -279,14 +256,12 @@ static enum code check_groups(const struct op_call *c, const struct sizes *z, st
     return OK;
 }
 
-static void run_by_number(struct job *j, char *scratch, int threads) {
-    const size_t blocks = ((size_t)j->z.n + COLUMNS - 1) / COLUMNS;
-    const int team =
-        team_size(threads, (double)j->z.n * (double)j->z.k * (1 + (double)j->rows * 0.05));
-#pragma omp parallel for num_threads(team) if (team > 1)
-    for (int t = 0; t < team; t++)
-        columns(j, team_cut(blocks, 1, team, t), team_cut(blocks, 1, team, t + 1),
-                scratch + j->plan->team + (size_t)t * j->plan->each);
+static void run_by_number(const struct job *j, char *scratch, int threads) {
+    const struct columns w = {
+        .n = (size_t)j->z.n, .k = (size_t)j->z.k, .widen = widen_row, .context = j};
+    const double ns = (double)j->z.n * (double)j->z.k * (1 + (double)j->rows * 0.05);
+    columns_multiply(&w, j->rows, j->a, j->bias, j->y, w.n, scratch + j->plan->team,
+                     team_size(threads, ns));
 }
 
 static void run_by_codes(const struct job *j, char *scratch, int threads) {
@@ -295,10 +270,10 @@ static void run_by_codes(const struct job *j, char *scratch, int threads) {
     struct codes w = p->codes;
     float *arranged = (float *)(void *)(scratch + p->arranged);
     w.w = j->call->in[IN_W]->data;
-    w.scales = scales->data;
+    w.scales = p->scales ? p->scales : scales->data;
     w.zeros = zeros ? zeros->data : NULL;
-    if (wide_half(scales->dtype)) {
-        float *wide = (float *)(void *)(scratch + p->scales);
+    if (!p->scales && wide_half(scales->dtype)) {
+        float *wide = (float *)(void *)(scratch + p->wide);
         wide_load(scales->dtype, scales->data, 0, tensor_count(scales), wide);
         w.scales = wide;
     }

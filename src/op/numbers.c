@@ -2,34 +2,39 @@
 /* See numbers.h. */
 #include "op/numbers.h"
 
-#include "base/mem.h"
-#include "op/product.h"
+#include "op/columns.h"
+#include "op/pack.h"
 #include "op/team.h"
+#include "op/wide.h"
 
 #include <string.h>
 
-enum { COLUMNS = 32, FEW = 24 };
+enum { CUT = 32, FEW = 24 };
 
-static struct product some_columns(const struct codes *w, size_t m, size_t y_row) {
-    return (struct product){.m = m,
-                            .n = COLUMNS,
-                            .k = w->k,
-                            .a_row = w->k,
-                            .b_row = w->k,
-                            .c_row = y_row,
-                            .b_transposed = true};
+static void widen(const void *w, size_t at, float *to) { kernel_set()->codes_widen(w, at, to); }
+
+static struct columns as_columns(const struct codes *w) {
+    return (struct columns){.n = w->n, .k = w->k, .widen = widen, .context = w};
 }
 
-static size_t widened(const struct codes *w) {
-    return mem_round_up(COLUMNS * w->k * sizeof(float), MEM_LINE);
-}
-static size_t of_thread(const struct codes *w, size_t m) {
-    const struct product p = some_columns(w, m, w->n);
-    return widened(w) + mem_round_up(product_scratch(&p), MEM_LINE);
+enum code numbers_scales(struct op_prepare *c, int input, const float **out, struct err *e) {
+    const struct tensor *scales = c->in[input].data;
+    const size_t n = scales ? tensor_count(scales) : 0;
+    void *wide;
+    bool filled;
+    *out = scales ? scales->data : NULL;
+    if (!n || !wide_half(scales->dtype))
+        return OK;
+    TRY(pack_room_passing(c, scales->data, PACK_SCALES, n * sizeof **out, &wide, &filled, e));
+    if (!filled)
+        wide_load(scales->dtype, scales->data, 0, n, wide);
+    *out = wide;
+    return OK;
 }
 
 size_t numbers_scratch(const struct codes *w, size_t m, int threads) {
-    return m <= FEW ? 0 : (size_t)threads * of_thread(w, m);
+    const struct columns columns = as_columns(w);
+    return m <= FEW ? 0 : columns_scratch(&columns, m, threads);
 }
 
 void numbers_arrange(const struct codes *w, size_t n, const float *x, float *to) {
@@ -55,35 +60,21 @@ static void few(const struct codes *w, size_t m, const float *a, const float *bi
     part.zeros = w->zeros ? w->zeros + from * w->zeros_row : NULL;
     if (part.n)
         kernel_set()->codes_dot(&part, m, a, y + from, y_row);
-    for (size_t row = 0; bias && row < m; row++)
-        for (size_t i = from; i < to; i++)
-            y[row * y_row + i] += bias[i];
-}
-
-static void many(const struct codes *w, size_t m, const float *a, const float *bias, float *y,
-                 size_t y_row, size_t from, size_t to, char *scratch) {
-    float *wide = (float *)(void *)scratch;
-    for (size_t at = from; at < to; at += COLUMNS) {
-        struct product p = some_columns(w, m, y_row);
-        p.n = to - at < COLUMNS ? to - at : COLUMNS;
-        p.bias = bias ? bias + at : NULL;
-        for (size_t i = 0; i < p.n; i++)
-            kernel_set()->codes_widen(w, at + i, wide + i * w->k);
-        product_run(&p, a, wide, y + at, scratch + widened(w), 1);
-    }
+    if (bias)
+        kernel_add_bias(m, part.n, bias + from, y + from, y_row);
 }
 
 void numbers_multiply(const struct codes *w, size_t m, const float *a, const float *bias, float *y,
                       size_t y_row, void *scratch, int threads) {
     const double ns = (double)w->n * (double)w->k * (0.02 + 0.015 * (double)m);
     const int team = team_size(threads, ns);
-#pragma omp parallel for num_threads(team) if (team > 1)
-    for (int t = 0; t < team; t++) {
-        const size_t from = team_cut(w->n, COLUMNS, team, t),
-                     to = team_cut(w->n, COLUMNS, team, t + 1);
-        if (m <= FEW)
-            few(w, m, a, bias, y, y_row, from, to);
-        else
-            many(w, m, a, bias, y, y_row, from, to, (char *)scratch + (size_t)t * of_thread(w, m));
+    if (m > FEW) {
+        const struct columns columns = as_columns(w);
+        columns_multiply(&columns, m, a, bias, y, y_row, scratch, team);
+        return;
     }
+#pragma omp parallel for num_threads(team) if (team > 1)
+    for (int t = 0; t < team; t++)
+        few(w, m, a, bias, y, y_row, team_cut(w->n, CUT, team, t),
+            team_cut(w->n, CUT, team, t + 1));
 }

@@ -4,6 +4,12 @@
 #pragma once
 
 #include "kernel/kernel.h"
+#include "op/operand.h"
+
+/* Constant scales of any float type (an input of the node) as f32: where they lie, or widened once
+ * and shared by the session's plans. *out: NULL when they are not constant. */
+MUST_USE enum code numbers_scales(struct op_prepare *c, int input, const float **out,
+                                  struct err *e);
 
 /* Bytes for a product of m rows. */
 size_t numbers_scratch(const struct codes *w, size_t m, int threads);

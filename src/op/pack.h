@@ -19,6 +19,7 @@ enum {
     PACK_WINOGRAD_STRIDED = 10 << 20,
     PACK_CODES = 11 << 20,
     PACK_BAND = 12 << 20,
+    PACK_SCALES = 13 << 20,
     PACK_BF16_WINOGRAD = 16 << 20,
     PACK_BF16_IMPLICIT = 17 << 20,
     PACK_BF16_PANEL = 18 << 20,
@@ -29,6 +30,9 @@ enum {
  * written already. */
 MUST_USE enum code pack_room(struct op_prepare *c, const void *constant, uint64_t packing,
                              size_t bytes, void **to, bool *filled, struct err *e);
+/* The same for what is sooner made than read from a store: not kept for the next start. */
+MUST_USE enum code pack_room_passing(struct op_prepare *c, const void *constant, uint64_t packing,
+                                     size_t bytes, void **to, bool *filled, struct err *e);
 
 /* Numbers too small for a normal f32 (training leaves thousands in dead channels) become 0: each
  * would cost the processor a hundred cycles in every product, and none can be seen in a sum. n

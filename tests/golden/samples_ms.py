@@ -407,3 +407,106 @@ def others(g, name):
             name, [g.new("f32", (1, 2, 3, 4)), g.new("f32", (1, 2, 2, 2), -1, 1)], maybe(g, mode=g.one(["bilinear", "nearest"]), align_corners=g.int(0, 1))
         )
     return node(name, [g.any(["f32"], 2, 3)], maybe(g, upper=g.int(0, 1)))
+
+
+@ms("MurmurHash3")
+def hash3(g, name):
+    x = g.any(["f32", "f64", "i32", "i64", "u32", "u64", "string"], 0, 3, tame=False)
+    return node(name, [x], maybe(g, positive=g.int(0, 1), seed=g.int(0, 1 << 31)), terminal=True)
+
+
+@ms("UnfoldTensor")
+def unfold(g, name):
+    x = g.any(["f32", "f64", "f16", "i32", "i64", "u8", "bool"], 1, 4, tame=False, where=lambda v: 0 not in v.shape)
+    dim = g.axis(x.rank)
+    return node(name, [x], {"size": g.int(1, x.shape[dim]), **maybe(g, step=g.int(1, 3)), **({"dim": dim} if dim != -1 or g.chance(0.5) else {})})
+
+
+@ms("CropAndResize")
+def crop(g, name):
+    n, r = g.int(1, 3), g.int(1, 4)
+    x = g.new("f32", (n, g.int(1, 3), g.int(1, 7), g.int(1, 7)))
+    boxes = g.rng.integers(-2, 11, (r, 4)) / 8 if g.chance(0.5) else g.rng.random((r, 4))
+    ins = [x, g.leaf(boxes.astype(np.float32)), g.new("i32", (r,), 0, n - 1), g.leaf(np.array([g.int(1, 5), g.int(1, 5)], np.int32))]
+    return node(name, ins, maybe(g, mode=g.one(["bilinear", "nearest"]), extrapolation_value=0.75))
+
+
+@ms("WordConvEmbedding")
+def words(g, name):
+    s, length, window, depth, filters, letters = g.int(1, 4), g.int(3, 8), g.int(1, 3), g.int(1, 5), g.int(1, 6), 9
+    x = g.rng.integers(1, letters, (s, length)).astype(np.int32)
+    for row in x:
+        row[g.int(0, length) :] = 0
+    ins = [g.leaf(x), g.new("f32", (filters, 1, window, depth)), g.new("f32", (filters,)), g.new("f32", (letters, depth))]
+    return node(name, ins, maybe(g, embedding_size=filters, conv_window_size=window, char_embedding_size=depth))
+
+
+@ms("NGramRepeatBlock")
+def repeats(g, name):
+    b, s, letters = g.int(1, 3), g.int(1, 9), g.int(2, 5)
+    return node(name, [g.new("i64", (b, s), 0, letters - 1), g.new("f32", (b, letters))], {"ngram_size": g.int(1, 4)}, terminal=True)
+
+
+@ms("MatMulBnb4")
+def bnb4(g, name):
+    n, k, m, block = g.one([1, 3, 8, 33]), g.one([1, 8, 16, 40, 65]), g.one([1, 2, 5, 30]), g.one([16, 32, 64])
+    ins = [
+        g.new("f32", (g.int(1, 2), m, k) if g.chance(0.3) else (m, k)),
+        g.leaf(g.rng.integers(0, 256, ((n * k + 1) // 2,)).astype(np.uint8), const=True),
+        g.new("f32", ((n * k + block - 1) // block,), 0.01, 2, const=True),
+    ]
+    return node(name, ins, {"K": k, "N": n, "block_size": block, "quant_type": g.int(0, 1)})
+
+
+@ms("MatMulInteger16")
+def integer16(g, name):
+    m, k, n = (g.one([1, 2, 3, 8]) for _ in range(3))
+    batch = g.shape(0, 2)
+    return node(name, [g.new("i16", batch + (m, k)), g.new("i16", batch[g.int(0, len(batch)) :] + (k, n))])
+
+
+@ms("QEmbedLayerNormalization")
+def q_embed(g, name):
+    b, s, h, t = g.int(1, 3), g.int(1, 5), 8, g.one(["u8", "i8"])
+    ids, seg = g.new("i32", (b, s), 0, 9), g.new("i32", (b, s), 0, 1) if g.chance(0.6) else None
+    tables = [bytes_(g, t, (10, h)), bytes_(g, t, (8, h)), bytes_(g, t, (2, h)) if seg else None, bytes_(g, t, (h,)), bytes_(g, t, (h,))]
+    mask = g.new("i32", (b, s), 0, 1) if g.chance(0.6) else None
+    for v in tables:
+        if v is not None:
+            g.const.add(v.name)
+    one = lambda v: v if v is None else g.leaf(np.reshape(v.x, g.one([(), (1,)])), const=True)
+    scales = [one(scale(g)) if v is not None else None for v in tables]
+    zeros = [one(zero(g, t)) if v is not None else None for v in tables]
+    return node(name, [ids, seg, *tables, mask, *scales, *zeros], {"epsilon": 1e-4}, outs=2 if mask else 1)
+
+
+@ms("ScaledSiLU", "GatedAdd", "GatedRMSNorm", "LinearAttentionGate")
+def gates(g, name):
+    rows = g.shape(1, 2)
+    h, c = g.int(1, 3), g.one([1, 4, 8])
+    if name == "ScaledSiLU":
+        return node(name, [g.any(["f32"], 1, 3)] + ([g.new("f32", (), 0.5, 2)] if g.chance(0.5) else []), maybe(g, alpha=1.5))
+    if name == "GatedAdd":
+        return node(name, [g.new("f32", rows + (c,)), g.new("f32", rows + (c,)), g.new("f32", rows + (1,))])
+    if name == "GatedRMSNorm":
+        return node(name, [g.new("f32", rows + (h * c,)), g.new("f32", (c,)), g.new("f32", rows + (h * c,))], maybe(g, activation=g.one(["silu", "swish", "sigmoid"])))
+    ins = [g.new("f32", (g.int(1, 2), g.int(1, 4), h)), g.new("f32", (h,)), g.new("f32", (h,))]
+    rates = [g.new("f32", ins[0].shape)] if g.chance(0.5) else []
+    return node(name, ins + rates, outs=1 + len(rates))
+
+
+@ms("LinearAttention", "CausalConvWithState")
+def with_state(g, name):
+    b, t = g.int(1, 2), g.int(1, 6)
+    if name == "CausalConvWithState":
+        c, k = g.int(1, 5), g.int(2, 4)
+        ins = [g.new("f32", (b, c, t)), g.new("f32", (c, 1, k)), g.new("f32", (c,)) if g.chance(0.5) else None]
+        ins.append(g.new("f32", (b, c, k - 1)) if g.chance(0.5) else None)
+        return node(name, ins, maybe(g, activation=g.one(["none", "silu", "swish"])), outs=2)
+    heads, each, dk, dv = g.int(1, 2), g.int(1, 2), g.one([2, 4]), g.one([2, 4, 8])
+    rule = g.one(["linear", "gated", "delta", "gated_delta"])
+    ins = [g.new("f32", (b, t, heads * each * dk), -0.5, 0.5), g.new("f32", (b, t, heads * dk), -0.5, 0.5), g.new("f32", (b, t, heads * dv))]
+    ins.append(g.new("f32", (b, heads, dk, dv)) if g.chance(0.5) else None)
+    ins.append(g.new("f32", (b, t, heads * g.one([1, dk])), -1, 0) if "gated" in rule else None)
+    ins.append(g.new("f32", (b, t, g.one([heads, 1])), 0, 1) if "delta" in rule else None)
+    return node(name, ins, {"q_num_heads": heads * each, "kv_num_heads": heads, "update_rule": rule, **maybe(g, scale=0.3)}, outs=2)

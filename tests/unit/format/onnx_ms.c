@@ -206,10 +206,62 @@ static void the_rest(void **state) {
          .nodes = "unsqueeze unsqueeze sub reduce_sum_square sqrt"},
         {.type = "NhwcMaxPool", .in = "x", .out = "y", .nodes = "transpose max_pool transpose"},
         {.type = "Pad", .in = "x p v", .out = "y", .nodes = "reshape pad"},
+        {.type = "MatMulInteger16", .in = "a b", .out = "y", .nodes = "cast cast mat_mul"},
         {.type = "GridSample", .in = "x g", .out = "y", .nodes = "grid_sample"},
     };
     CHECK(list);
     assert_int_equal(m->main->nodes[0].opset, 16); /* its modes have the names of then */
+}
+
+static void signals_gates_and_states(void **state) {
+    (void)state;
+    static const struct foreign list[] = {
+        {.type = "Rfft", .in = "x", .out = "y", .nodes = "unsqueeze dft"},
+        {.type = "Rfft",
+         .in = "x",
+         .out = "y",
+         .attrs = {{"signal_ndim", .i = 2}},
+         .nodes = "unsqueeze dft dft"},
+        {.type = "Irfft",
+         .in = "x",
+         .out = "y",
+         .attrs = {{"signal_ndim", .i = 2}},
+         .nodes = "dft dft squeeze"},
+        {.type = "Irfft",
+         .in = "x",
+         .out = "y",
+         .attrs = {{"normalized", .i = 1}},
+         .refused = "signals of 1 to 3 dims, one side, not normalized are supported"},
+        {.type = "ScaledSiLU", .in = "x s", .out = "y", .nodes = "cast_like mul swish"},
+        {.type = "GatedAdd", .in = "x y g", .out = "z", .nodes = "mul add"},
+        {.type = "GatedAdd", .in = "x y g w", .out = "z", .nodes = "mat_mul sigmoid mul add"},
+        {.type = "GatedRMSNorm",
+         .in = "x s g",
+         .out = "y",
+         .attrs = {{"activation", .text = "sigmoid"}},
+         .nodes = "shape shape concat reshape cast cast rms_normalization shape reshape cast "
+                  "sigmoid mul cast_like"},
+        {.type = "LinearAttentionGate",
+         .in = "a b s r",
+         .out = "y z",
+         .nodes = "cast add softplus mul cast_like sigmoid"},
+        {.type = "LinearAttention", .in = "q k v", .out = "y s", .nodes = "linear_attention"},
+        {.type = "LinearAttention",
+         .in = "q k v",
+         .out = "y s",
+         .attrs = {{"state_window", .i = 2}},
+         .refused = "state_window is not supported"},
+        {.type = "CausalConvWithState",
+         .in = "x w",
+         .out = "y s",
+         .nodes = "causal_conv_with_state"},
+        {.type = "CausalConvWithState",
+         .in = "x w",
+         .out = "y s",
+         .attrs = {{"dilation", .i = 2}},
+         .refused = "only one dim, channels first, without dilation or windows is supported"},
+    };
+    CHECK(list);
 }
 
 static void bytes(void **state) {
@@ -339,6 +391,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(activations_and_norms, fresh, drop),
         cmocka_unit_test_setup_teardown(products, fresh, drop),
+        cmocka_unit_test_setup_teardown(signals_gates_and_states, fresh, drop),
         cmocka_unit_test_setup_teardown(the_rest, fresh, drop),
         cmocka_unit_test_setup_teardown(bytes, fresh, drop),
         cmocka_unit_test_setup_teardown(attentions, fresh, drop),
