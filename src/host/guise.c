@@ -3,6 +3,7 @@
 #include "host/guise.h"
 
 #include "base/json.h"
+#include "host/host.h"
 
 void guise_init(struct guise *g) { *g = (struct guise){.batch = -1}; }
 
@@ -27,13 +28,53 @@ static bool same_elements(const struct shape *a, const struct shape *b) {
     }
 }
 
-enum code guise_check(const struct guise_tensor *t, struct err *e) {
+enum code guise_add(struct guise *g, const struct guise_tensor *t, struct err *e) {
     char wire[SHAPE_TEXT], model[SHAPE_TEXT];
-    return same_elements(&t->wire, &t->model)
-               ? OK
-               : fail(e, INVALID, "'%.*s': %s cannot be reshaped to %s",
-                      STR(str_sub(t->name, 0, 80)), shape_print(&t->wire, wire),
-                      shape_print(&t->model, model));
+    if (g->n_tensors == GUISE_TENSORS)
+        return fail(e, LIMIT, "more than %d reshapes", GUISE_TENSORS);
+    if (!same_elements(&t->wire, &t->model))
+        return fail(e, INVALID, "reshape: '%.*s': %s cannot be reshaped to %s",
+                    STR(str_sub(t->name, 0, 80)), shape_print(&t->wire, wire),
+                    shape_print(&t->model, model));
+    g->tensors[g->n_tensors++] = *t;
+    return OK;
+}
+
+static void add_rows(struct shape *s) {
+    memmove(&s->dims[1], &s->dims[0], (size_t)s->rank++ * sizeof s->dims[0]);
+    s->dims[0] = -1;
+}
+
+void guise_batched(struct guise *g) {
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        add_rows(&g->tensors[i].wire);
+        add_rows(&g->tensors[i].model);
+    }
+}
+
+static bool fits_session(const struct shape *model, const struct live_io *io) {
+    if (model->rank != io->shape.rank)
+        return false;
+    for (int d = 0; d < model->rank; d++)
+        if (io->shape.dims[d] >= 0 && io->shape.dims[d] != model->dims[d])
+            return false;
+    return true;
+}
+
+enum code guise_place(const struct guise_tensor *t, const struct live_io *io, size_t n, size_t *at,
+                      struct err *e) {
+    char want[SHAPE_TEXT], got[SHAPE_TEXT];
+    size_t i = 0;
+    while (i < n && !str_eq(io[i].name, t->name))
+        i++;
+    if (i == n)
+        return fail(e, INVALID, "reshape: the model has no %s '%.*s'",
+                    t->output ? "output" : "input", STR(str_sub(t->name, 0, 80)));
+    if (!fits_session(&t->model, &io[i]))
+        return fail(e, INVALID, "reshape of '%.*s' to %s: the model has %s", STR(io[i].name),
+                    shape_print(&t->model, got), shape_print(&io[i].shape, want));
+    *at = i;
+    return OK;
 }
 
 bool guise_turn(const struct shape *from, const struct shape *to, const struct shape *given,
@@ -91,12 +132,9 @@ static enum code take_part(void *context, struct json *j, struct str key, struct
 }
 
 static enum code take_tensor(void *context, struct json *j, struct err *e) {
-    struct guise *g = context;
-    if (g->n_tensors == GUISE_TENSORS)
-        return json_fail(j, e, "more than %d tensors", GUISE_TENSORS);
-    struct guise_tensor *out = &g->tensors[g->n_tensors++];
-    TRY(json_each_member(j, take_part, out, e));
-    return guise_check(out, e);
+    struct guise_tensor out = {0};
+    TRY(json_each_member(j, take_part, &out, e));
+    return guise_add(context, &out, e);
 }
 
 static enum code take_size(void *context, struct json *j, struct err *e) {

@@ -15,6 +15,8 @@
 #include "base/buf.h"
 #include "tensor/shape.h"
 
+struct live_io; /* host.h */
+
 #define GUISE_PART "guise" /* of a version: the text above */
 
 enum { GUISE_TENSORS = 64, GUISE_SIZES = 32, GUISE_PAIRS = 64, GUISE_BYTES = 64 << 10 };
@@ -44,8 +46,14 @@ void guise_init(struct guise *g);
 /* Strings are put into the arena. INVALID: not written by guise_write. */
 MUST_USE enum code guise_parse(struct str json, struct arena *a, struct guise *out, struct err *e);
 void guise_write(const struct guise *g, struct buf *b); /* nothing of a plain one */
-/* Whether the one can be had from the other: rule 1. */
-MUST_USE enum code guise_check(const struct guise_tensor *t, struct err *e);
+/* One more tensor, whose one shape can be had from the other: rule 1. */
+MUST_USE enum code guise_add(struct guise *g, const struct guise_tensor *t, struct err *e);
+/* All its shapes are of one row: of any number of them from here on. */
+void guise_batched(struct guise *g);
+/* Which of the (n) inputs or outputs of a session t is of; INVALID: none, or it has another shape
+ * there. */
+MUST_USE enum code guise_place(const struct guise_tensor *t, const struct live_io *io, size_t n,
+                               size_t *at, struct err *e);
 /* The shape `given`, which fits `from`, as `to` has it; false: it does not fit. */
 bool guise_turn(const struct shape *from, const struct shape *to, const struct shape *given,
                 struct shape *out);

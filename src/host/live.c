@@ -239,32 +239,15 @@ static enum code unfold_maps(struct live *l, struct err *e) {
 
 /* --- a guise --- */
 
-static bool fits_session(const struct shape *model, const struct live_io *io) {
-    if (model->rank != io->shape.rank)
-        return false;
-    for (int d = 0; d < model->rank; d++)
-        if (io->shape.dims[d] >= 0 && io->shape.dims[d] != model->dims[d])
-            return false;
-    return true;
-}
-
 static bool keeps_rows(const struct guise_tensor *t) {
     return t->wire.rank && t->wire.dims[0] < 0 && t->model.rank && t->model.dims[0] < 0;
 }
 
 /* One tensor gets the shape that clients see. */
 static enum code wear(struct live *l, const struct guise_tensor *t, struct err *e) {
-    char want[SHAPE_TEXT], got[SHAPE_TEXT];
     struct live_io *io = t->output ? l->outputs : l->inputs;
-    size_t n = t->output ? l->n_outputs : l->n_inputs, i = 0;
-    while (i < n && !str_eq(io[i].name, t->name))
-        i++;
-    if (i == n)
-        return fail(e, INVALID, "reshape: the model has no %s '%.*s'",
-                    t->output ? "output" : "input", STR(str_sub(t->name, 0, 80)));
-    if (!fits_session(&t->model, &io[i]))
-        return fail(e, INVALID, "reshape of '%.*s' to %s: the model has %s", STR(io[i].name),
-                    shape_print(&t->model, got), shape_print(&io[i].shape, want));
+    size_t i;
+    TRY(guise_place(t, io, t->output ? l->n_outputs : l->n_inputs, &i, e));
     io[i].shape = t->wire;
     memset(io[i].dim_names, 0, sizeof io[i].dim_names);
     (t->output ? l->output_guises : l->input_guises)[i] = t;

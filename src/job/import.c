@@ -219,10 +219,10 @@ enum code job_import_same(struct store *s, const struct job_import *j, uint64_t 
 }
 
 /* session NULL: a language model. */
-static enum code signature(const struct session *session, struct arena *a, struct live_io **out,
-                           size_t *n, struct err *e) {
+static enum code signature(const struct session *session, bool outputs, struct arena *a,
+                           struct live_io **out, size_t *n, struct err *e) {
     const struct session_io *io = NULL;
-    *n = session ? session_inputs(session, &io) : 0;
+    *n = !session ? 0 : outputs ? session_outputs(session, &io) : session_inputs(session, &io);
     *out = ARENA_ARRAY(a, *n + 1, struct live_io);
     if (!*out)
         return arena_fail(a, *n * sizeof **out, "signature", e);
@@ -241,6 +241,25 @@ static enum code check_pad(struct str text, const struct live_io *io, size_t n, 
     return text.n ? pad_parse(text, io, n, parsed, e) : OK;
 }
 
+/* Its tensors are the model's. */
+static enum code check_guise(const struct job_import *j, const struct session *session,
+                             const struct live_io *inputs, size_t n_inputs, struct arena *a,
+                             struct err *e) {
+    struct live_io *outputs;
+    size_t n_outputs, at;
+    struct guise *g = ARENA_NEW(a, struct guise);
+    if (!g)
+        return arena_fail(a, sizeof *g, "guise", e);
+    TRY(guise_parse(j->guise, a, g, e));
+    TRY(signature(session, true, a, &outputs, &n_outputs, e));
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        bool output = g->tensors[i].output;
+        TRY(guise_place(&g->tensors[i], output ? outputs : inputs, output ? n_outputs : n_inputs,
+                        &at, e));
+    }
+    return OK;
+}
+
 static enum code take_warmup(const struct job_import *j, const struct live_io *io, size_t n,
                              struct arena *a, struct warmup *out, struct err *e) {
     const char *path;
@@ -252,16 +271,18 @@ static enum code take_warmup(const struct job_import *j, const struct live_io *i
     return code == OK ? OK : err_prefix(e, "%s", path);
 }
 
-/* What is said about its inputs. */
+/* What is said about its inputs and outputs. */
 static enum code check_inputs(const struct job_import *j, const struct session *session,
                               struct warmup *warmup, struct err *e) {
     struct live_io *io;
     struct arena a;
     size_t n;
     arena_init(&a, WARMUP_BYTES + (64 << 20));
-    enum code code = signature(session, &a, &io, &n, e);
+    enum code code = signature(session, false, &a, &io, &n, e);
     if (code == OK)
         code = check_pad(j->pad, io, n, e);
+    if (code == OK && j->guise.n)
+        code = check_guise(j, session, io, n, &a, e) == OK ? OK : err_prefix(e, "%s", j->path);
     if (code == OK)
         code = take_warmup(j, io, n, &a, warmup, e);
     arena_deinit(&a);

@@ -171,16 +171,6 @@ static enum code take_reshape(struct config *c, struct shape *out, struct err *e
     }
 }
 
-static enum code add_reshape(struct config *c, const struct guise_tensor *t, struct err *e) {
-    enum code code = guise_check(t, e);
-    if (code != OK)
-        return err_prefix(e, "reshape");
-    if (c->guise.n_tensors == GUISE_TENSORS)
-        return textproto_fail(&c->t, e, "more than %d reshapes", GUISE_TENSORS);
-    c->guise.tensors[c->guise.n_tensors++] = *t;
-    return OK;
-}
-
 /* ModelInput, ModelOutput. */
 static enum code take_tensor(struct config *c, bool output, struct err *e) {
     struct guise_tensor t = {.output = output};
@@ -189,7 +179,7 @@ static enum code take_tensor(struct config *c, bool output, struct err *e) {
     for (;;) {
         TRY(next(c, &f, &more, e));
         if (!more)
-            return reshaped ? add_reshape(c, &t, e) : OK;
+            return reshaped ? guise_add(&c->guise, &t, e) : OK;
         if (str_is(f.name, "name"))
             t.name = f.value;
         else if (str_is(f.name, "dims"))
@@ -443,10 +433,8 @@ static enum code make_guise(struct config *c, struct err *e) {
     struct buf text;
     buf_init(&text, GUISE_BYTES);
     c->guise.batch = c->model->advice.batch;
-    for (size_t i = 0; i < c->guise.n_tensors; i++) {
-        add_rows(c, &c->guise.tensors[i].wire, -1);
-        add_rows(c, &c->guise.tensors[i].model, -1);
-    }
+    if (c->guise.batch > 0)
+        guise_batched(&c->guise);
     guise_write(&c->guise, &text);
     enum code code = buf_check(&text, "parameters", e);
     c->model->guise = arena_str(c->arena, buf_str(&text));

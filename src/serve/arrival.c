@@ -6,12 +6,12 @@
 #include "base/json.h"
 #include "base/zip.h"
 #include "job/import.h"
+#include "job/lodging.h"
 #include "net/client.h"
 #include "serve/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -144,53 +144,26 @@ static enum code handler_recipe(struct archive *a, struct arrival *in, struct ar
 
 /* --- adding --- */
 
-/* A file of the sender's name in a folder of its own in the store's, for as long as an import
- * takes: the file's name belongs to the version's identity. */
-struct lodging {
-    char folder[4096], path[4300];
-};
-
-static enum code lodge(struct store *s, struct str name, struct lodging *l, struct err *e) {
-    size_t slash = name.n;
-    while (slash && name.p[slash - 1] != '/')
-        slash--;
-    name = str_sub(name, slash, name.n < slash + 128 ? name.n : slash + 128);
-    snprintf(l->folder, sizeof l->folder, "%s/.arrival-XXXXXX", store_folder(s));
-    if (!mkdtemp(l->folder))
-        return fail_errno(e, errno, "%s", l->folder);
-    snprintf(l->path, sizeof l->path, "%s/%.*s", l->folder, STR(name.n ? name : LIT("model")));
-    return OK;
-}
-
-/* The folder's name is ours and says nothing to whoever sent the bytes. */
-static void hide(const char *folder, struct err *e) {
-    char *at = strstr(e->text, folder);
-    size_t n = strlen(folder);
-    if (!at)
-        return;
-    n += at[n] == '/';
-    memmove(at, at + n, strlen(at + n) + 1);
-}
-
-static void leave(const struct lodging *l, enum code code, struct err *e) {
-    if (code != OK)
-        hide(l->folder, e);
-    (void)unlink(l->path);
-    (void)rmdir(l->folder);
-}
-
-/* Import reads files: bytes get one. */
+/* Import reads files: bytes get one of the sender's name, which belongs to the version's identity.
+ */
 static enum code import_bytes(struct store *s, struct str name, struct job_import *j,
                               struct span bytes, struct job_imported *out, struct err *e) {
     struct lodging l;
-    TRY(lodge(s, name, &l, e));
+    TRY(lodging_open(s, &l, e));
+    lodging_place(&l, name);
     enum code code = file_publish(l.path, bytes, 0600, e);
     if (code == OK) {
         j->path = l.path;
         code = job_import(s, j, out, e);
     }
-    leave(&l, code, e);
+    lodging_close(&l, code, e);
     return code;
+}
+
+/* What came with it. */
+static struct job_import said(const struct arrival *a) {
+    return (struct job_import){
+        .model = a->model, .origin = a->origin, .preprocess = a->preprocess, .guise = a->guise};
 }
 
 static enum code add_archive(struct store *s, struct arrival *a, struct span bytes,
@@ -202,7 +175,7 @@ static enum code add_archive(struct store *s, struct arrival *a, struct span byt
     TRY(handler_recipe(&archive, a, arena, e));
     if (a->model.n == 0)
         a->model = archive.name;
-    struct job_import j = {.model = a->model, .origin = a->origin, .preprocess = a->preprocess};
+    struct job_import j = said(a);
     struct arena room; /* larger than a request's */
     arena_init(&room, MODEL_BYTES + 64);
     enum code code = read_entry(&archive, archive.file, MODEL_BYTES, &room, &model, e);
@@ -216,7 +189,7 @@ static enum code add_bytes(struct store *s, struct arrival *a, struct span bytes
                            struct arena *arena, struct job_imported *out, struct err *e) {
     if (zip_is(bytes))
         return add_archive(s, a, bytes, arena, out, e);
-    struct job_import j = {.model = a->model, .origin = a->origin, .preprocess = a->preprocess};
+    struct job_import j = said(a);
     return import_bytes(s, a->origin, &j, bytes, out, e);
 }
 
@@ -236,8 +209,8 @@ static enum code add_path(struct store *s, struct arrival *a, struct arena *aren
         return code;
     if (a->model.n == 0 && job_import_name(a->path, name))
         a->model = arena_str(arena, str_of(name));
-    struct job_import j = {
-        .path = a->path, .model = a->model, .origin = a->origin, .preprocess = a->preprocess};
+    struct job_import j = said(a);
+    j.path = a->path;
     return job_import(s, &j, out, e);
 }
 
@@ -265,14 +238,15 @@ static enum code add_url(struct store *s, struct arrival *a, struct arena *arena
                          struct job_imported *out, struct err *e) {
     struct lodging l;
     a->origin = without_query(a->url);
-    TRY(lodge(s, a->origin, &l, e));
+    TRY(lodging_open(s, &l, e));
+    lodging_place(&l, a->origin);
     enum code code = fetch(a, l.path, e);
     if (code == OK) {
         a->path = l.path;
         code = add_path(s, a, arena, out, e);
         a->path = NULL;
     }
-    leave(&l, code, e);
+    lodging_close(&l, code, e);
     return code;
 }
 

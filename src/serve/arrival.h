@@ -21,6 +21,7 @@ struct arrival {
     const volatile bool *cancel; /* of the fetch; may be NULL */
     struct span bytes;           /* borrowed */
     struct span preprocess;      /* of an archive: by its handler when .n == 0 */
+    struct str guise;            /* host/guise.h; .n == 0: as it is */
     struct str origin;
     uint64_t version;            /* filled: what it became */
     char digest[SHA256_HEX + 1]; /* filled: of that version */

@@ -258,10 +258,9 @@ def test_reshape(layout, models, case):
 
 def test_a_reshape_that_the_model_does_not_have(layout, models):
     shutil.rmtree(layout / "base" / "iris" / "007")
-    server = served(layout, 'input { name: "x" dims: [ 6 ] reshape: { shape: [ 2, 3 ] } }')
-    status = server.get("/v1/models/iris").json()["model_version_status"]
-    assert "reshape of 'x' to [2,3]: the model has [-1,4]" in status[0]["status"]["error_message"]
-    server.stop()
+    (layout / "base" / "iris" / "config.pbtxt").write_text('input { name: "x" dims: [ 6 ] reshape: { shape: [ 2, 3 ] } }')
+    done = Store(layout / "store").run("serve", "--listen", "127.0.0.1:0", "--model-repository", str(layout / "base"), check=False)
+    assert done.returncode != 0 and f"{layout}/base/iris/2: reshape of 'x' to [2,3]: the model has [-1,4]" in done.stderr, done.stderr
 
 
 def test_triton_s_load_errors_do_not_say_where_the_store_lies(layout, models):

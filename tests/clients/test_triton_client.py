@@ -10,7 +10,7 @@ import requests
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from conftest import KINDS, Server, until
+from conftest import KINDS, Server, Store, until
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +381,11 @@ def test_load_with_a_file_and_a_config(client, models):
     assert got["max_batch_size"] == 4 and got["instance_group"][0]["count"] == 3
     assert got["dynamic_batching"]["max_queue_delay_microseconds"] == 100 and got["dynamic_batching"]["default_queue_policy"]["max_queue_size"] == 7
     for config, text in [
-        ({"input": [{"name": "x", "reshape": {"shape": [2, 2]}}]}, '"reshape" is not supported in a load'),
+        ({"input": [{"name": "x", "dims": [4], "reshape": {"shape": [3]}}]}, r"reshape: 'x': \[4\] cannot be reshaped to \[3\]"),
+        ({"input": [{"name": "x", "dims": [6], "reshape": {"shape": [2, 3]}}]}, r"reshape of 'x' to \[2,3\]: the model has \[-1,4\]"),
+        ({"output": [{"name": "z", "dims": [4], "reshape": {"shape": [1, 4]}}]}, "the model has no output 'z'"),
+        ({"input": [{"name": "x", "dims": [-2], "reshape": {}}]}, "a dim is -1 or more"),
+        ({"input": [{"name": "x", "reshape": {"size": 1}}]}, 'a reshape has no member "size"'),
         ({"instance_group": [{"kind": "KIND_GPU"}]}, "on a GPU"),
         ({"sequence_batching": {}}, '"sequence_batching" is not supported'),
         ({"dynamic_batching": {"max_queue_delay_microseconds": "soon"}}, "max_queue_delay_microseconds is a number"),
@@ -391,6 +395,61 @@ def test_load_with_a_file_and_a_config(client, models):
         with pytest.raises(InferenceServerException, match=text):
             client.load_model("brought", config=json.dumps(config))
     client.unload_model("brought")
+
+
+RESHAPE = {
+    "max_batch_size": 8,
+    "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [2, 2], "reshape": {"shape": [4]}}],
+    "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [1, 4], "reshape": {"shape": ["4"]}}],
+}
+
+
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_a_load_with_reshape(kind, tmp_path, models):
+    """What config.pbtxt may say, a load may say: of the file that comes with it, or of the version that is there, which becomes the next one."""
+    import tritonclient.grpc as rpc
+
+    store = Store(tmp_path / "s")
+    store.add(models["affine"], "shown")
+    server = Server(store, "--allow-control")
+    api = triton if kind == "http" else rpc
+    client = api.InferenceServerClient(server.address)
+    brought = open(models["affine"], "rb").read()
+
+    def ask(model, shape):
+        x = api.InferInput("x", list(shape), "FP32")
+        x.set_data_from_numpy(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
+        return client.infer(model, [x]).as_numpy("y")
+
+    def versions(model):
+        rows = requests.post(server.url + "/v2/repository/index").json()
+        return {r["version"]: r["state"] for r in rows if r["name"] == model}
+
+    assert ask("shown", (3, 4)).shape == (3, 4)
+    client.load_model("shown", config=json.dumps(RESHAPE))
+    client.load_model("brought", config=json.dumps(RESHAPE), files={"file:1/model.onnx": brought})
+    for model in ("shown", "brought"):
+        y = ask(model, (3, 2, 2))
+        assert y.shape == (3, 1, 4) and y[0].tolist() == [[0.5, 2, 6, 13]]
+        with pytest.raises(Exception, match="expected shape"):
+            ask(model, (3, 4))
+        got = triton.InferenceServerClient(server.address).get_model_config(model)
+        assert got["max_batch_size"] == 8 and got["input"][0]["dims"] == [2, 2] and got["input"][0]["reshape"]["shape"] == [4]
+        meta = requests.get(server.url + f"/v2/models/{model}").json()
+        assert meta["inputs"][0]["shape"] == [-1, 2, 2] and meta["outputs"][0]["shape"] == [-1, 1, 4]
+    assert set(versions("shown")) == {"1", "2"} and versions("shown")["2"] == "READY"
+    client.load_model("shown", config=json.dumps(RESHAPE))  # said again: nothing new
+    assert set(versions("shown")) == {"1", "2"}
+    assert store.json("show", "shown")["parent"] == 1 and not list((tmp_path / "s").glob(".arrival-*"))
+    for wrong in ([3], [4, 2]):
+        bad = {**RESHAPE, "input": [{**RESHAPE["input"][0], "reshape": {"shape": wrong}}]}
+        with pytest.raises(Exception, match="reshape"):
+            client.load_model("shown", config=json.dumps(bad))
+    assert set(versions("shown")) == {"1", "2"} and ask("shown", (1, 2, 2)).shape == (1, 1, 4)  # nothing is left of what does not fit
+    row = {"max_batch_size": 0, "input": [{"name": "x", "dims": [4], "reshape": {"shape": [1, 4]}}]}
+    client.load_model("shown", config=json.dumps(row))
+    assert ask("shown", (4,)).shape == (1, 4)
+    server.stop()
 
 
 def test_the_asynchronous_client(server):

@@ -24,6 +24,7 @@ def entry(key, value):
 
 JSON = "application/json"
 CONFIG = {"name": "m", "max_batch_size": 8, "dynamic_batching": {}, "instance_group": [{"count": 2, "kind": "KIND_CPU"}]}
+RESHAPED = {"max_batch_size": 2, "input": [{"name": "x", "dims": [2, "2"], "reshape": {"shape": [4]}}], "output": [{"name": "y", "dims": [1], "reshape": {}}]}
 APPLY = {"models": {"m": {"aliases": {"prod": 3, "old": None}, "route": {"arms": [{"version": 4, "percent": 10}]}, "policy": {"pin": True}}}}
 RIGHTS = {"name": "web", "rights": {"scopes": ["predict", "read"], "models": ["m", "o*"], "rate": 10, "concurrency": 4}}
 
@@ -48,6 +49,7 @@ PAGES = {  # name: (first line, body: bytes, text or what becomes JSON)
     "triton_load": ("POST /v2/repository/models/m/load", {"parameters": {"config": json.dumps(CONFIG)}}),
     "triton_load_file": ("POST /v2/repository/models/m/load",
                          {"parameters": {"file:1/model.onnx": base64.b64encode(b"model").decode(), "config": "{}"}}),
+    "triton_load_reshape": ("POST /v2/repository/models/m/load", {"parameters": {"config": json.dumps(RESHAPED)}}),
     "triton_unload": ("POST /v2/repository/models/m/unload", {"parameters": {"unload_dependents": False}}),
     "triton_index": ("POST /v2/repository/index", {"ready": True}),
     "triton_other": ("POST /v2/repository/r/models/m/load", ""),

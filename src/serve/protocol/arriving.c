@@ -3,6 +3,7 @@
 #include "serve/protocol/arriving.h"
 
 #include "serve/answer.h"
+#include "job/again.h"
 #include "serve/in.h"
 
 const char *arriving_state(enum live_state s) {
@@ -58,18 +59,64 @@ static enum code take_count(struct json *j, const char *name, int64_t *out, stru
     return *out >= 0 ? OK : json_fail(j, e, "%s may not be negative", name);
 }
 
-/* The signature is the model file's: this would be lost, and answers would be others. */
-static enum code take_tensor_member(void *context, struct json *j, struct str key, struct err *e) {
-    (void)context;
-    return str_is(key, "reshape")
-               ? json_fail(j, e,
-                           "\"reshape\" is not supported in a load: it goes into "
-                           "the config.pbtxt of a model repository")
-               : json_skip(j, NULL, e);
+struct tensor_config { /* ModelInput, ModelOutput */
+    struct guise_tensor tensor;
+    bool reshaped;
+};
+
+static enum code take_dim(void *context, struct json *j, struct err *e) {
+    struct shape *s = context;
+    if (s->rank + 1 >= SHAPE_MAX) /* the batch's comes in front */
+        return json_fail(j, e, "more than %d dims", SHAPE_MAX - 1);
+    struct str text;
+    int64_t *dim = &s->dims[s->rank++];
+    if (json_peek(j) != JSON_STRING)
+        TRY(json_i64(j, dim, e));
+    else if (json_string(j, &text, e) != OK)
+        return e->code;
+    else if (!str_to_i64(text, dim))
+        return json_fail(j, e, "a dim is a number");
+    return *dim >= -1 ? OK : json_fail(j, e, "a dim is -1 or more");
 }
 
-static enum code take_tensor(void *context, struct json *j, struct err *e) {
-    return json_each_member(j, take_tensor_member, context, e);
+static enum code take_reshape(void *context, struct json *j, struct str key, struct err *e) {
+    struct tensor_config *t = context;
+    return str_is(key, "shape")
+               ? json_each_item(j, take_dim, &t->tensor.model, e)
+               : json_fail(j, e, "a reshape has no member \"%.*s\"", STR(str_sub(key, 0, 80)));
+}
+
+/* The types are the model file's. */
+static enum code take_tensor_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct tensor_config *t = context;
+    if (str_is(key, "name"))
+        return json_string(j, &t->tensor.name, e);
+    if (str_is(key, "dims"))
+        return json_each_item(j, take_dim, &t->tensor.wire, e);
+    if (!str_is(key, "reshape"))
+        return json_skip(j, NULL, e);
+    t->reshaped = true;
+    return json_each_member(j, take_reshape, t, e);
+}
+
+static enum code add_tensor(struct arriving *in, struct json *j, bool output, struct err *e) {
+    struct tensor_config t = {.tensor = {.output = output}};
+    TRY(json_each_member(j, take_tensor_member, &t, e));
+    if (!t.reshaped)
+        return OK;
+    if (!in->guise)
+        in->guise = ARENA_NEW(j->arena, struct guise);
+    if (!in->guise)
+        return arena_fail(j->arena, sizeof *in->guise, "config", e);
+    return guise_add(in->guise, &t.tensor, e);
+}
+
+static enum code take_input(void *context, struct json *j, struct err *e) {
+    return add_tensor(context, j, false, e);
+}
+
+static enum code take_output(void *context, struct json *j, struct err *e) {
+    return add_tensor(context, j, true, e);
 }
 
 static enum code take_group_member(void *context, struct json *j, struct str key, struct err *e) {
@@ -128,11 +175,31 @@ static enum code take_member(void *context, struct json *j, struct str key, stru
         in->advice.wait_us = 0; /* Triton's default: nothing waits */
         return json_each_member(j, take_batching, in, e);
     }
-    if (str_is(key, "input") || str_is(key, "output"))
-        return json_each_item(j, take_tensor, in, e);
+    if (str_is(key, "input"))
+        return json_each_item(j, take_input, in, e);
+    if (str_is(key, "output"))
+        return json_each_item(j, take_output, in, e);
     if (str_is(key, "ensemble_scheduling") || str_is(key, "sequence_batching"))
         return json_fail(j, e, "\"%.*s\" is not supported", STR(key));
     return json_skip(j, NULL, e);
+}
+
+/* As text, for the version that has it. Its dims leave the batch out exactly when max_batch_size
+ * is above 0. */
+static enum code settle_guise(struct request *r, struct arriving *in, struct err *e) {
+    struct guise *g = in->guise;
+    struct buf *b = g ? answer_buf(r, 1024, e) : NULL;
+    if (!g)
+        return OK;
+    if (!b)
+        return e->code;
+    g->batch = in->advice.batch > 0 ? in->advice.batch : 0;
+    if (g->batch)
+        guise_batched(g);
+    guise_write(g, b);
+    TRY(buf_check(b, "config", e));
+    in->arrival.guise = buf_str(b);
+    return OK;
 }
 
 static enum code take_config(struct request *r, struct arriving *in, struct err *e) {
@@ -143,7 +210,8 @@ static enum code take_config(struct request *r, struct arriving *in, struct err 
         return OK;
     json_init(&j, in->config, r->arena);
     TRY(json_each_member(&j, take_member, in, e));
-    return json_end(&j, e);
+    TRY(json_end(&j, e));
+    return settle_guise(r, in, e);
 }
 
 /* --- loading --- */
@@ -171,6 +239,9 @@ static void load_aside(struct side_job *job) {
     enum code code = OK;
     if (in->file)
         code = arrival_add(r->server->store, &in->arrival, r->arena, &e);
+    else if (in->arrival.guise.n)
+        code =
+            again_add(r->server->store, r->model, 0, in->arrival.guise, &in->arrival.version, &e);
     if (code == OK && policy_advises(&in->advice))
         code = policy_keep(r->server->store, r->model, &in->advice, r->arena, &e);
     if (code == OK)
@@ -182,7 +253,7 @@ static void load_aside(struct side_job *job) {
 enum code arriving_load(struct request *r, struct arriving *in, struct err *e) {
     TRY(take_config(r, in, e));
     request_wait(r);
-    if (!policy_advises(&in->advice) && !in->file) {
+    if (!policy_advises(&in->advice) && !in->file && !in->arrival.guise.n) {
         host_load(r->host, r->model, 0, changed, r);
         return OK;
     }

@@ -4,11 +4,14 @@
  *
  * 1. A file becomes the model's next version, and is what is loaded.
  * 2. Of a configuration name (must fit), max_batch_size, instance_group and dynamic_batching decide
- * here: they become the model's policy, and stay, as everything in the store does. What would
- * change answers is refused; the rest the model's file says itself.
+ * here: they become the model's policy, and stay, as everything in the store does. Dims with a
+ * reshape are how the version is shown: of the file that came, else of the newest version, which
+ * becomes the next one, of the same bytes, unless it is shown so already. What would change answers
+ * is refused; the rest the model's file says itself.
  * 3. A load that failed is answered with INVALID, as Triton does. */
 #pragma once
 
+#include "host/guise.h"
 #include "host/policy.h"
 #include "serve/arrival.h"
 #include "serve/protocol/protocol.h"
@@ -19,6 +22,7 @@ struct arriving {
     bool file;
     struct str model;            /* that is loaded */
     struct policy_advice advice; /* the config's */
+    struct guise *guise;         /* the config's reshapes; NULL: none */
 };
 
 /* In r's arena, kept as r->notes; NULL: no memory. */

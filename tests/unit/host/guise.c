@@ -43,6 +43,7 @@ static void what_is_wrong(void **state) {
 
 /* From [2, 4, -1, 6] to [8, -1, 1, 6], as Triton's own check has it. */
 static void shapes(void **state) {
+    static struct guise g;
     static const struct {
         struct shape wire, model;
         bool fits;
@@ -59,8 +60,38 @@ static void shapes(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct guise_tensor t = {LIT("t"), false, cases[i].wire, cases[i].model};
-        assert_true((guise_check(&t, &e) == OK) == cases[i].fits);
+        guise_init(&g);
+        assert_true((guise_add(&g, &t, &e) == OK) == cases[i].fits);
+        assert_int_equal(g.n_tensors, cases[i].fits);
     }
+    const struct guise_tensor one = {LIT("t"), false, {1, {4}}, {2, {2, 2}}};
+    for (guise_init(&g); g.n_tensors < GUISE_TENSORS;)
+        assert_ok(guise_add(&g, &one, &e));
+    assert_fails(guise_add(&g, &one, &e), LIMIT, "more than 64");
+    guise_batched(&g);
+    assert_true(shape_eq(&g.tensors[63].wire, &(struct shape){2, {-1, 4}}));
+    assert_true(shape_eq(&g.tensors[63].model, &(struct shape){3, {-1, 2, 2}}));
+}
+
+/* A tensor's place among a session's, which has the shape that it says. */
+static void places(void **state) {
+    const struct live_io io[] = {{.name = LIT("a"), .shape = {2, {-1, 4}}},
+                                 {.name = LIT("b"), .shape = {1, {3}}}};
+    struct guise_tensor t = {.name = LIT("a"), .model = {2, {7, 4}}};
+    size_t at = 9;
+    (void)state;
+    assert_ok(guise_place(&t, io, 2, &at, &e));
+    assert_int_equal(at, 0);
+    t.model = (struct shape){2, {-1, 5}};
+    assert_fails(guise_place(&t, io, 2, &at, &e), INVALID,
+                 "reshape of 'a' to [-1,5]: the model has [-1,4]");
+    t.model = (struct shape){1, {4}};
+    assert_fails(guise_place(&t, io, 2, &at, &e), INVALID, "the model has [-1,4]");
+    t.name = LIT("c");
+    assert_fails(guise_place(&t, io, 2, &at, &e), INVALID, "the model has no input 'c'");
+    t.output = true;
+    assert_fails(guise_place(&t, io, 2, &at, &e), INVALID, "the model has no output 'c'");
+    assert_int_equal(at, 0);
 }
 
 static void turning(void **state) {
@@ -89,10 +120,8 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_round_trip),
-        cmocka_unit_test(what_is_wrong),
-        cmocka_unit_test(shapes),
-        cmocka_unit_test(turning),
+        cmocka_unit_test(a_round_trip), cmocka_unit_test(what_is_wrong), cmocka_unit_test(shapes),
+        cmocka_unit_test(places),       cmocka_unit_test(turning),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
