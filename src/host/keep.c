@@ -121,6 +121,7 @@ enum code keep_all(struct keep *k, const struct model *m, struct session *s, str
 static void *keep_main(void *arg) {
     struct keep *k = arg;
     struct err e;
+    thread_step_back();
     if (keep_all(k, k->model, k->session, &e) != OK)
         log_event(LOG_WARN, "packed weights are not kept: every start packs them again", 1,
                   (struct log_field[]){LOG_S("error", str_of(e.text))});

@@ -7,18 +7,18 @@
  * replaced by unloaded ones; the old ones end with their last request. A version that fails keeps
  * its reason, and the names stay where they were.
  *
- * It runs at low priority, so that loading takes the cores nobody else wants. */
+ * It steps back, so that loading takes the cores nobody else wants; the threads of what it loads
+ * do not. */
 #include "host/in.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-enum { LIST_ARENA_BYTES = 64 << 20, LOADER_NICE = 10 };
+enum { LIST_ARENA_BYTES = 64 << 20 };
 #define AGAIN_NS 1000000000u
 
 /* --- what the store says --- */
@@ -355,7 +355,7 @@ static void poll_store(struct host *h, uint64_t *seen) {
 void *loader_main(void *arg) {
     struct host *h = arg;
     uint64_t seen = UINT64_MAX;
-    setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE);
+    thread_step_back();
     for (bool stop = false; !stop;) {
         poll_store(h, &seen);
         atomic_store(&h->ready, true);

@@ -81,11 +81,51 @@ static void waiting_ends_with_a_signal(void **state) {
     pthread_cond_destroy(&g.c);
 }
 
+/* How nice threads are: one that stepped back, one that it starts, and one of that one's. */
+struct family {
+    int nice[3];
+    int depth;
+    struct err e;
+    enum code code;
+};
+
+static void *descend(void *arg) {
+    struct family *f = arg;
+    pthread_t t;
+    if (f->depth == 0)
+        thread_step_back();
+    f->nice[f->depth++] = getpriority(PRIO_PROCESS, 0); /* Linux: of this thread */
+    if (f->depth == 3)
+        return NULL;
+    f->code = thread_start(&t, "child", descend, f, &f->e);
+    if (f->code == OK)
+        pthread_join(t, NULL);
+    return NULL;
+}
+
+static void who_steps_back_does_not_take_his_threads_with_him(void **state) {
+    (void)state;
+    int here = getpriority(PRIO_PROCESS, 0);
+    for (int turn = 0; turn < 2; turn++) {
+        struct family f = {0};
+        struct err e;
+        pthread_t t;
+        assert_ok(thread_start(&t, "back", descend, &f, &e));
+        pthread_join(t, NULL);
+        assert_int_equal(f.code, OK);
+        assert_int_equal(f.nice[0], here + BACK_NICE > 19 ? 19 : here + BACK_NICE);
+        assert_int_equal(f.nice[1], here);
+        assert_int_equal(f.nice[2], here);
+    }
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), here);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_have_names_and_no_signals),
         cmocka_unit_test(waiting_ends_at_the_deadline),
         cmocka_unit_test(waiting_ends_with_a_signal),
+        cmocka_unit_test(who_steps_back_does_not_take_his_threads_with_him),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
