@@ -102,7 +102,10 @@ static enum code infer_det(struct op_infer *c, struct err *e) {
 }
 
 static enum code prepare_det(struct op_prepare *c, struct err *e) {
-    size_t n = (size_t)c->in[0].shape.dims[c->in[0].shape.rank - 1];
+    size_t n = (size_t)c->in[0].shape.dims[c->in[0].shape.rank - 1], matrices;
+    if (!shape_count(&c->out[0].shape, &matrices))
+        matrices = 0;
+    c->flops = 2.0 / 3 * (double)matrices * (double)n * (double)n * (double)n;
     if (!mul_size(n, n, &n) || !mul_size(n, sizeof(double), &c->scratch_bytes))
         return operand_fail(c, e, LIMIT, "the matrix is too large");
     return OK;

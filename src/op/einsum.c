@@ -534,8 +534,11 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
         shapes[i] = c->in[i].shape;
     TRY(equation_of(OPERAND_AT(c), shapes, c->node->n_in, &p->q, e));
     size_t empty = 0;
-    for (int label = 0; label < LABELS; label++)
+    c->flops = 2;
+    for (int label = 0; label < LABELS; label++) {
         empty += p->q.size[label] == 0;
+        c->flops *= p->q.size[label] < 0 ? 1 : (double)p->q.size[label];
+    }
     p->joins = !empty && plan_joins(p, t, c->arena, c->threads);
     if (!p->joins)
         p->scratch = 0;

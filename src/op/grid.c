@@ -393,7 +393,9 @@ static void deform_position(const struct deform_run *r, size_t image, size_t y, 
 }
 
 static enum code prepare_deform_conv(struct op_prepare *c, struct err *e) {
-    size_t taps = (size_t)(c->in[1].shape.dims[2] * c->in[1].shape.dims[3]), samples, groups;
+    size_t taps = (size_t)(c->in[1].shape.dims[2] * c->in[1].shape.dims[3]), samples, groups, n;
+    if (shape_count(&c->out[0].shape, &n))
+        c->flops = 2.0 * (double)n * (double)taps * (double)c->in[1].shape.dims[1];
     if (!mul_size(taps, (size_t)c->in[0].shape.dims[1] * sizeof(double), &samples) ||
         !mul_size(taps * (size_t)attr_int(c->node, "offset_group", 1), sizeof(struct deform_tap),
                   &groups) ||

@@ -19,7 +19,8 @@ static enum code infer(struct op_infer *c, struct err *e) {
 static enum code prepare(struct op_prepare *c, struct err *e) {
     const struct shape *x = &c->in[0].shape;
     const size_t n = (size_t)x->dims[x->rank - 1];
-    size_t all, place;
+    size_t all, place, numbers;
+    c->flops = shape_count(x, &numbers) ? 4.0 * (double)numbers * (double)n : 0;
     if (!mul_size(n, 2 * n, &all) ||
         !scratch_reserve(&c->scratch_bytes, all, sizeof(double), &place))
         return operand_fail(c, e, LIMIT, "matrices of %zu rows are too large", n);

@@ -121,6 +121,18 @@ static uint64_t hash_pool(const struct ngram_pool *p, size_t gram) {
     return h;
 }
 
+static bool same_in_pool(const struct ngram_pool *p, uint32_t a, uint32_t b) {
+    if (p->length[a] != p->length[b])
+        return false;
+    for (size_t k = 0; k < p->length[a]; k++) {
+        const size_t x = p->first[a] + k, y = p->first[b] + k;
+        if (p->texts ? !str_eq(p->texts[x], p->texts[y]) : p->numbers[x] != p->numbers[y])
+            return false;
+    }
+    return true;
+}
+
+/* A gram that is there already is not put in again: nobody would find it. */
 static void pool_fill(struct ngram_pool *p) {
     uint32_t gram = 0;
     for (size_t k = 0; k < p->n_counts; k++) {
@@ -129,9 +141,10 @@ static void pool_fill(struct ngram_pool *p) {
             p->first[gram] = (uint32_t)at;
             p->length[gram] = (uint32_t)k + 1;
             size_t slot = hash_pool(p, gram) & (p->room - 1);
-            while (p->slots[slot])
+            while (p->slots[slot] && !same_in_pool(p, p->slots[slot] - 1, gram))
                 slot = (slot + 1) & (p->room - 1);
-            p->slots[slot] = gram + 1;
+            if (!p->slots[slot])
+                p->slots[slot] = gram + 1;
         }
     }
 }

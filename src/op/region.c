@@ -287,11 +287,12 @@ static enum code run_roi_align(const struct op_call *c, struct err *e) {
                       e));
         for (size_t row = 0; row < channels * (size_t)o[2]; row++) {
             int64_t y = (int64_t)(row % (size_t)o[2]);
-            TRY(c->host->check(c->host, e)); /* a bin may have many samples */
-            for (int64_t x = 0; x < o[3]; x++)
+            for (int64_t x = 0; x < o[3]; x++) {
+                TRY(c->host->check(c->host, e)); /* a bin may have many samples */
                 operand_put(
                     c->out[0], at++,
                     align_bin(c, image * channels + row / (size_t)o[2], a, (int64_t[]){y, x}, max));
+            }
         }
     }
     return OK;

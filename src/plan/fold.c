@@ -4,7 +4,8 @@
  * exporters (Shape, Gather, Concat, Range, ...).
  *
  * 1. What folding makes is bounded: an output may be 8 times its inputs, or 1 MiB, and all of them
- * r->budget.
+ * r->budget. So is what it does: an element read or written is an operation, and so are those that
+ * the operator counts; all of them may be r->work. A node that comes too late stays.
  * 2. A node that fails here is left alone: it fails again, with its message, when it really runs.
  * 3. Round 0 of a session leaves DequantizeLinear of constants for the qdq pass to see. */
 #include "plan/pass.h"
@@ -27,30 +28,47 @@ static bool inputs_known(const struct node *n, const struct op_value *in) {
     return true;
 }
 
-static bool sizes_fit(const struct pass_run *r, const struct node *n, const struct walk_values *w) {
-    size_t in_bytes = 0, out_bytes = 0, bytes;
+struct extent {
+    size_t in, out;  /* bytes */
+    double elements; /* of both */
+};
+
+/* false: something is not known, or its bytes are not all. */
+static bool extent_of(const struct node *n, const struct walk_values *w, struct extent *x) {
+    size_t bytes, count;
+    *x = (struct extent){0};
     for (int i = 0; i < n->n_in; i++)
-        if (w->in[i].known && shape_bytes(&w->in[i].shape, dtype_size(w->in[i].dtype), &bytes))
-            in_bytes += bytes;
+        if (w->in[i].known && shape_count(&w->in[i].shape, &count) &&
+            mul_size(count, dtype_size(w->in[i].dtype), &bytes)) {
+            x->in += bytes;
+            x->elements += reads_shape_only(n) ? 0 : (double)count;
+        }
     for (int i = 0; i < n->n_out; i++) {
         if (n->out[i] == VALUE_NONE)
             continue;
         if (!w->out[i].known || w->out[i].dtype == DT_STRING || w->out[i].dtype == DT_SEQUENCE ||
-            !shape_bytes(&w->out[i].shape, dtype_size(w->out[i].dtype), &bytes))
+            !shape_count(&w->out[i].shape, &count) ||
+            !mul_size(count, dtype_size(w->out[i].dtype), &bytes))
             return false;
-        out_bytes += bytes;
+        x->out += bytes;
+        x->elements += (double)count;
     }
-    size_t limit = in_bytes * GROWTH > SMALL_BYTES ? in_bytes * GROWTH : SMALL_BYTES;
-    if (r->stage == PASS_OPEN)
-        limit = r->budget;
-    return out_bytes <= limit && out_bytes <= r->budget;
+    return true;
 }
 
-static bool foldable(struct pass_run *r, const struct node *n, const struct walk_values *w) {
+static bool fits(const struct pass_run *r, const struct extent *x) {
+    size_t limit = x->in * GROWTH > SMALL_BYTES ? x->in * GROWTH : SMALL_BYTES;
+    if (r->stage == PASS_OPEN)
+        limit = r->budget;
+    return x->out <= limit && x->out <= r->budget;
+}
+
+static bool foldable(struct pass_run *r, const struct node *n, const struct walk_values *w,
+                     struct extent *x) {
     unsigned flags = n->op->flags;
     if (!(flags & OP_PURE) || flags & (OP_DYNAMIC | OP_RANDOM) || n->n_post || n->n_out < 1)
         return false;
-    if (!inputs_known(n, w->in) || !sizes_fit(r, n, w))
+    if (!inputs_known(n, w->in) || !extent_of(n, w, x) || !fits(r, x))
         return false;
     if (r->stage == PASS_OPEN && r->round == 0 && str_is(n->op_name, "dequantize_linear")) {
         r->changed = true; /* asks for the round that folds it */
@@ -93,7 +111,8 @@ static enum code make_view(const struct op_value *in, const struct op_value *mad
 }
 
 static enum code fold_node(struct pass_run *r, struct rewire *w, struct node *n,
-                           struct arena *scratch, const struct walk_values *known) {
+                           struct arena *scratch, const struct walk_values *known,
+                           const struct extent *x) {
     const struct tensor **in = ARENA_ARRAY(scratch, (size_t)n->n_in + 1, const struct tensor *);
     struct tensor *out = ARENA_ARRAY(scratch, (size_t)n->n_out + 1, struct tensor);
     struct tensor *shaped = ARENA_NEW(scratch, struct tensor);
@@ -107,11 +126,15 @@ static enum code fold_node(struct pass_run *r, struct rewire *w, struct node *n,
             .dtype = known->in[0].dtype, .shape = known->in[0].shape, .data = shaped};
         in[0] = shaped;
     }
-    struct trial t = {r->graph, n, in, known->in, known->out, r->arena};
+    struct trial t = {r->graph, n, in, known->in, known->out, r->arena, r->work - x->elements, 0};
     struct arena_mark mark = arena_mark(r->arena);
     bool view = n->op->flags & OP_VIEW && n->n_out == 1 && known->in[0].data;
+    if (!view && t.most < 0)
+        return OK;
     enum code code =
         view ? make_view(&known->in[0], &known->out[0], out) : trial_run(&t, out, &ignored);
+    if (!view)
+        r->work -= x->elements + (code == ERR_LIMIT ? 0 : t.flops);
     if (code != OK) {
         arena_reset(r->arena, mark);
         return OK;
@@ -128,7 +151,8 @@ static enum code visit(struct pass_run *r, struct rewire *w, struct node *n, str
     TRY(walk_node(r->graph, n, scratch, e));
     struct walk_values known;
     TRY(walk_values(r->graph, n, scratch, &known, e));
-    return foldable(r, n, &known) ? fold_node(r, w, n, scratch, &known) : OK;
+    struct extent x;
+    return foldable(r, n, &known, &x) ? fold_node(r, w, n, scratch, &known, &x) : OK;
 }
 
 static enum code run(struct pass_run *r, struct err *e) {

@@ -8,6 +8,11 @@
 
 enum { ROUNDS = 12 };
 enum { OPEN_BUDGET = 1 << 30, PLAN_BUDGET = 64 << 20 }; /* bytes of folded constants */
+enum {
+    OPEN_WORK = 500 << 20,
+    PLAN_WORK = 100 << 20,
+    WORK_PER_BYTE = 4
+}; /* operations of making them */
 
 static const struct pass *const passes[] = {
 #define PASS(name) &pass_##name,
@@ -42,6 +47,17 @@ static size_t budget(enum pass_stage stage, size_t memory_bytes) {
     return memory_bytes / 4 < most ? memory_bytes / 4 : most;
 }
 
+/* A load may take time in proportion to what the file holds, and a moment more. */
+static double work(const struct graph *g, enum pass_stage stage) {
+    double bytes = 0;
+    if (stage != PASS_OPEN)
+        return PLAN_WORK;
+    for (value_id v = 0; v < g->n_values; v++)
+        if (g->values[v].constant)
+            bytes += (double)tensor_bytes(g->values[v].constant);
+    return OPEN_WORK + WORK_PER_BYTE * bytes;
+}
+
 enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_terms *t,
                    struct err *e) {
     struct pass_run r = {.graph = g,
@@ -49,7 +65,8 @@ enum code pass_all(struct graph *g, enum pass_stage stage, const struct pass_ter
                          .stage = stage,
                          .precision = t->precision,
                          .crate = t->crate,
-                         .budget = budget(stage, t->memory_bytes)};
+                         .budget = budget(stage, t->memory_bytes),
+                         .work = work(g, stage)};
     TRY(walk_graph(g, e));
     do {
         r.changed = false;

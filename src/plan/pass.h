@@ -22,6 +22,7 @@ struct pass_run {
     enum precision precision;
     int round;     /* 0, 1, ...: earlier rounds leave a pattern to passes that must see it first */
     size_t budget; /* bytes that folded constants may still take */
+    double work;   /* operations that making them may still take */
     const struct crate *crate; /* what earlier sessions made of constants; NULL: nothing */
     bool changed;              /* out: set, never cleared, by a pass that changed something */
 };

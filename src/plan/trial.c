@@ -3,15 +3,20 @@
  * for a moment. */
 #include "plan/trial.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <omp.h>
 
-enum { MOMENT_CAP = 1 << 30 }; /* prepared state and scratch of one node */
+enum {
+    MOMENT_CAP = 1 << 30, /* prepared state and scratch of one node */
+    MOMENT_NS = 1000000000
+};
 
 struct trial_host {
     struct op_host host; /* first: operators hand it back */
     struct arena *arena;
+    uint64_t end; /* clock_ns */
 };
 
 static void *give_memory(struct op_host *h, size_t bytes) {
@@ -26,8 +31,9 @@ static enum code no_graph(struct op_host *h, const struct op_call *call, const s
 }
 
 static enum code go_on(struct op_host *h, struct err *e) {
-    (void)h, (void)e;
-    return OK;
+    if (clock_ns() < ((struct trial_host *)h)->end)
+        return OK;
+    return fail(e, TIMEOUT, "too long for a constant");
 }
 
 static uint64_t no_dice(struct op_host *h) {
@@ -47,7 +53,7 @@ static enum code make_outputs(const struct trial *t, struct tensor *out, struct 
     return OK;
 }
 
-static enum code run_with(const struct trial *t, struct arena *moment, struct tensor *out,
+static enum code run_with(struct trial *t, struct arena *moment, struct tensor *out,
                           struct err *e) {
     struct op_prepare p = {.graph = t->graph,
                            .node = t->node,
@@ -61,7 +67,9 @@ static enum code run_with(const struct trial *t, struct arena *moment, struct te
     TRY(make_outputs(t, out, to, e));
     if (t->node->op->prepare)
         TRY(t->node->op->prepare(&p, e));
-    struct trial_host host = {{give_memory, no_graph, go_on, no_dice}, moment};
+    t->flops = p.flops;
+    struct trial_host host = {
+        {give_memory, no_graph, go_on, no_dice}, moment, clock_ns() + MOMENT_NS};
     struct op_call call = {.graph = t->graph,
                            .node = t->node,
                            .state = p.state,
@@ -69,17 +77,20 @@ static enum code run_with(const struct trial *t, struct arena *moment, struct te
                            .out = to,
                            .threads = 1,
                            .host = &host.host};
-    if (p.scratch_bytes)
-        call.scratch = arena_push_aligned(moment, p.scratch_bytes, MEM_LINE);
-    enum code code = p.scratch_bytes && !call.scratch
-                         ? arena_fail(moment, p.scratch_bytes, "scratch of a node", e)
-                         : t->node->op->run(&call, e);
+    enum code code = OK;
+    if (p.flops > t->most)
+        code = fail(e, LIMIT, "too much work for a constant");
+    else if (p.scratch_bytes &&
+             !(call.scratch = arena_push_aligned(moment, p.scratch_bytes, MEM_LINE)))
+        code = arena_fail(moment, p.scratch_bytes, "scratch of a node", e);
+    else
+        code = t->node->op->run(&call, e);
     if (p.state && t->node->op->release)
         t->node->op->release(p.state);
     return code;
 }
 
-enum code trial_run(const struct trial *t, struct tensor *out, struct err *e) {
+enum code trial_run(struct trial *t, struct tensor *out, struct err *e) {
     struct arena moment;
     arena_init(&moment, MOMENT_CAP);
     int team = omp_get_max_threads();

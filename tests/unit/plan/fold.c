@@ -64,6 +64,25 @@ static void bombs_stay(void **unused) {
     toy_deinit(&t);
 }
 
+/* Nor must a few numbers take hours: of three products, each of half the work that a load may do
+ * for constants, one is made. */
+static void work_ends(void **unused) {
+    (void)unused;
+    enum { N = 512 };
+    struct toy t;
+    toy_init(&t);
+    value_id x = toy_input(&t, "x", DT_F32, SHAPE(1, N)), w = toy_weights(&t, SHAPE(N, N), 1);
+    value_id y = toy_node(&t, "mat_mul", IDS(w, w));
+    for (int i = 0; i < 2; i++)
+        y = toy_node(&t, "mat_mul", IDS(y, w));
+    toy_output(&t, toy_node(&t, "mat_mul", IDS(x, y)));
+    struct tensor in = toy_tensor(&t, SHAPE(1, N), 3);
+    struct session *s = toy_open(&t, 0);
+    assert_string_equal(toy_steps(&t, s, &in), "mat_mul mat_mul mat_mul ");
+    session_close(s);
+    toy_deinit(&t);
+}
+
 /* A node that cannot run on its constants fails when it runs, not when the session opens. */
 static void failures_wait(void **unused) {
     (void)unused;
@@ -84,9 +103,8 @@ static void failures_wait(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shape_arithmetic),
-        cmocka_unit_test(constant_arithmetic),
-        cmocka_unit_test(bombs_stay),
+        cmocka_unit_test(shape_arithmetic), cmocka_unit_test(constant_arithmetic),
+        cmocka_unit_test(bombs_stay),       cmocka_unit_test(work_ends),
         cmocka_unit_test(failures_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
