@@ -6,13 +6,6 @@
 
 void ISA(gemm_tile_f32)(struct gemm_tile *out) { *out = (struct gemm_tile){MR, NR}; }
 
-/* What follows the sum of row `row` at column `col` (0, VL) of the tile. */
-SIMD vf finished(const struct gemm_f32 *g, vf sum, size_t row, size_t col, size_t left) {
-    if (g->plus)
-        sum = vf_add(sum, some_load(g->plus + row * g->plus_row + col, left));
-    return g->relu ? vf_max(vf_zero(), sum) : sum; /* the second operand is answered for NaN */
-}
-
 /* The lines that will be added are on their way while the sums are made. */
 SIMD void expect(const struct gemm_f32 *g, const size_t m, const size_t v) {
     for (size_t row = 0; row < m; row++)
@@ -20,27 +13,39 @@ SIMD void expect(const struct gemm_f32 *g, const size_t m, const size_t v) {
             __builtin_prefetch(g->plus + row * g->plus_row + col * VL);
 }
 
+/* What follows the sums of m rows and v vectors: sum + plus, relu, C. */
+SIMD void finish(const struct gemm_f32 *g, vf acc[MR][2], const size_t m, const size_t v,
+                 const size_t left, const size_t right) {
+    if (g->plus)
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++) {
+            const float *plus = g->plus + row * g->plus_row;
+            acc[row][0] = vf_add(acc[row][0], some_load(plus, left));
+            if (v > 1)
+                acc[row][1] = vf_add(acc[row][1], some_load(plus + VL, right));
+        }
+    if (g->relu)
+#pragma GCC unroll 12
+        for (size_t row = 0; row < m; row++)
+            for (size_t col = 0; col < v; col++) /* the second operand is answered for NaN */
+                acc[row][col] = vf_max(vf_zero(), acc[row][col]);
+    tile_store(g, acc, m, v, left, right);
+}
+
 /* m rows and v vectors of columns: both constant after inlining. */
-SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
+SIMD void tile(const struct gemm_f32 *given, const size_t m, const size_t v) {
+    const struct gemm_f32 held = *given, *const g = &held;
     vf acc[MR][2];
     if (g->plus)
         expect(g, m, v);
-    const size_t left[2] = {g->n, g->n > VL ? g->n - VL : 0};
-#pragma GCC unroll 2
-    for (size_t col = 0; col < v; col++) {
-        vf start = g->bias ? some_load(g->bias + col * VL, left[col]) : vf_zero();
-#pragma GCC unroll 12
-        for (size_t row = 0; row < m; row++)
-            acc[row][col] = g->add ? some_load(g->c + row * g->ldc + col * VL, left[col]) : start;
-    }
+    tile_start(g, acc, m, v);
     const float *b = g->b, *ahead = g->ahead ? g->ahead : b;
-    const size_t stride = g->ahead ? MEM_FLOATS : 0;
     for (size_t tap = 0; tap < g->taps; tap++) {
         const float *a[MR];
 #pragma GCC unroll 12
         for (size_t row = 0; row < m; row++)
             a[row] = g->a[tap * m + row];
-        for (size_t k = 0; k < g->k; k++, b += NR, ahead += stride) {
+        for (size_t k = 0; k < g->k; k++, b += NR, ahead += MEM_FLOATS) {
             __builtin_prefetch(ahead, 0, 2);
             vf b0 = vf_load(b), b1 = v > 1 ? vf_load(b + VL) : b0;
 #pragma GCC unroll 12
@@ -52,12 +57,10 @@ SIMD void tile(const struct gemm_f32 *g, const size_t m, const size_t v) {
             }
         }
     }
-#pragma GCC unroll 2
-    for (size_t col = 0; col < v; col++)
-#pragma GCC unroll 12
-        for (size_t row = 0; row < m; row++)
-            some_store(g->c + row * g->ldc + col * VL,
-                       finished(g, acc[row][col], row, col * VL, left[col]), left[col]);
+    if (g->n >= v * VL)
+        finish(g, acc, m, v, VL, VL);
+    else
+        finish(g, acc, m, v, g->n, right_of(g));
 }
 
 /* One row: four steps of k side by side, since two accumulators alone would wait for each other. */
@@ -92,7 +95,9 @@ SIMD void single(const struct gemm_f32 *g, const size_t v) {
             sum = vf_add(sum, some_load(g->c + col * VL, left));
         else if (g->bias)
             sum = vf_add(sum, some_load(g->bias + col * VL, left));
-        some_store(g->c + col * VL, finished(g, sum, 0, col * VL, left), left);
+        if (g->plus)
+            sum = vf_add(sum, some_load(g->plus + col * VL, left));
+        some_store(g->c + col * VL, g->relu ? vf_max(vf_zero(), sum) : sum, left);
     }
 }
 
