@@ -459,7 +459,6 @@ static bool note_sent(struct conn *c, size_t n) {
 /* n bytes of `out` are with the kernel. */
 static void note_out(struct conn *c, size_t n) {
     c->listener->stats.bytes_out += c->tls && !c->h2 ? 0 : n; /* note_sent has counted them */
-    c->sent_bytes += n;
     c->out_at += n;
     if (c->out_at == c->out.n) {
         c->out_at = 0;

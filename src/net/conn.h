@@ -46,7 +46,7 @@ struct conn {
     enum patience waits_in, waits_out;
     size_t window_bytes;            /* read since `input` was set; BODY */
     size_t unsent_bytes;            /* when `output` was set; SEND */
-    uint64_t sent_bytes, sent_mark; /* of `out`; when `output` was set */
+    uint64_t sent_bytes, sent_mark; /* of HTTP/2's answers; when `output` was set */
     uint8_t sniffed;                /* bytes that are HTTP/2's preface so far */
     bool reading;                   /* uv_read_start is on */
     bool writing;                   /* a uv_write is under way */

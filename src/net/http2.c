@@ -405,6 +405,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
         return NGHTTP2_ERR_WOULDBLOCK;
     int code = emit(c, head, 9);
     x->pub.bytes_out += n;
+    c->sent_bytes += n; /* what answers pings does not count: see conn_late */
     for (; n && code == 0; x->out_at += x->out[x->out_at].n == 0) {
         struct span *part = &x->out[x->out_at];
         size_t step = part->n < n ? part->n : n;
@@ -640,7 +641,9 @@ void http2_receive(struct conn *c) {
     c->in.n = 0;
     if (n < 0 && !c->closing) {
         if (nghttp2_session_want_write(c->h2->session) && n != NGHTTP2_ERR_NOMEM)
-            nghttp2_session_terminate_session(c->h2->session, NGHTTP2_PROTOCOL_ERROR);
+            nghttp2_session_terminate_session(c->h2->session, n == NGHTTP2_ERR_FLOODED
+                                                                  ? NGHTTP2_ENHANCE_YOUR_CALM
+                                                                  : NGHTTP2_PROTOCOL_ERROR);
         else
             conn_close(c);
     }

@@ -582,14 +582,12 @@ static void advance(struct request *r, enum phase last) {
     }
 }
 
-/* A refused request whose body is short is read to its end and answered like any other, with all
- * headers an answer has (Allow, Retry-After); one with a long body is answered by net at once. */
-static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e) {
-    const struct entrance *in = ctx;
+/* NULL: no memory. */
+static struct request *new_request(const struct entrance *in, struct http_exchange *x) {
     struct loop_thread *t = in->thread;
     struct request *r = ARENA_NEW(&x->arena, struct request);
     if (!r)
-        return arena_fail(&x->arena, sizeof *r, "request", e);
+        return NULL;
     r->x = x;
     r->arena = &x->arena;
     r->server = t->server;
@@ -597,6 +595,15 @@ static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit,
     r->options = &t->server->options;
     r->thread = t;
     r->admin = in->admin;
+    return r;
+}
+
+/* A refused request whose body is short is read to its end and answered like any other, with all
+ * headers an answer has (Allow, Retry-After); one with a long body is answered by net at once. */
+static enum code on_head(void *ctx, struct http_exchange *x, size_t *body_limit, struct err *e) {
+    struct request *r = new_request(ctx, x);
+    if (!r)
+        return arena_fail(&x->arena, sizeof *r, "request", e);
     x->user = r;
     advance(r, PHASE_LIMIT);
     if (r->err.code == OK && !r->allow && (r->route->flags & ROUTE_BIDI))
@@ -661,17 +668,19 @@ static void on_done(void *ctx, struct http_exchange *x) {
         (void)phase_rows[PHASE_RECORD].run(x->user);
 }
 
-/* What net refuses by itself; there is no request when its head could not be read. */
+/* What net refuses by itself; there is no request when its head could not be read. One that was too
+ * large may still have said that gRPC's client waits for the answer. */
 static void refuse(void *ctx, struct http_exchange *x, const struct err *e,
                    struct http_response *out) {
-    struct request *r = x->user;
-    (void)ctx;
-    if (r && r->grpc) {
+    struct request *known = x->user, *r = known ? known : new_request(ctx, x);
+    struct err ignored;
+    bool grpc = r && (known || grpc_begin(r, &ignored) == OK) && r->grpc;
+    if (grpc) {
         grpc_fail(r, e);
         *out = r->response;
         return;
     }
-    struct str body = answer_error_body(r, &x->arena, e);
+    struct str body = answer_error_body(known, &x->arena, e);
     out->content_type = ANSWER_JSON;
     out->parts[0] = (struct span){(const uint8_t *)body.p, body.n};
     out->n_parts = 1;

@@ -190,6 +190,20 @@ def test_limits(store):
     s.stop()
 
 
+def test_metadata_beyond_the_limit(server):
+    """One large value, many small ones: refused by a status. Heads that cannot even be read over end the connection, not the channel."""
+    with grpc.insecure_channel(server.address) as c:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(c)
+        for metadata in ([("x-large-bin", b"v" * 20_000)], [(f"x-{i}", "v") for i in range(100)], [("x-same", "v" * 900)] * 30):
+            e = refused(stub.ModelInfer, infer(), metadata=metadata)
+            assert e.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, e
+            assert stub.ModelInfer(infer()).outputs
+        for metadata in ([("x-large-bin", b"v" * 100_000)], [(f"x-{i}", "v" * 900) for i in range(300)]):
+            e = refused(stub.ModelInfer, infer(), metadata=metadata)
+            assert e.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED), e
+            assert stub.ModelInfer(infer(), wait_for_ready=True).outputs
+
+
 def test_keys(store, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("secret-key-of-a-test\n")

@@ -105,6 +105,45 @@ def test_alpn(secure):
                 assert t.selected_alpn_protocol() == got
 
 
+def test_no_renegotiation(secure):
+    """RFC 5246 §7.2.2: refused by an alert. A client that asks is not served on, everybody else is."""
+    client = subprocess.Popen(["openssl", "s_client", "-tls1_2", "-connect", secure.address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    said, _ = client.communicate("R\n" * 20, timeout=20)
+    assert "RENEGOTIATING" in said and "no renegotiation" in said, said[-800:]
+    assert secure.post("/v1/models/affine:predict", json=ROWS).status_code == 200
+
+
+def test_key_updates_end(secure):
+    """RFC 8446 §4.6.3: every update costs a derivation of keys; who sends nothing else is cut off."""
+    client = subprocess.Popen(["openssl", "s_client", "-tls1_3", "-connect", secure.address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    said, _ = client.communicate("K\n" * 200, timeout=20)
+    assert "KEYUPDATE" in said and said.count("KEYUPDATE") < 200, said[-800:]
+    assert secure.post("/v1/models/affine:predict", json=ROWS).status_code == 200
+
+
+def test_handshakes_that_never_end(secure):
+    """Torn after every few bytes, garbage, and plain HTTP: none of them is in the way of others."""
+    context, out = ssl.create_default_context(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    hello, open_ones = out.read(), []
+    for k in range(300):
+        s = socket.create_connection((secure.host, secure.port), timeout=10)
+        s.sendall([hello[: 5 * k + 1], os.urandom(200), b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + bytes(k)][k % 4])
+        open_ones.append(s)
+    before = secure.peak()
+    for _ in range(20):
+        assert secure.post("/v1/models/affine:predict", json=ROWS).status_code == 200
+    for k, s in enumerate(open_ones):
+        if k % 4 == 1 or k % 4 == 2:  # what is no handshake is let go at once
+            while s.recv(4096):
+                pass
+        s.close()
+    assert secure.peak() - before < 8 << 20
+
+
 def test_grpc(secure):
     trust = grpc.ssl_channel_credentials((secure.pki / "ca.pem").read_bytes())
     with grpc.secure_channel(secure.address, trust) as c:

@@ -5,7 +5,7 @@
 
 #include "server.h"
 
-enum { DATA_, HEADERS_, PRIORITY_, RST_, SETTINGS_, PUSH_, PING_, GOAWAY_, WINDOW_ };
+enum { DATA_, HEADERS_, PRIORITY_, RST_, SETTINGS_, PUSH_, PING_, GOAWAY_, WINDOW_, CONTINUATION_ };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
 
 struct frame {
@@ -245,21 +245,114 @@ static uint32_t goaway_of(int fd) {
     return number_at(4);
 }
 
-static void test_floods_end_the_connection(void **state) {
-    struct server *s = *state;
+/* Whatever one connection did, another is served. */
+static void is_alive(struct server *s) {
     int fd = dial2(s);
+    ask(fd, 1, false, "/alive", true);
+    assert_int_equal(hear_body(fd, 1), 10);
+    close(fd);
+}
+
+/* One frame, far more often than anybody needs it. */
+static void flood(struct server *s, int type, uint32_t stream, const char *bytes, size_t n) {
+    int fd = dial2(s);
+    ask(fd, 1, true, "/echo", false);
     for (int i = 0; i < 3 * NOISE; i++)
-        put_frame(fd, PRIORITY_, 0, 1, "\0\0\0\0\1", 5);
+        put_frame(fd, type, 0, stream, bytes, n);
     assert_int_equal(goaway_of(fd), NGHTTP2_ENHANCE_YOUR_CALM);
     assert_true(is_closed(fd, 5000));
     close(fd);
-    fd = dial2(s);
+    is_alive(s);
+}
+
+static void test_floods_end_the_connection(void **state) {
+    struct server *s = *state;
+    flood(s, PRIORITY_, 1, "\0\0\0\0\1", 5);
+    flood(s, SETTINGS_, 0, "", 0);
+    flood(s, SETTINGS_, 0, "\0\1\0\0\0\0", 6); /* the table of names made small, again and again */
+    flood(s, WINDOW_, 0, "\0\0\0\1", 4);
+    flood(s, DATA_, 1, "", 0);
+}
+
+/* Who never reads the answers of its pings is let go before they pile up. */
+static void test_pings_that_nobody_reads(void **state) {
+    struct server *s = *state;
+    int fd = dial2(s);
+    uint64_t before = mem_count();
+    for (int i = 0; i < 300000; i++)
+        put_frame(fd, PING_, 0, 0, "deafness", 8);
+    eventually((server_stats(s), s->stats.open == 0));
+    assert_true(mem_count() - before < 100000);
+    close(fd);
+    is_alive(s);
+}
+
+/* CVE-2023-44487: requests that are taken back at once. */
+static void test_rapid_resets(void **state) {
+    struct server *s = *state;
+    int fd = dial2(s);
     for (uint32_t i = 0; i < 3 * RESETS; i++) {
         ask(fd, 2 * i + 1, false, "/hold", true);
         put_number(fd, RST_, 2 * i + 1, NGHTTP2_CANCEL);
     }
     assert_int_equal(goaway_of(fd), NGHTTP2_ENHANCE_YOUR_CALM);
+    assert_true(s->requests < 2 * RESETS);
     close(fd);
+    is_alive(s);
+}
+
+/* CVE-2025-8671: requests that the server is made to take back: a window may not grow beyond
+ * 2^31 - 1 (RFC 9113 §6.9.1). */
+static void test_made_to_reset(void **state) {
+    struct server *s = *state;
+    int fd = dial2(s);
+    for (uint32_t i = 0; i < 20 * RESETS; i++) { /* at most STREAMS of one read are taken */
+        ask(fd, 2 * i + 1, false, "/hold", true);
+        put_number(fd, WINDOW_, 2 * i + 1, 0x7fffffff);
+    }
+    assert_int_equal(goaway_of(fd), NGHTTP2_ENHANCE_YOUR_CALM);
+    assert_true(s->requests < 2 * RESETS);
+    close(fd);
+    is_alive(s);
+}
+
+/* A head without an end (CVE-2024-28182), of empty pieces and of fields. */
+static void test_heads_without_an_end(void **state) {
+    struct server *s = *state;
+    static const char piece[] = "\x00\x01"
+                                "a\x01"
+                                "b";
+    for (size_t n = 0; n < sizeof piece; n += sizeof piece - 1) {
+        int fd = dial2(s);
+        put_frame(fd, HEADERS_, END_STREAM, 1, "\x82\x86\x84\x01\x01h", 6);
+        for (int i = 0; i < 100000; i++)
+            put_frame(fd, CONTINUATION_, 0, 1, piece, n);
+        eventually((server_stats(s), s->stats.open == 0));
+        assert_int_equal(s->stats.requests, 0);
+        close(fd);
+        is_alive(s);
+        s->limits.header_bytes = 16 << 10;
+        server_stop(s);
+        server_start(s);
+    }
+}
+
+/* A field of 3 KB is kept once in the client's table and named by one byte 10,000 times: 30 MB in
+ * 14 KB. */
+static void test_a_bomb_of_names(void **state) {
+    struct server *s = *state;
+    static uint8_t fields[14000];
+    int fd = dial2(s);
+    memcpy(fields, "\x82\x86\x84\x01\x01h\x40\x01x\x7f\xb9\x16",
+           12); /* 127 + 0x39 + 0x16 * 128 = 3000 */
+    memset(fields + 12, 'v', 3000);
+    memset(fields + 3012, 0xbe, sizeof fields - 3012); /* the newest of the table */
+    put_frame(fd, HEADERS_, END_HEADERS | END_STREAM, 1, fields, sizeof fields);
+    assert_true(hear_frame(fd, HEADERS_)); /* 431 */
+    assert_int_equal(got.stream, 1);
+    assert_int_equal(s->heads, 0);
+    close(fd);
+    is_alive(s);
 }
 
 static void test_drain(void **state) {
@@ -328,6 +421,33 @@ static void test_left_in_sleep(void **state) {
     eventually((server_stats(s), s->stats.open == 0));
 }
 
+/* A client that opens no window for its answers does not live on by pings. */
+static void test_window_that_never_opens(void **state) {
+    struct server *s = *state;
+    int fd = dial2(s);
+    put_frame(fd, SETTINGS_, 0, 0, "\0\4\0\0\0\0", 6); /* SETTINGS_INITIAL_WINDOW_SIZE 0 */
+    for (uint32_t i = 0; i < 20; i++)
+        ask(fd, 2 * i + 1, false, "/big?n=100000", true);
+    eventually(s->requests == 20);
+    for (int i = 0; i < 100 && s->done < 20; i++) {
+        put_frame(fd, PING_, 0, 0, "patience", 8);
+        usleep(50000);
+    }
+    assert_int_equal(s->done, 20);
+    assert_int_equal(s->last_done_gone, 1);
+    close(fd);
+    is_alive(s);
+}
+
+static int start_brief(void **state) {
+    struct server *s = mem_zalloc(1, sizeof *s);
+    http_limits_default(&s->limits);
+    s->limits.send_ms = 300;
+    server_start(s);
+    *state = s;
+    return 0;
+}
+
 static int start_sleepy(void **state) {
     struct server *s = mem_zalloc(1, sizeof *s);
     http_limits_default(&s->limits);
@@ -348,6 +468,12 @@ int main(void) {
         T(reset_is_a_client_that_left),
         T(refusals),
         T(floods_end_the_connection),
+        T(pings_that_nobody_reads),
+        T(rapid_resets),
+        T(made_to_reset),
+        T(heads_without_an_end),
+        T(a_bomb_of_names),
+        cmocka_unit_test_setup_teardown(test_window_that_never_opens, start_brief, stop),
         T(drain),
         cmocka_unit_test_setup_teardown(test_naps, start_sleepy, stop),
         cmocka_unit_test_setup_teardown(test_left_in_sleep, start_sleepy, stop),
