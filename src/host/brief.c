@@ -33,7 +33,10 @@ void brief_run(struct host *h, struct live *l, struct ask *a) {
     if (code == OK)
         curve_learn(&l->curve, 1, 1, a->compute_ns);
     l->vtime += (double)a->compute_ns / l->weight;
-    if (--h->n_running == 0 && h->n_waiting == 0)
+    h->n_running--;
+    if (h->ring_first) /* a worker may have looked and found that it may not, for this run */
+        pthread_cond_signal(&h->queue_work);
+    if (h->n_running == 0 && h->n_waiting == 0)
         pthread_cond_broadcast(&h->queue_idle);
     pthread_mutex_unlock(&h->queue_lock);
 }

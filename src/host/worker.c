@@ -110,6 +110,8 @@ static struct live *next_live(struct host *h, bool express) {
             (void)thread_cond_wait_until(work, &h->queue_lock, wake);
         else
             pthread_cond_wait(work, &h->queue_lock);
+    if (l && wake) /* what still waits for company needs another who looks at the clock */
+        pthread_cond_signal(&h->queue_work);
     return l;
 }
 

@@ -323,6 +323,29 @@ static void brief_runs_overtake_what_waits(void **state) {
     end(&waits);
 }
 
+/* Copies are run while nothing else is: one that had to wait for a brief run is run after it,
+ * though nothing else comes. */
+static void a_brief_run_leaves_no_copy_behind(void **state) {
+    (void)state;
+    struct question brief, copy;
+    struct live *l = pretend("plus", 1000, 100);
+    begin(&brief, "plus", 1);
+    begin(&copy, "plus", 2);
+    copy.ask.priority = PRIORITY_SHADOW;
+    assert_int_equal(host_route(host, &brief.ask, &e), OK);
+    assert_int_equal(bind_ask(l, &brief.ask, &e), OK);
+    brief.ask.queued_ns = clock_ns();
+    pthread_mutex_lock(&host->queue_lock);
+    host->n_running++; /* as place does for a brief one */
+    pthread_mutex_unlock(&host->queue_lock);
+    submit_one(&copy);
+    usleep(20000); /* for a worker to look, and to find that it may not */
+    brief_run(host, l, &brief.ask);
+    assert_int_equal(wait_for(&copy), OK);
+    end(&copy);
+    end(&brief);
+}
+
 static void brief_runs_are_answered_at_once(void **state) {
     (void)state;
     struct question q;
@@ -447,6 +470,7 @@ int main(void) {
         cmocka_unit_test(refuses_wrong_asks),
         cmocka_unit_test(batches_keep_rows_apart),
         cmocka_unit_test(large_outputs_are_lent),
+        cmocka_unit_test(a_brief_run_leaves_no_copy_behind),
         cmocka_unit_test(brief_runs_are_answered_at_once),
         cmocka_unit_test(brief_runs_overtake_what_waits),
         cmocka_unit_test(cancelled_and_late_asks_do_not_run),
