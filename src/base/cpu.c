@@ -38,6 +38,7 @@ static const struct level levels[N_LEVELS] = {
 
 static struct {
     unsigned found, mask;
+    bool sha;
     char model[64];
     size_t l2_bytes;
 } cpu = {.mask = ~0u};
@@ -113,14 +114,21 @@ static void name_model(char text[64]) {
     text[n] = '\0';
 }
 
+static bool detect_sha(void) {
+    uint32_t a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && has(b, 29);
+}
+
 #else
 static unsigned detect(void) { return 0; }
+static bool detect_sha(void) { return false; }
 static void name_model(char text[64]) { (void)text; }
 #endif
 
 static void probe(void) {
     snprintf(cpu.model, sizeof cpu.model, "unknown CPU");
     cpu.found = detect();
+    cpu.sha = detect_sha();
     name_model(cpu.model);
     long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
     cpu.l2_bytes = bytes > 0 ? (size_t)bytes : (size_t)1 << 20;
@@ -130,6 +138,8 @@ unsigned cpu_flags(void) {
     pthread_once(&once, probe);
     return cpu.found & cpu.mask;
 }
+
+bool cpu_has_sha(void) { return cpu_flags() & CPU_SSE42 && cpu.sha; }
 
 enum code cpu_setup(struct err *e) {
     const char *want = getenv("SLIPWAY_CPU");

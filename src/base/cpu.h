@@ -24,4 +24,5 @@ const char *cpu_level(void);
 const char *cpu_model(void); /* "Intel(R) Xeon(R) Processor" */
 /* usable by this process: affinity and cgroup quota, at least 1 */
 int cpu_cores(void);
+bool cpu_has_sha(void); /* SHA-NI; not when lowered to scalar */
 size_t cpu_l2_bytes(void);

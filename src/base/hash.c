@@ -1,43 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hashes: see hash.h. SHA-256 is OpenSSL's (it uses SHA-NI); CRC-32C is the SSE4.2 instruction
- * where there is one, else a table; hash_bytes is wyhash's idea (multiply 64 x 64 -> 128, fold)
- * with a per-process seed from the kernel. */
-/* EVP would look up its providers and read its configuration first: a millisecond of a start. */
-#define OPENSSL_API_COMPAT 0x10100000L
-
+/* Hashes: see hash.h (SHA-256 is sha256.c). CRC-32C is the SSE4.2 instruction where there is one,
+ * else a table; hash_bytes is wyhash's idea (multiply 64 x 64 -> 128, fold) with a per-process seed
+ * from the kernel. */
 #include "base/hash.h"
 
 #include "base/cpu.h"
 
-#include <assert.h>
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-/* --- SHA-256 --- */
-
-static SHA256_CTX *inside(struct sha256 *h) { return (SHA256_CTX *)(void *)h->state; }
-
-void sha256_begin(struct sha256 *h) {
-    static_assert(sizeof(SHA256_CTX) <= sizeof h->state, "room for OpenSSL's state");
-    SHA256_Init(inside(h));
-}
-
-void sha256_add(struct sha256 *h, const void *bytes, size_t n) {
-    if (n)
-        SHA256_Update(inside(h), bytes, n);
-}
-
-void sha256_end(struct sha256 *h, uint8_t digest[SHA256_BYTES]) { SHA256_Final(digest, inside(h)); }
-
-void sha256_of(struct span bytes, uint8_t digest[SHA256_BYTES]) {
-    struct sha256 h;
-    sha256_begin(&h);
-    sha256_add(&h, bytes.p, bytes.n);
-    sha256_end(&h, digest);
-}
 
 /* --- hexadecimal --- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hashes: SHA-256 (FIPS 180-4, OpenSSL) for identity, CRC-32C for framing, a fast seeded one for
+/* Hashes: SHA-256 (FIPS 180-4) for identity, CRC-32C for framing, a fast seeded one for
  * tables. */
 #pragma once
 
@@ -8,8 +8,10 @@
 
 enum { SHA256_BYTES = 32, SHA256_HEX = 64 };
 
-struct sha256 { /* OpenSSL's state */
-    _Alignas(8) unsigned char state[112];
+struct sha256 {
+    uint32_t state[8];
+    uint64_t bytes;   /* so far */
+    uint8_t rest[64]; /* the block that is not full yet */
 };
 void sha256_begin(struct sha256 *h);
 void sha256_add(struct sha256 *h, const void *bytes, size_t n);

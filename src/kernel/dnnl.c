@@ -8,9 +8,9 @@
 #include "kernel/dnnl.h"
 
 #include "base/cpu.h"
+#include "base/late.h"
 #include "base/mem.h"
 
-#include <dlfcn.h>
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
@@ -36,22 +36,14 @@
     X(dnnl_stream_create) X(dnnl_stream_destroy) X(dnnl_stream_wait)
 /* clang-format on */
 
-#define FIELD(name) __typeof__(name) *name;
-static struct { FUNCTIONS(FIELD) } lib;
-
 #define QUOTE(number) #number
 #define FILE_OF(major) "libdnnl.so." QUOTE(major)
 
 /* Opened when the first task is wanted (decision 0012): a program that computes nothing with it
  * does not pay for its 40 MB, and a machine without it computes by our own kernels. Its teams are
  * ours: the program exports the OpenMP that it has in it (meson.build). */
-static bool open_lib(void) {
-    void *so = dlopen(FILE_OF(DNNL_VERSION_MAJOR), RTLD_LAZY | RTLD_LOCAL);
-    bool whole = so != NULL;
-#define FIND(name) whole = whole && (*(void **)&lib.name = dlsym(so, #name)) != NULL;
-    FUNCTIONS(FIND)
-    return whole;
-}
+static struct { FUNCTIONS(LATE_FIELD) } lib;
+static struct late dnnl = LATE(FILE_OF(DNNL_VERSION_MAJOR), FUNCTIONS);
 
 /* --- the engine: one for the process --- */
 
@@ -75,7 +67,7 @@ static dnnl_cpu_isa_t lowered_isa(void) {
 }
 
 static void start(void) {
-    if (!(cpu_flags() & CPU_AVX2) || !open_lib())
+    if (!(cpu_flags() & CPU_AVX2) || !late_open(&dnnl))
         return;
     (void)lib.dnnl_set_max_cpu_isa(
         lowered_isa()); /* refused when already set by the environment: that is its right */

@@ -2,8 +2,9 @@
 /* Client: see client.h. Redirects are followed here, not by libcurl, so that each is checked. */
 #include "net/client.h"
 
+#include "base/late.h"
+
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -41,19 +42,13 @@ struct transfer { /* one address of a get */
     X(curl_url_cleanup)                                                                            \
     X(curl_free)
 
-#define FIELD(name) __typeof__(name) *name;
-static struct {
-    bool whole;
-    FUNCTIONS(FIELD)
-} lib;
-static pthread_once_t opened = PTHREAD_ONCE_INIT;
+static struct { FUNCTIONS(LATE_FIELD) } lib;
+static struct late curl = LATE("libcurl.so.4", FUNCTIONS);
+static bool usable; /* written by start_once */
+static pthread_once_t start_once = PTHREAD_ONCE_INIT;
 
-static void open_lib(void) {
-    void *so = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    bool whole = so != NULL;
-#define FIND(name) whole = whole && (*(void **)&lib.name = dlsym(so, #name)) != NULL;
-    FUNCTIONS(FIND)
-    lib.whole = whole && lib.curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+static void start(void) {
+    usable = late_open(&curl) && lib.curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 }
 
 bool client_may(const char *hosts, struct str host, struct str port) {
@@ -203,8 +198,8 @@ static enum code follow(CURL *c, const struct client_get *g, struct transfer *t,
 
 enum code client_get(const struct client_get *g, int fd, uint64_t *bytes, struct err *e) {
     struct transfer t = {.get = g, .fd = fd};
-    (void)pthread_once(&opened, open_lib);
-    if (!lib.whole)
+    (void)pthread_once(&start_once, start);
+    if (!usable)
         return fail(e, UNSUPPORTED, "to fetch something the server needs libcurl (libcurl.so.4)");
     CURL *c = lib.curl_easy_init();
     if (!c)

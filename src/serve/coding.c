@@ -3,11 +3,20 @@
  * inflates without end is stopped at the cap and never holds more. */
 #include "serve/coding.h"
 
+#include "base/late.h"
 #include "base/mem.h"
 
 #define ZSTD_STATIC_LINKING_ONLY /* its memory by ours */
 #include <zlib.h>
 #include <zstd.h>
+
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(ZSTD_createDStream_advanced) X(ZSTD_isError) X(ZSTD_DCtx_setParameter) \
+    X(ZSTD_freeDStream) X(ZSTD_decompressStream) X(ZSTD_getErrorName)
+/* clang-format on */
+static struct { FUNCTIONS(LATE_FIELD) } lib;
+static struct late zstd = LATE("libzstd.so.1", FUNCTIONS);
 
 enum {
     STEP_BYTES = 64 << 10,
@@ -151,9 +160,10 @@ static enum code unzstd_all(ZSTD_DStream *z, struct span in, struct buf *out, st
             return buf_check(out, "inflated body", e);
         ZSTD_outBuffer to = {out->p + out->n, room, 0};
         size_t taken = from.pos;
-        left = ZSTD_decompressStream(z, &to, &from);
-        if (ZSTD_isError(left))
-            return fail(e, INVALID, "the compressed body is damaged: %s", ZSTD_getErrorName(left));
+        left = lib.ZSTD_decompressStream(z, &to, &from);
+        if (lib.ZSTD_isError(left))
+            return fail(e, INVALID, "the compressed body is damaged: %s",
+                        lib.ZSTD_getErrorName(left));
         out->n += to.pos;
         if (left && from.pos == from.size && to.pos < room && taken == from.pos)
             return fail(e, INVALID, "the compressed body ends too early");
@@ -167,13 +177,16 @@ static void *zstd_alloc(void *opaque, size_t bytes) {
 }
 
 static enum code undo_zstd(struct span in, struct buf *out, struct err *e) {
-    ZSTD_DStream *z = ZSTD_createDStream_advanced((ZSTD_customMem){zstd_alloc, zlib_free, NULL});
-    if (!z || ZSTD_isError(ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG))) {
-        ZSTD_freeDStream(z);
+    TRY(late_want(&zstd, "a body compressed by zstd", e));
+    ZSTD_DStream *z =
+        lib.ZSTD_createDStream_advanced((ZSTD_customMem){zstd_alloc, zlib_free, NULL});
+    if (!z ||
+        lib.ZSTD_isError(lib.ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG))) {
+        lib.ZSTD_freeDStream(z);
         return fail(e, NOMEM, "compressed body: out of memory");
     }
     enum code code = unzstd_all(z, in, out, e);
-    ZSTD_freeDStream(z);
+    lib.ZSTD_freeDStream(z);
     return code;
 }
 

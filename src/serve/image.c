@@ -6,10 +6,24 @@
  * 2. A JPEG that ends early or is damaged inside is refused, not half shown. */
 #include "serve/image.h"
 
+#include "base/late.h"
 #include "base/mem.h"
 
 #include <spng.h>
 #include <turbojpeg.h>
+
+/* clang-format off */
+#define JPEG_FUNCTIONS(X) \
+    X(tjDecompress2) X(tjDecompressHeader3) X(tjDestroy) \
+    X(tjGetErrorStr2) X(tjInitDecompress)
+#define PNG_FUNCTIONS(X) \
+    X(spng_ctx_free) X(spng_ctx_new) X(spng_decode_image) \
+    X(spng_decoded_image_size) X(spng_get_ihdr) X(spng_set_chunk_limits) \
+    X(spng_set_image_limits) X(spng_set_png_buffer) X(spng_strerror)
+/* clang-format on */
+static struct { JPEG_FUNCTIONS(LATE_FIELD) PNG_FUNCTIONS(LATE_FIELD) } lib;
+static struct late turbojpeg = LATE("libturbojpeg.so.0", JPEG_FUNCTIONS);
+static struct late spng = LATE("libspng.so.0", PNG_FUNCTIONS);
 
 enum { CHANNELS = 3, PNG_CHUNKS = 16 << 20, SIDE_MAX = 65535 };
 
@@ -118,19 +132,19 @@ static enum code jpeg_pixels(tjhandle h, struct span b, size_t max_pixels, struc
                              struct err *e) {
     int width = 0, height = 0, sampling = 0, space = 0; /* a stream of tables alone sets none */
     struct image image;
-    if (b.n > UINT32_MAX ||
-        tjDecompressHeader3(h, b.p, (unsigned long)b.n, &width, &height, &sampling, &space) != 0)
-        return fail(e, INVALID, "damaged JPEG: %s", tjGetErrorStr2(h));
+    if (b.n > UINT32_MAX || lib.tjDecompressHeader3(h, b.p, (unsigned long)b.n, &width, &height,
+                                                    &sampling, &space) != 0)
+        return fail(e, INVALID, "damaged JPEG: %s", lib.tjGetErrorStr2(h));
     if (width <= 0 || height <= 0)
         return fail(e, INVALID, "damaged JPEG: there is no image in it");
     TRY(check_size((uint64_t)width, (uint64_t)height, max_pixels, e));
     if (space == TJCS_CMYK || space == TJCS_YCCK)
         return fail(e, UNSUPPORTED, "CMYK JPEG images are not supported; convert it to RGB");
     TRY(image_new(width, height, &image, e));
-    if (tjDecompress2(h, b.p, (unsigned long)b.n, image.pixels, width, 0, height, TJPF_RGB,
-                      TJFLAG_STOPONWARNING) != 0) {
+    if (lib.tjDecompress2(h, b.p, (unsigned long)b.n, image.pixels, width, 0, height, TJPF_RGB,
+                          TJFLAG_STOPONWARNING) != 0) {
         image_free(&image);
-        return fail(e, INVALID, "damaged JPEG: %s", tjGetErrorStr2(h));
+        return fail(e, INVALID, "damaged JPEG: %s", lib.tjGetErrorStr2(h));
     }
     enum code code = turn(&image, orientation(b), e);
     if (code != OK)
@@ -141,11 +155,12 @@ static enum code jpeg_pixels(tjhandle h, struct span b, size_t max_pixels, struc
 }
 
 static enum code decode_jpeg(struct span b, size_t max_pixels, struct image *out, struct err *e) {
-    tjhandle h = tjInitDecompress();
+    TRY(late_want(&turbojpeg, "a JPEG image", e));
+    tjhandle h = lib.tjInitDecompress();
     if (!h)
         return fail(e, NOMEM, "JPEG decoder: out of memory");
     enum code code = jpeg_pixels(h, b, max_pixels, out, e);
-    tjDestroy(h);
+    lib.tjDestroy(h);
     return code;
 }
 
@@ -156,36 +171,37 @@ static enum code png_pixels(spng_ctx *c, struct span b, size_t max_pixels, struc
     struct spng_ihdr head;
     struct image image;
     size_t bytes;
-    spng_set_image_limits(c, SIDE_MAX, SIDE_MAX);
-    spng_set_chunk_limits(c, PNG_CHUNKS, PNG_CHUNKS);
-    int code = spng_set_png_buffer(c, b.p, b.n);
+    lib.spng_set_image_limits(c, SIDE_MAX, SIDE_MAX);
+    lib.spng_set_chunk_limits(c, PNG_CHUNKS, PNG_CHUNKS);
+    int code = lib.spng_set_png_buffer(c, b.p, b.n);
     if (code == 0)
-        code = spng_get_ihdr(c, &head);
+        code = lib.spng_get_ihdr(c, &head);
     if (code != 0)
         return code == SPNG_EUSER_WIDTH || code == SPNG_EUSER_HEIGHT
                    ? fail(e, TOO_LARGE, "the image is wider or higher than %d pixels", SIDE_MAX)
-                   : fail(e, INVALID, "damaged PNG: %s", spng_strerror(code));
+                   : fail(e, INVALID, "damaged PNG: %s", lib.spng_strerror(code));
     TRY(check_size(head.width, head.height, max_pixels, e));
     TRY(image_new((int)head.width, (int)head.height, &image, e));
-    code = spng_decoded_image_size(c, SPNG_FMT_RGB8, &bytes);
+    code = lib.spng_decoded_image_size(c, SPNG_FMT_RGB8, &bytes);
     if (code == 0 && bytes != (size_t)head.width * head.height * CHANNELS)
         code = SPNG_EINTERNAL;
     if (code == 0)
-        code = spng_decode_image(c, image.pixels, bytes, SPNG_FMT_RGB8, 0);
+        code = lib.spng_decode_image(c, image.pixels, bytes, SPNG_FMT_RGB8, 0);
     if (code != 0) {
         image_free(&image);
-        return fail(e, INVALID, "damaged PNG: %s", spng_strerror(code));
+        return fail(e, INVALID, "damaged PNG: %s", lib.spng_strerror(code));
     }
     *out = image;
     return OK;
 }
 
 static enum code decode_png(struct span b, size_t max_pixels, struct image *out, struct err *e) {
-    spng_ctx *c = spng_ctx_new(0);
+    TRY(late_want(&spng, "a PNG image", e));
+    spng_ctx *c = lib.spng_ctx_new(0);
     if (!c)
         return fail(e, NOMEM, "PNG decoder: out of memory");
     enum code code = png_pixels(c, b, max_pixels, out, e);
-    spng_ctx_free(c);
+    lib.spng_ctx_free(c);
     return code;
 }
 

@@ -3,37 +3,6 @@
 
 #include "check.h"
 
-static void sha256_of_known_texts(void **state) { /* FIPS 180-4 examples */
-    (void)state;
-    static const char *const cases[][2] = {
-        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
-        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"}};
-    for (size_t at = 0; at < 3; at++) {
-        uint8_t digest[SHA256_BYTES];
-        char hex[SHA256_HEX + 1];
-        sha256_of((struct span){(const uint8_t *)cases[at][0], strlen(cases[at][0])}, digest);
-        hex_put(digest, sizeof digest, hex);
-        assert_string_equal(hex, cases[at][1]);
-    }
-}
-
-static void sha256_in_pieces(void **state) {
-    (void)state;
-    struct sha256 h;
-    uint8_t whole[SHA256_BYTES], pieces[SHA256_BYTES];
-    static uint8_t bytes[1000];
-    for (size_t at = 0; at < sizeof bytes; at++)
-        bytes[at] = (uint8_t)(at * 31);
-    sha256_of((struct span){bytes, sizeof bytes}, whole);
-    sha256_begin(&h);
-    for (size_t at = 0, n = 0; at < sizeof bytes; at += n, n++)
-        sha256_add(&h, bytes + at, at + n > sizeof bytes ? sizeof bytes - at : n);
-    sha256_end(&h, pieces);
-    assert_memory_equal(whole, pieces, sizeof whole);
-}
-
 static void hex_both_ways(void **state) {
     (void)state;
     uint8_t bytes[3];
@@ -99,9 +68,10 @@ static void table_hashes_spread(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sha256_of_known_texts), cmocka_unit_test(sha256_in_pieces),
-        cmocka_unit_test(hex_both_ways),         cmocka_unit_test(crc32c_of_known_bytes),
-        cmocka_unit_test(table_hashes_differ),   cmocka_unit_test(table_hashes_spread),
+        cmocka_unit_test(hex_both_ways),
+        cmocka_unit_test(crc32c_of_known_bytes),
+        cmocka_unit_test(table_hashes_differ),
+        cmocka_unit_test(table_hashes_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
