@@ -69,6 +69,8 @@ typedef void columns_f32_fn(size_t rows, size_t n, const float *x, size_t stride
 /* Weighted sum of n_taps rows of n elements: y[i] = sum over t of weight[t] * x[t][i]. */
 typedef void blend_f32_fn(size_t n_taps, const float *const *x, const float *weight, size_t n,
                           float *y);
+/* y[i] += sum over t of x[t][i] */
+typedef void sums_bf16_fn(size_t n_taps, const uint16_t *const *x, size_t n, float *y);
 /* y[i] = max over t of x[t][i]; NaN wins. */
 typedef void tops_f32_fn(size_t n_taps, const float *const *x, size_t n, float *y);
 typedef void tops_bf16_fn(size_t n_taps, const uint16_t *const *x, size_t n, uint16_t *y);

@@ -135,6 +135,12 @@ static float widened(uint16_t v) {
     return f;
 }
 
+void sums_bf16_scalar(size_t n_taps, const uint16_t *const *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t tap = 0; tap < n_taps; tap++)
+            y[i] += widened(x[tap][i]);
+}
+
 void tops_bf16_scalar(size_t n_taps, const uint16_t *const *x, size_t n, uint16_t *y) {
     for (size_t i = 0; i < n; i++) {
         uint16_t top = x[0][i];

@@ -5,18 +5,17 @@
 #include "op/broadcast.h"
 #include "op/post.h"
 #include "op/team.h"
+#include "op/wide.h"
 
 enum {
-    HALF_BLOCK = 256,
-    STRETCH = 8192, /* elements between a result and its posts: 32 KB */
-    SHORT = 64,     /* elements of a row whose call costs more than its work */
+    HALF_STRETCH = 1024, /* elements of 16 bits that are held as f32 at a time */
+    STRETCH = 8192,      /* elements between a result and its posts: 32 KB */
+    SHORT = 64,          /* elements of a row whose call costs more than its work */
     LONG = 256,
 };
 
-static bool is_half(enum dtype t) { return t == DT_F16 || t == DT_BF16; }
-
 bool pairwise_takes(const struct pairwise *p, enum dtype t) {
-    return p->fn[is_half(t) ? DT_F32 : t] != NULL;
+    return p->fn[wide_half(t) ? DT_F32 : t] != NULL;
 }
 
 struct pair_call {
@@ -30,30 +29,6 @@ struct pair_call {
     const char *a, *b;
     char *y;
 };
-
-static void half_row(const struct pair_call *c, size_t n, const uint16_t *a, ptrdiff_t a_step,
-                     const uint16_t *b, ptrdiff_t b_step, char *y) {
-    const struct kernel_set *k = kernel_set();
-    widen_16_fn *widen = c->dtype == DT_F16 ? k->widen_f16 : k->widen_bf16;
-    narrow_16_fn *narrow = c->dtype == DT_F16 ? k->narrow_f16 : k->narrow_bf16;
-    float p[HALF_BLOCK], q[HALF_BLOCK], r[HALF_BLOCK];
-    for (size_t i = 0; i < n; i += HALF_BLOCK) {
-        size_t some = n - i < HALF_BLOCK ? n - i : HALF_BLOCK;
-        uint16_t x[HALF_BLOCK], z[HALF_BLOCK];
-        for (size_t j = 0; j < some; j++) {
-            x[j] = a[(ptrdiff_t)(i + j) * a_step];
-            z[j] = b[(ptrdiff_t)(i + j) * b_step];
-        }
-        widen(some, x, p);
-        widen(some, z, q);
-        if (c->pair->truth) {
-            c->fn(some, p, 1, q, 1, y + i);
-        } else {
-            c->fn(some, p, 1, q, 1, r);
-            narrow(some, r, (uint16_t *)y + i);
-        }
-    }
-}
 
 /* A short row that repeats beside whole ones: copies of it side by side meet many of them. */
 static void repeated(const struct pair_call *c, struct binary_f32 k) {
@@ -85,54 +60,117 @@ static bool repeats(const struct binary_f32 *k) {
            ((k->a_row == 0 && k->b_row == n) || (k->a_row == n && k->b_row == 0));
 }
 
+static void by_kernel(const struct pair_call *c, const struct binary_f32 *k) {
+    if (repeats(k))
+        repeated(c, *k);
+    else
+        c->kernel(k);
+}
+
 static void rows_of(const struct pair_call *c, const struct broadcast_piece *p) {
     const char *a = c->a + p->in[0] * (ptrdiff_t)c->in_bytes,
                *b = c->b + p->in[1] * (ptrdiff_t)c->in_bytes;
     char *y = c->y + p->out * c->out_bytes;
     bool steps = (p->step[0] | p->step[1]) >> 1 == 0; /* each 0 or 1 */
     if (c->kernel && steps) {
-        const struct binary_f32 k = {.rows = p->rows,
-                                     .n = p->n,
-                                     .a = (const float *)a,
-                                     .b = (const float *)b,
-                                     .y = (float *)y,
-                                     .a_row = p->row[0],
-                                     .b_row = p->row[1],
-                                     .y_row = (ptrdiff_t)p->n,
-                                     .a_one = p->step[0] == 0,
-                                     .b_one = p->step[1] == 0};
-        if (repeats(&k))
-            repeated(c, k);
-        else
-            c->kernel(&k);
+        by_kernel(c, &(struct binary_f32){.rows = p->rows,
+                                          .n = p->n,
+                                          .a = (const float *)a,
+                                          .b = (const float *)b,
+                                          .y = (float *)y,
+                                          .a_row = p->row[0],
+                                          .b_row = p->row[1],
+                                          .y_row = (ptrdiff_t)p->n,
+                                          .a_one = p->step[0] == 0,
+                                          .b_one = p->step[1] == 0});
         return;
     }
     for (size_t row = 0; row < p->rows; row++) {
-        if (is_half(c->dtype))
-            half_row(c, p->n, (const uint16_t *)a, p->step[0], (const uint16_t *)b, p->step[1], y);
-        else
-            c->fn(p->n, a, p->step[0], b, p->step[1], y);
+        c->fn(p->n, a, p->step[0], b, p->step[1], y);
         a += p->row[0] * (ptrdiff_t)c->in_bytes, b += p->row[1] * (ptrdiff_t)c->in_bytes,
             y += p->n * c->out_bytes;
     }
 }
 
+/* --- 16-bit floats --- */
+
+struct widened { /* rows of an operand as f32 */
+    float at[HALF_STRETCH];
+    ptrdiff_t row;
+    bool one; /* a single element in each row */
+};
+
+/* Operand i of a piece of up to HALF_STRETCH elements. */
+static void widen(const struct pair_call *c, const struct broadcast_piece *p, int i,
+                  struct widened *to) {
+    const uint16_t *from = (const uint16_t *)(i ? c->b : c->a) + p->in[i];
+    const ptrdiff_t row = p->row[i], step = p->step[i], n = (ptrdiff_t)p->n;
+    to->one = step == 0;
+    to->row = row == 0 ? 0 : step == 0 ? 1 : n;
+    if (step == 1 && (row == 0 || row == n || p->rows == 1)) {
+        wide_load(c->dtype, from, 0, row == n ? p->rows * p->n : p->n, to->at);
+        return;
+    }
+    uint16_t gathered[HALF_STRETCH];
+    const size_t rows = row == 0 ? 1 : p->rows, each = step == 0 ? 1 : p->n;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = 0; k < each; k++)
+            gathered[r * each + k] = from[(ptrdiff_t)r * row + (ptrdiff_t)k * step];
+    wide_load(c->dtype, gathered, 0, rows * each, to->at);
+}
+
+/* A piece of up to HALF_STRETCH elements, with its posts. */
+static void half_rows_of(const struct pair_call *c, const struct broadcast_piece *p) {
+    struct widened a, b;
+    float y[HALF_STRETCH];
+    widen(c, p, 0, &a);
+    widen(c, p, 1, &b);
+    if (c->kernel) {
+        by_kernel(c, &(struct binary_f32){.rows = p->rows,
+                                          .n = p->n,
+                                          .a = a.at,
+                                          .b = b.at,
+                                          .y = y,
+                                          .a_row = a.row,
+                                          .b_row = b.row,
+                                          .y_row = (ptrdiff_t)p->n,
+                                          .a_one = a.one,
+                                          .b_one = b.one});
+    } else {
+        const size_t bytes = c->pair->truth ? c->out_bytes : sizeof *y;
+        char *to = c->pair->truth ? c->y + p->out * bytes : (char *)y;
+        for (size_t row = 0; row < p->rows; row++, to += p->n * bytes)
+            c->fn(p->n, a.at + (ptrdiff_t)row * a.row, !a.one, b.at + (ptrdiff_t)row * b.row,
+                  !b.one, to);
+    }
+    if (c->pair->truth)
+        return;
+    post_apply_at(c->call, c->out, y, p->out, p->rows * p->n);
+    wide_store(c->dtype, c->y, p->out, p->rows * p->n, y);
+}
+
 static void piece(const struct broadcast_piece *p, void *ctx) {
     const struct pair_call *c = ctx;
-    if (c->call->node->n_post == 0) {
+    const bool half = wide_half(c->dtype);
+    const size_t stretch = half ? HALF_STRETCH : STRETCH;
+    if (!half && c->call->node->n_post == 0) {
         rows_of(c, p);
         return;
     }
-    size_t at_once = p->n < STRETCH ? STRETCH / (p->n ? p->n : 1) : 1;
+    size_t at_once = p->n < stretch ? stretch / (p->n ? p->n : 1) : 1;
     for (size_t row = 0; row < p->rows; row += at_once) {
         struct broadcast_piece some = *p;
         some.rows = p->rows - row < at_once ? p->rows - row : at_once;
-        some.n = p->n < STRETCH ? p->n : STRETCH;
+        some.n = p->n < stretch ? p->n : stretch;
         for (size_t col = 0; col < p->n; col += some.n) {
             some.n = p->n - col < some.n ? p->n - col : some.n;
             some.out = p->out + row * p->n + col;
             for (int i = 0; i < 2; i++)
                 some.in[i] = p->in[i] + (ptrdiff_t)row * p->row[i] + (ptrdiff_t)col * p->step[i];
+            if (half) {
+                half_rows_of(c, &some);
+                continue;
+            }
             rows_of(c, &some);
             post_apply(c->call, c->out, some.out, some.rows * some.n);
         }
@@ -152,11 +190,11 @@ enum code pairwise_run(const struct op_call *call, const struct pairwise *pair,
                           .dtype = t,
                           .in_bytes = dtype_size(t),
                           .out_bytes = dtype_size(out->dtype),
-                          .fn = pair->fn[is_half(t) ? DT_F32 : t],
+                          .fn = pair->fn[wide_half(t) ? DT_F32 : t],
                           .a = a->data,
                           .b = b->data,
                           .y = out->data};
-    if (pair->kernel && t == DT_F32)
+    if (pair->kernel && (t == DT_F32 || wide_half(t)))
         memcpy(&c.kernel, (const char *)kernel_set() + pair->kernel - 1, sizeof c.kernel);
     struct broadcast walk;
     broadcast_plan(&walk, out, (const struct tensor *[]){a, b}, 2);

@@ -4,7 +4,7 @@
  *
  * 1. Maxima and averages of f32, and maxima of bytes, go by kernels over the channels, channels
  * last: a PLAIN node carries its data there and back through scratch memory, except global pools,
- * whose pictures are rows of memory then. f16 and bf16 are widened first, but for maxima of bf16.
+ * whose pictures are rows of memory then. f16 is widened first, and bf16 where pictures are rows.
  * 2. All else (lp, f64, and maxima whose indices are wanted) goes element by element in double.
  * 3. Padding never takes part in a maximum or a sum. It counts in an average only with
  * count_include_pad, and then only as far as the pads reach: what ceil_mode adds beyond never does.
@@ -150,7 +150,7 @@ static enum code prepare(struct op_prepare *c, enum kind kind, bool global, stru
     s->pixels = window_pixels(&s->w);
     const bool indices = c->node->n_out > 1 && c->node->out[1] != VALUE_NONE;
     s->fast = kind != POWER && t != DT_F64 && !indices;
-    s->wide = s->fast && half && !(kind == TOP && t == DT_BF16 && !(global && plain));
+    s->wide = s->fast && half && !(t == DT_BF16 && !(global && plain));
     s->carried = s->fast && !global && plain && s->channels > 1;
     lay_out(c, s);
     c->state = s;
@@ -239,15 +239,20 @@ struct gathered { /* rows of channels found, not yet folded */
     float weight; /* of each in an average */
     bool carries; /* x[0] is the fold of earlier ones */
     char carry[STRETCH] __attribute__((aligned(64)));
+    float sum[STRETCH / sizeof(uint16_t)]; /* of bf16 averaged: the folds of earlier ones */
 };
 
-static void fold(const struct pass *p, const struct gathered *g, size_t n, void *y) {
+static bool sums_bf16(const struct pass *p) { return p->t == DT_BF16 && p->s->kind == AVERAGE; }
+
+static void fold(const struct pass *p, struct gathered *g, size_t n, void *y) {
     const struct kernel_set *k = kernel_set();
     float weights[TAPS];
     if (p->t == DT_U8) {
         k->tops_u8(g->n, (const uint8_t *const *)g->x, n, y);
     } else if (p->t == DT_I8) {
         k->tops_i8(g->n, (const int8_t *const *)g->x, n, y);
+    } else if (sums_bf16(p)) {
+        k->sums_bf16(g->n, (const uint16_t *const *)g->x, n, g->sum);
     } else if (p->t == DT_BF16) {
         k->tops_bf16(g->n, (const uint16_t *const *)g->x, n, y);
     } else if (p->s->kind == TOP) {
@@ -265,14 +270,17 @@ static void nothing(const struct pass *p, size_t n, void *y) {
     if (p->t == DT_U8 || p->t == DT_I8)
         memset(y, p->t == DT_I8 ? INT8_MIN : 0, n);
     for (size_t i = 0; i < n && p->t == DT_BF16; i++)
-        ((uint16_t *)y)[i] = LOWEST_BF16;
+        ((uint16_t *)y)[i] = p->s->kind == TOP ? LOWEST_BF16 : 0;
     for (size_t i = 0; i < n && p->t == DT_F32; i++)
         ((float *)y)[i] = p->s->kind == TOP ? -FLT_MAX : 0;
 }
 
 /* Rows that are too many for one fold are folded into y first, and go on from there. */
 static void add(const struct pass *p, struct gathered *g, const void *x, size_t n, void *y) {
-    if (g->n == TAPS) {
+    if (g->n == TAPS && sums_bf16(p)) {
+        fold(p, g, n, y);
+        g->n = 0;
+    } else if (g->n == TAPS) {
         fold(p, g, n, y);
         memcpy(g->carry, y, n * p->bytes);
         g->x[0] = g->carry;
@@ -294,6 +302,8 @@ static void pool_one(const struct pass *p, const struct under *u, const char *x,
         nothing(p, n, y);
         return;
     }
+    if (sums_bf16(p))
+        memset(g.sum, 0, n * sizeof *g.sum);
     for (int64_t z = 0; z < u->n[0]; z++)
         for (int64_t row = 0; row < u->n[1]; row++) {
             const char *from = x + tap_at(&s->w, u, z, row, 0) * pixel;
@@ -301,6 +311,10 @@ static void pool_one(const struct pass *p, const struct under *u, const char *x,
                 add(p, &g, from, n, y);
         }
     fold(p, &g, n, y);
+    for (size_t i = 0; i < n && sums_bf16(p); i++)
+        g.sum[i] *= g.weight;
+    if (sums_bf16(p))
+        kernel_set()->narrow_bf16(n, g.sum, y);
 }
 
 /* Steps [begin, end): stretches of channels of one output after the other. */

@@ -106,10 +106,10 @@ static void along_runs(binary_f32_fn *fn, float *y, size_t begin, size_t n, cons
     }
 }
 
+/* y: elements [begin, begin + count) of what has out's shape and layout. */
 static void post_operand(const struct tensor *t, const struct post *p, const struct tensor *out,
-                         size_t begin, size_t count) {
+                         float *y, size_t begin, size_t count) {
     binary_f32_fn *fn = p->kind == POST_ADD ? kernel_set()->add_f32 : kernel_set()->mul_f32;
-    float *y = (float *)out->data + begin;
     const float *other = t->data;
     struct repeat r;
     if (!repeats(out, t, &r))
@@ -129,7 +129,7 @@ static void post_operand(const struct tensor *t, const struct post *p, const str
 
 /* The other operand is of 16 bits: a block of it as f32 at a time. */
 static void post_half(const struct tensor *t, const struct post *p, const struct tensor *out,
-                      size_t begin, size_t count) {
+                      float *y, size_t begin, size_t count) {
     enum { BLOCK = 256 };
     binary_f32_fn *fn = p->kind == POST_ADD ? kernel_set()->add_f32 : kernel_set()->mul_f32;
     float other[BLOCK];
@@ -139,22 +139,20 @@ static void post_half(const struct tensor *t, const struct post *p, const struct
                same = simple && r.inner == 1 && r.n == tensor_count(out);
     for (size_t i = 0; i < count; i += BLOCK) {
         const size_t some = count - i < BLOCK ? count - i : BLOCK, at = begin + i;
-        float *y = (float *)out->data + at;
         for (size_t k = 0; k < some && !same; k++) {
             size_t from = simple ? (at + k) / r.inner % r.n : broadcast_position(out, t, at + k);
             gathered[k] = ((const uint16_t *)t->data)[from];
         }
         wide_load(t->dtype, same ? t->data : gathered, same ? at : 0, some, other);
-        fn(&(struct binary_f32){.rows = 1, .n = some, .a = y, .b = other, .y = y});
+        fn(&(struct binary_f32){.rows = 1, .n = some, .a = y + i, .b = other, .y = y + i});
     }
 }
 
-void post_apply_from(const struct op_call *c, const struct tensor *y, int done, size_t begin,
-                     size_t count) {
+static void stretch(const struct op_call *c, const struct tensor *y, float *at, int done,
+                    size_t begin, size_t count) {
     for (int i = done; i < c->node->n_post; i++) {
         const struct post *p = &c->node->post[i];
         unary_f32_fn *fn = post_function(p->kind);
-        float *at = (float *)y->data + begin;
         if (p->kind == POST_SILU)
             fn(count, at, at, 1.0f, 0);
         else if (p->kind == POST_HARD_SWISH)
@@ -162,10 +160,20 @@ void post_apply_from(const struct op_call *c, const struct tensor *y, int done, 
         else if (fn)
             fn(count, at, at, p->alpha, p->beta);
         else if (p->kind != POST_NONE && wide_half(c->in[p->input]->dtype))
-            post_half(c->in[p->input], p, y, begin, count);
+            post_half(c->in[p->input], p, y, at, begin, count);
         else if (p->kind != POST_NONE)
-            post_operand(c->in[p->input], p, y, begin, count);
+            post_operand(c->in[p->input], p, y, at, begin, count);
     }
+}
+
+void post_apply_at(const struct op_call *c, const struct tensor *y, float *at, size_t begin,
+                   size_t count) {
+    stretch(c, y, at, 0, begin, count);
+}
+
+void post_apply_from(const struct op_call *c, const struct tensor *y, int done, size_t begin,
+                     size_t count) {
+    stretch(c, y, (float *)y->data + begin, done, begin, count);
 }
 
 void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count) {

@@ -12,6 +12,10 @@
  * MUL are f32, f16 or bf16. */
 void post_apply(const struct op_call *c, const struct tensor *y, size_t begin, size_t count);
 
+/* The same to elements that lie at `at`, as f32; y, of any type, says only shape and layout. */
+void post_apply_at(const struct op_call *c, const struct tensor *y, float *at, size_t begin,
+                   size_t count);
+
 /* All but the first `done` posts. */
 void post_apply_from(const struct op_call *c, const struct tensor *y, int done, size_t begin,
                      size_t count);

@@ -459,7 +459,7 @@ static enum code weighted(const struct op_call *c, const struct resample *r,
     const bool own = x->dtype != DT_F32 && x->dtype != DT_F64, wide = is_wide(x->dtype);
     void *from = own ? scratch + p->x : x->data, *to = own ? scratch + p->y : y->data;
     if (wide_half(x->dtype))
-        wide_load(x->dtype, x->data, 0, n_in, from);
+        wide_load_all(x->dtype, x->data, n_in, from, c->threads);
     else if (own)
         TRY(cast_elements(wide ? DT_F64 : DT_F32, from, x->dtype, x->data, n_in, true, NULL, e));
     if (wide)
@@ -467,7 +467,7 @@ static enum code weighted(const struct op_call *c, const struct resample *r,
     else
         resample_f32(r, room, from, (float)fill, to);
     if (wide_half(x->dtype))
-        wide_store(x->dtype, y->data, 0, n_out, to);
+        wide_store_all(x->dtype, y->data, n_out, to, c->threads);
     if (!own || wide_half(x->dtype))
         return OK;
     const bool rounds = attr_int(c->node, "antialias", 0) != 0;

@@ -29,7 +29,7 @@ enum {
     PART_BYTES = 512 << 10,
     STAGGER = 16, /* floats between points, so that they do not fall into the same cache set */
     LEAST_IN = 64,
-    LEAST_OUT = 32,
+    LEAST_OUT = 24,
     LEAST_2X2 = 256,
     LEAST_2X2_TILES = 12,
     LEAST_STRIDED = 128,

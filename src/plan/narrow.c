@@ -4,8 +4,9 @@
  *
  *   A *multiplier* takes bf16 and gives bf16 or f32. A *carrier* does the same work on either type
  * (pools, additions, activations, whatever only moves elements); it is narrow when all it reads can
- * be narrow, and somebody behind it wants that. All else stays f32: sums over many elements,
- * exponentials, whatever is not listed here.
+ * be narrow or is small, and somebody behind it wants that. So is one that makes few elements of
+ * many narrow ones. All else stays f32: sums over many elements, exponentials, whatever is not
+ * listed here.
  *
  * 1. Inputs, outputs and what bodies capture keep their type; a cast stands at each edge, once per
  * value, as reorders do in layout.c.
@@ -100,6 +101,7 @@ static enum carrying carries(const struct node *n) {
     static const struct {
         const char *op_name;
         enum carrying how;
+        bool posts; /* and what is fused behind it */
     } carriers[] = {
         {"max_pool", CARRIES_FIRST},
         {"global_average_pool", CARRIES_FIRST},
@@ -114,8 +116,8 @@ static enum carrying carries(const struct node *n) {
         {"tanh", CARRIES_FIRST},
         {"swish", CARRIES_FIRST},
         {"gelu", CARRIES_FIRST},
-        {"add", CARRIES_ALL},
-        {"mul", CARRIES_ALL},
+        {"add", CARRIES_ALL, true},
+        {"mul", CARRIES_ALL, true},
         {"concat", CARRIES_ALL},
         {"split", CARRIES_FIRST},
         {"slice", CARRIES_FIRST},
@@ -126,10 +128,12 @@ static enum carrying carries(const struct node *n) {
         {"transpose", CARRIES_FIRST},
         {"identity", CARRIES_FIRST},
         {"channel_shuffle", CARRIES_FIRST},
+        {"resize", CARRIES_FIRST},
+        {"upsample", CARRIES_FIRST},
     };
-    for (size_t k = 0; k < sizeof carriers / sizeof *carriers && n->n_post == 0; k++)
+    for (size_t k = 0; k < sizeof carriers / sizeof *carriers; k++)
         if (str_is(n->op_name, carriers[k].op_name))
-            return carriers[k].how;
+            return n->n_post == 0 || carriers[k].posts ? carriers[k].how : CARRIES_NOT;
     return CARRIES_NOT;
 }
 
@@ -146,6 +150,15 @@ static bool outputs_are_f32(const struct narrowing *x, const struct node *n) {
     return true;
 }
 
+/* So many times fewer elements in one value than in another: a cast of it costs next to nothing. */
+static bool much_smaller(const struct narrowing *x, value_id small, value_id large) {
+    enum { TIMES = 16 };
+    size_t few, many;
+    return walk_known(&x->g->values[small]) && walk_known(&x->g->values[large]) &&
+           shape_count(weave_shape(&x->w, small), &few) &&
+           shape_count(weave_shape(&x->w, large), &many) && few <= many / TIMES;
+}
+
 static bool can_carry(const struct narrowing *x, const struct node *n) {
     bool any = false;
     if (carries(n) == CARRIES_NOT || !outputs_are_f32(x, n))
@@ -153,9 +166,11 @@ static bool can_carry(const struct narrowing *x, const struct node *n) {
     for (int i = 0; i < n->n_in; i++) {
         if (!carried(n, i) || n->in[i] == VALUE_NONE)
             continue;
-        if (!is_f32(x, n->in[i]) || (!constant_at(x, n, i) && !x->can[n->in[i]]))
+        const bool fixed = constant_at(x, n, i) != NULL, can = x->can[n->in[i]];
+        if (!is_f32(x, n->in[i]) ||
+            (!fixed && !can && !(i > 0 && much_smaller(x, n->in[i], n->out[0]))))
             return false;
-        any |= !constant_at(x, n, i);
+        any |= !fixed && can;
     }
     return any;
 }
@@ -199,6 +214,16 @@ static bool narrow_value(const struct narrowing *x, value_id v) {
 
 static bool narrow_carrier(const struct narrowing *x, const struct node *n) {
     return carries(n) != CARRIES_NOT && any_out(n, x->can) && any_out(n, x->wants);
+}
+
+/* What makes few elements of many reads them as they are; its own are cast where f32 is wanted. */
+static void find_summaries(struct narrowing *x) {
+    for (int k = 0; k < x->g->n_nodes; k++) {
+        const struct node *n = &x->g->nodes[k];
+        if (carries(n) == CARRIES_FIRST && n->n_out == 1 && any_out(n, x->can) &&
+            narrow_value(x, n->in[0]) && much_smaller(x, n->out[0], n->in[0]))
+            x->wants[n->out[0]] = true;
+    }
 }
 
 /* --- weaving --- */
@@ -355,6 +380,7 @@ static enum code run(struct pass_run *r, struct err *e) {
         return arena_fail(r->arena, 2 * (size_t)x.n_values, "a plan's types", e);
     find_can(&x);
     find_wants(&x);
+    find_summaries(&x);
     for (int k = 0; k < g->n_nodes; k++) {
         widen_bodies(&x, &g->nodes[k]);
         weave_node(&x, &g->nodes[k], x.form[k]);

@@ -283,6 +283,43 @@ void ISA(tops_f32)(size_t n_taps, const float *const *x, size_t n, float *y) {
     }
 }
 
+SIMD void sums_bf16_of(size_t n_taps, const uint16_t *const *x, size_t at, const float *y,
+                       const size_t v, vf s[4]) {
+#pragma GCC unroll 4
+    for (size_t k = 0; k < v; k++)
+        s[k] = vf_load(y + at + k * VL);
+    for (size_t tap = 0; tap < n_taps; tap++)
+#pragma GCC unroll 4
+        for (size_t k = 0; k < v; k++)
+            s[k] = vf_add(s[k], vf_load_bf16(x[tap] + at + k * VL));
+}
+
+SIMD void sums_bf16_at(size_t n_taps, const uint16_t *const *x, size_t at, float *y,
+                       const size_t v) {
+    vf s[4];
+    sums_bf16_of(n_taps, x, at, y, v, s);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < v; k++)
+        vf_store(y + at + k * VL, s[k]);
+}
+
+/* The last vector ends with the row: it is summed before those that it shares elements with are
+ * stored. */
+void ISA(sums_bf16)(size_t n_taps, const uint16_t *const *x, size_t n, float *y) {
+    if (n < VL) {
+        sums_bf16_scalar(n_taps, x, n, y);
+        return;
+    }
+    size_t i = 0;
+    vf last[4];
+    sums_bf16_of(n_taps, x, n - VL, y, 1, last);
+    for (; i + 4 * VL < n; i += 4 * VL)
+        sums_bf16_at(n_taps, x, i, y, 4);
+    for (; i + VL < n; i += VL)
+        sums_bf16_at(n_taps, x, i, y, 1);
+    vf_store(y + n - VL, last[0]);
+}
+
 SIMD vf tops_bf16_at(size_t n_taps, const uint16_t *const *x, size_t at) {
     vf s = vf_load_bf16(x[0] + at);
     for (size_t tap = 1; tap < n_taps; tap++)

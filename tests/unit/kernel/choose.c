@@ -356,6 +356,30 @@ static void check_tops_bf16(const struct limit *l, tops_bf16_fn *scalar, tops_bf
         }
 }
 
+static void check_sums_bf16(const struct limit *l, sums_bf16_fn *scalar, sums_bf16_fn *fn) {
+    static uint16_t x[5][N_MAX];
+    static float want[N_MAX];
+    const uint16_t *rows_of[5];
+    for (size_t t = 0; t < 5; t++) {
+        rows_of[t] = x[t] + t;
+        for (size_t i = 0; i < N_MAX; i++) {
+            float v = uniform(-2, 2);
+            narrow_bf16_scalar(1, &v, &x[t][i]);
+        }
+    }
+    for (size_t taps = 1; taps <= 5; taps++)
+        for (size_t n = 1; n < 200; n++) {
+            float *got = guard(&room, n * sizeof *got, 4);
+            for (size_t i = 0; i < n; i++)
+                want[i] = got[i] = (float)i / 64;
+            scalar(taps, rows_of, n, want);
+            fn(taps, rows_of, n, got);
+            for (size_t i = 0; i < n; i++)
+                check_float(l, want[i], got[i], (float)i);
+            check_guard(l, &room);
+        }
+}
+
 static void check_depthwise_f32(const struct limit *l, depthwise_f32_fn *scalar,
                                 depthwise_f32_fn *fn) {
     static float x[40 * 140], w[25 * 140], bias[140], want[5 * 150];

@@ -104,6 +104,51 @@ static void test_any_number(void **state) {
     two("max", T_F32(DIMS(3), 1, NAN, 3), T_F32(DIMS(3), NAN, 5, 4), T_F32(DIMS(3), NAN, NAN, 4));
 }
 
+/* 16-bit floats: a product with an operand that repeats in some way, then a sum and a relu. */
+static void one_half(enum dtype t, struct shape y, struct shape b, enum dtype added) {
+    struct op_case c = op_case("mul", 14);
+    op_case_in(&c, op_case_random(&c, t, y, 1));
+    op_case_in(&c, op_case_random(&c, t, b, 2));
+    op_case_in(&c, op_case_random(&c, added, y, 3));
+    c.post[c.n_post++] = (struct post){.kind = POST_ADD, .input = 2};
+    c.post[c.n_post++] = (struct post){.kind = POST_RELU};
+    struct tensor want = op_case_random(&c, t, y, 4);
+    int64_t strides[SHAPE_MAX], own[SHAPE_MAX];
+    shape_strides(&y, strides);
+    shape_strides(&b, own);
+    for (size_t at = 0; at < tensor_count(&want); at++) {
+        size_t from = 0;
+        for (int axis = 0; axis < b.rank; axis++) {
+            int outer = axis + y.rank - b.rank;
+            if (b.dims[axis] > 1)
+                from += (size_t)((int64_t)at / strides[outer] % y.dims[outer] * own[axis]);
+        }
+        double v = tensor_f64(&c.in[0], at) * tensor_f64(&c.in[1], from) + tensor_f64(&c.in[2], at);
+        float kept = v > 0 ? (float)v : 0;
+        ((uint16_t *)want.data)[at] =
+            t == DT_F16 ? dtype_f32_to_f16(kept) : dtype_f32_to_bf16(kept);
+    }
+    op_case_out(&c, want);
+    op_case_check(&c);
+}
+
+static void test_halves(void **state) {
+    (void)state;
+    static const enum dtype types[] = {DT_F16, DT_BF16};
+    for (int k = 0; k < 2; k++) {
+        one_half(types[k], DIMS(3, 5, 97), DIMS(97), types[k]);
+        one_half(types[k], DIMS(2, 700, 3), DIMS(2, 700, 3), DT_F32);
+        one_half(types[k], DIMS(2, 3, 40, 20), DIMS(3, 1, 1), types[k]);
+        one_half(types[k], DIMS(2, 3, 40, 20), DIMS(2, 3, 1, 20), DT_F32);
+        one_half(types[k], DIMS(2, 3, 7), DIMS(2, 1, 7), types[k]);
+        one_half(types[k], DIMS(2, 1500), DIMS(2, 1), types[k]);
+        one_half(types[k], DIMS(1, 2500), DIMS(1), types[k]);
+    }
+    two("less", T_F16(DIMS(2, 2), 0x3c00, 0x4000, 0x4200, 0x4400),
+        T_F16(DIMS(2, 1), 0x4000, 0x4300),
+        T_BOOL(DIMS(2, 2), 1, 0, 1, 0)); /* 1 2, 3 4 beside 2, 3.5 */
+}
+
 /* Every pairing of sizes around the vector lengths against plain loops. */
 static void test_sizes(void **state) {
     (void)state;
@@ -203,12 +248,12 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unary),        cmocka_unit_test(test_transcendental),
-        cmocka_unit_test(test_broadcasting), cmocka_unit_test(test_whole_numbers),
-        cmocka_unit_test(test_pow),          cmocka_unit_test(test_any_number),
-        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_short_rows),
-        cmocka_unit_test(test_posts),        cmocka_unit_test(test_old_broadcast),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unary),         cmocka_unit_test(test_transcendental),
+        cmocka_unit_test(test_broadcasting),  cmocka_unit_test(test_whole_numbers),
+        cmocka_unit_test(test_pow),           cmocka_unit_test(test_any_number),
+        cmocka_unit_test(test_halves),        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_short_rows),    cmocka_unit_test(test_posts),
+        cmocka_unit_test(test_old_broadcast), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,26 @@ static void branches(void **unused) {
                    "cast reorder conv_bf16 sigmoid concat conv_bf16 reorder ");
 }
 
+/* Squeeze and excite, beside a smaller picture that is enlarged: what repeats over the picture is
+ * cast, as is what a pool makes of it; the picture stays bf16. */
+static void excited(void **unused) {
+    (void)unused;
+    struct toy t;
+    value_id x = begin(&t), a = conv(&t, x, 16, 16), p = toy_node(&t, "max_pool", IDS(a));
+    ATTR_INTS_OF(&t, "kernel_shape", 2, 2);
+    ATTR_INTS_OF(&t, "strides", 2, 2);
+    const float twice[] = {1, 1, 2, 2};
+    value_id scales = toy_constant(&t, t.g, DT_F32, SHAPE(4), twice),
+             grown = toy_node(&t, "resize", IDS(p, VALUE_NONE, scales));
+    value_id squeezed = toy_node(&t, "global_average_pool", IDS(a)),
+             w = toy_weights(&t, SHAPE(16, 16, 1, 1), 5);
+    value_id scale = toy_node(&t, "hard_sigmoid", IDS(toy_node(&t, "conv", IDS(squeezed, w))));
+    value_id y = toy_node(&t, "add", IDS(toy_node(&t, "mul", IDS(a, scale)), grown));
+    expect_picture(&t, conv(&t, y, 16, 8),
+                   "cast reorder conv_bf16 max_pool resize global_average_pool cast "
+                   "conv+hard_sigmoid cast mul+add conv_bf16 reorder ");
+}
+
 /* Products with weights: of rows, with a bias; small ones are left alone. */
 static void products(void **unused) {
     (void)unused;
@@ -141,6 +161,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain),    cmocka_unit_test(residual), cmocka_unit_test(delicate),
         cmocka_unit_test(branches), cmocka_unit_test(products), cmocka_unit_test(behind_products),
+        cmocka_unit_test(excited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
