@@ -3,10 +3,12 @@
 #include "base/arena.h"
 
 #include "base/mem.h"
+#include "base/nursery.h"
 
 #include <stdio.h>
 
-enum { FIRST_CHUNK = 4096, LAST_CHUNK = 1 << 20 };
+/* YOUNG_CHUNK: in a nursery, whose pages all arenas share. */
+enum { FIRST_CHUNK = 4096, LAST_CHUNK = 1 << 20, YOUNG_CHUNK = 32 << 10 };
 
 struct arena_chunk {
     struct arena_chunk *older;
@@ -34,7 +36,8 @@ static void run_cleanups(struct arena *a, const struct arena_cleanup *until) {
 static void free_chunks(struct arena *a, const struct arena_chunk *until) {
     while (a->chunk != until) {
         struct arena_chunk *older = a->chunk->older;
-        mem_free(a->chunk);
+        if (!nursery_has(a->chunk))
+            mem_free(a->chunk);
         a->chunk = older;
     }
 }
@@ -47,12 +50,13 @@ void arena_deinit(struct arena *a) {
 
 static struct arena_chunk *grow(struct arena *a, size_t bytes) {
     size_t size = a->chunk ? a->chunk->size * 2 : FIRST_CHUNK;
-    if (size > LAST_CHUNK)
-        size = LAST_CHUNK;
+    const size_t most = nursery_is_open() ? YOUNG_CHUNK : LAST_CHUNK;
+    if (size > most)
+        size = most;
     if (size < bytes)
         size = bytes;
-    struct arena_chunk *c = mem_zalloc(1, sizeof *c + size);
-    if (!c)
+    struct arena_chunk *c = nursery_take(sizeof *c + size);
+    if (!c && !(c = mem_zalloc(1, sizeof *c + size)))
         return NULL;
     c->older = a->chunk;
     c->size = size;

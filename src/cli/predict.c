@@ -4,6 +4,7 @@
 #include "base/cores.h"
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/nursery.h"
 #include "base/sanitized.h"
 #include "cli/command.h"
 #include "cli/facts.h"
@@ -17,6 +18,7 @@
 #include <string.h>
 
 enum { TOP = 5, PREVIEW = 8, NPY_CAP = 1 << 30 };
+static const size_t NURSERY = (size_t)1 << 30;
 
 struct options {
     struct option_list inputs, outputs;
@@ -210,6 +212,8 @@ static enum code run(struct cli *c, struct err *e) {
     enum precision_choice choice = CHOOSE_DEFAULT;
     if (o->precision && precision_parse(str_of(o->precision), &choice, e) != OK)
         return fail(e, USAGE, "--precision: '%s' is not one of f32, bf16, auto", o->precision);
+    if (!SANITIZED) /* it looks for every piece of memory by itself */
+        nursery_open(NURSERY);
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
     cores_setup(o->threads > 0 ? (int)o->threads : cpu_cores());
     struct session_options so = {
@@ -218,8 +222,11 @@ static enum code run(struct cli *c, struct err *e) {
     enum code code = ask(c, o, &l, e);
     if (code == OK)
         loaded_keep(&l, true);
-    if (SANITIZED) /* else its memory goes with the process, all at once */
+    if (SANITIZED)
         loaded_close(&l);
+    else
+        c->store =
+            NULL; /* what it was asked for is there; the rest goes with the process, at once */
     return code;
 }
 
