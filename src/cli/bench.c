@@ -223,8 +223,8 @@ static enum code as_json(const struct bench *b, struct err *e) {
 
 static void as_text(const struct bench *b) {
     struct arena *a = &b->cli->arena;
-    printf("%s, %d thread%s, batch %lld, %s on %s, %zu runs\n", b->o->scenario, b->threads,
-           b->threads == 1 ? "" : "s", (long long)b->batch,
+    printf("%s, %d thread%s, batch %lld, %s, instructions up to %s, %zu runs\n", b->o->scenario,
+           b->threads, b->threads == 1 ? "" : "s", (long long)b->batch,
            b->precision == PRECISION_BF16 ? "bf16" : "f32", cpu_level(), b->runs);
     if (b->at)
         printf("  rate      %.1f queries/s\n", b->rate);
@@ -267,9 +267,11 @@ static enum code measure(struct bench *b, struct err *e) {
     if (!b->inputs || !b->ns)
         return fail(e, NOMEM, "out of memory");
     TRY(feed_random(b->loaded.session, &b->o->shapes, b->batch, 0, &b->cli->arena, b->inputs, e));
+    enum code code = b->o->profile ? profile(b, e) : scenario(b, e);
+    if (code != OK)
+        return feed_blame(b->loaded.session, &b->o->shapes, e);
     if (b->o->profile)
-        return profile(b, e);
-    TRY(scenario(b, e));
+        return OK;
     struct session_ask ask = {.inputs = b->inputs,
                               .threads = strcmp(b->o->scenario, "single") ? 1 : b->threads};
     TRY(session_predict(b->loaded.session, &ask, &b->needs, e));

@@ -14,6 +14,11 @@ static enum code make_sample(void *ctx, const struct session *s, uint64_t i, str
     return feed_random(s, ask->shapes, ask->batch, i, a, out, e);
 }
 
+static enum code blame(void *ctx, const struct session *s, struct err *e) {
+    const struct compare_ask *ask = ctx;
+    return feed_blame(s, ask->shapes, e);
+}
+
 static void put_output(struct json_out *w, const struct compare_output *o) {
     json_put_object(w);
     json_put_member_str(w, "name", o->name);
@@ -110,6 +115,7 @@ enum code bench_compare(struct cli *c, const struct compare_ask *ask, struct err
                             .threads = ask->threads,
                             .turns = (int)ask->turns,
                             .make = make_sample,
+                            .blame = blame,
                             .ctx = (void *)(uintptr_t)ask};
     struct compare_result *r = ARENA_NEW(&c->arena, struct compare_result);
     if (!r)

@@ -39,7 +39,15 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 */
     return z ^ (z >> 31);
 }
 
-static enum code fill_random(struct tensor *t, uint64_t *state, struct arena *a, struct err *e) {
+/* Whole numbers an input is made of: 0 to one below this. */
+static double bound(const struct session_io *io) {
+    enum { SMALL = 100, MIDDLE = 200 };
+    const double most = io->dtype == DT_BOOL ? 2 : io->dtype == DT_I8 ? SMALL : MIDDLE;
+    return io->rows && (double)io->rows < most ? (double)io->rows : most;
+}
+
+static enum code fill_random(const struct session_io *io, struct tensor *t, uint64_t *state,
+                             struct arena *a, struct err *e) {
     size_t n = tensor_count(t);
     if (t->dtype == DT_STRING)
         return OK; /* zeroed: empty texts */
@@ -48,11 +56,7 @@ static enum code fill_random(struct tensor *t, uint64_t *state, struct arena *a,
         return arena_fail(a, n * sizeof *values, "input", e);
     for (size_t i = 0; i < n; i++) {
         double u = (double)(next_random(state) >> 40) * 0x1p-24;
-        bool whole = !dtype_is_float(t->dtype);
-        values[i] = whole ? (float)(int)(u * (t->dtype == DT_BOOL ? 2
-                                              : t->dtype == DT_I8 ? 100
-                                                                  : 200))
-                          : (float)u;
+        values[i] = dtype_is_float(t->dtype) ? (float)u : (float)(int)(u * bound(io));
     }
     return cast_elements(t->dtype, t->data, DT_F32, values, n, true, a, e);
 }
@@ -105,9 +109,29 @@ enum code feed_random(const struct session *s, const struct option_list *shapes,
         if (io[i].optional)
             continue;
         TRY(tensor_new(a, io[i].dtype, &want[i], &out[i], e));
-        TRY(fill_random(&out[i], &state, a, e));
+        TRY(fill_random(&io[i], &out[i], &state, a, e));
     }
     return OK;
+}
+
+static bool shape_given(const struct option_list *shapes, struct str name) {
+    for (int i = 0; i < shapes->n; i++)
+        if (strncmp(shapes->items[i], name.p, name.n) == 0 && shapes->items[i][name.n] == '=')
+            return true;
+    return false;
+}
+
+enum code feed_blame(const struct session *s, const struct option_list *shapes, struct err *e) {
+    const struct session_io *io;
+    const size_t n = session_inputs(s, &io);
+    for (size_t i = 0; i < n && e->code == ERR_INVALID; i++)
+        for (int d = 1; d < io[i].shape.rank; d++)
+            if (io[i].shape.dims[d] < 0 && !io[i].optional && !shape_given(shapes, io[i].name))
+                return err_prefix(e,
+                                  "dim %d of input '%.*s' is free and was taken as 1, --shape "
+                                  "%.*s=... says otherwise",
+                                  d, STR(io[i].name), STR(io[i].name));
+    return e->code;
 }
 
 /* --- files --- */

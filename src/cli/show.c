@@ -199,8 +199,9 @@ static enum code explain(struct shown *s, const struct options *o, struct err *e
     TRY(feed_random(s->loaded.session, &o->shapes, o->batch ? o->batch : 1, 0, a, inputs, e));
     struct session_ask ask = {.inputs = inputs,
                               .threads = o->threads > 0 ? (int)o->threads : cpu_cores()};
-    TRY(session_predict(s->loaded.session, &ask, &s->needs, e));
-    TRY(session_explain(s->loaded.session, &ask, a, &steps, &s->n_steps, e));
+    if (session_predict(s->loaded.session, &ask, &s->needs, e) != OK ||
+        session_explain(s->loaded.session, &ask, a, &steps, &s->n_steps, e) != OK)
+        return feed_blame(s->loaded.session, &o->shapes, e);
     s->steps = steps;
     return OK;
 }

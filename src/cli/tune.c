@@ -69,7 +69,8 @@ static enum code open_sides(struct tune *t, struct err *e) {
     if (!t->inputs)
         return fail(e, NOMEM, "out of memory");
     TRY(feed_random(s, t->ask->shapes, t->ask->batch, 0, a, t->inputs, e));
-    TRY(run_side(t, &t->sides[0], 1, e));
+    if (run_side(t, &t->sides[0], 1, e) != OK)
+        return feed_blame(s, t->ask->shapes, e);
     TRY(explain_side(t, &t->sides[0], e));
     int ways = 0;
     for (size_t i = 0; i < t->sides[0].n_steps; i++)

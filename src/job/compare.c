@@ -118,8 +118,8 @@ static enum code made_up(struct comparing *c, struct err *e) {
         struct tensor *inputs = ARENA_ARRAY(&a, c->n_inputs + 1, struct tensor);
         code = inputs ? c->job->make(c->job->ctx, c->a.session, i, &a, inputs, e)
                       : arena_fail(&a, c->n_inputs * sizeof *inputs, "inputs", e);
-        if (code == OK)
-            code = sample(c, inputs, e);
+        if (code == OK && (code = sample(c, inputs, e)) != OK)
+            code = c->job->blame(c->job->ctx, c->a.session, e);
         arena_deinit(&a);
     }
     return code;
@@ -145,13 +145,24 @@ static enum code open_side(struct comparing *c, const struct compare_side *side,
 }
 
 static enum code same_interface(const struct comparing *c, struct err *e) {
+    const struct compare_side *a = &c->job->a, *b = &c->job->b;
     const struct session_io *inputs, *outputs;
     size_t n_inputs = session_inputs(c->b.session, &inputs),
            n_outputs = session_outputs(c->b.session, &outputs);
-    bool same = n_inputs == c->n_inputs && n_outputs == c->n_outputs;
-    for (size_t i = 0; same && i < n_inputs; i++)
-        same = inputs[i].dtype == c->inputs[i].dtype;
-    return same ? OK : fail(e, INVALID, "the two do not take and give the same tensors");
+    if (n_inputs != c->n_inputs || n_outputs != c->n_outputs)
+        return fail(
+            e, INVALID,
+            "%.*s@%llu has %zu inputs and %zu outputs, %.*s@%llu %zu and %zu: only versions "
+            "that take and give the same can be compared",
+            STR(a->model), (unsigned long long)a->version, c->n_inputs, c->n_outputs, STR(b->model),
+            (unsigned long long)b->version, n_inputs, n_outputs);
+    for (size_t i = 0; i < n_inputs; i++)
+        if (inputs[i].dtype != c->inputs[i].dtype)
+            return fail(e, INVALID, "input '%.*s' is %s in %.*s@%llu and %s in %.*s@%llu",
+                        STR(c->inputs[i].name), dtype_name(c->inputs[i].dtype), STR(a->model),
+                        (unsigned long long)a->version, dtype_name(inputs[i].dtype), STR(b->model),
+                        (unsigned long long)b->version);
+    return OK;
 }
 
 static bool is_report(const struct compare_job *j) {

@@ -20,6 +20,8 @@ struct compare_job {
     /* Fills the inputs of sample number i; called when nothing was kept. */
     enum code (*make)(void *ctx, const struct session *s, uint64_t i, struct arena *a,
                       struct tensor *out, struct err *e);
+    /* A run of what make made failed: says more in *e and returns its code. */
+    enum code (*blame)(void *ctx, const struct session *s, struct err *e);
     void *ctx;
 };
 

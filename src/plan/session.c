@@ -78,6 +78,44 @@ static enum code describe_ends(struct session *s, struct err *e) {
     return OK;
 }
 
+static bool passes_on(const struct node *n) {
+    static const char *const names[] = {"identity", "cast", "reshape", "squeeze", "unsqueeze"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (str_is(n->op_name, names[i]))
+            return n->n_in > 0 && n->n_out > 0 && n->in[0] != VALUE_NONE && n->out[0] != VALUE_NONE;
+    return false;
+}
+
+/* Rows of the constant table that a node picks with its input 1; 0: it is no such node. */
+static int64_t table_rows(const struct graph *g, const struct node *n) {
+    if (!str_is(n->op_name, "gather") || n->n_in < 2 || n->in[0] == VALUE_NONE ||
+        n->in[1] == VALUE_NONE)
+        return 0;
+    const struct tensor *table = g->values[n->in[0]].constant;
+    const int64_t axis = attr_int(n, "axis", 0);
+    return table && axis >= 0 && axis < table->shape.rank ? table->shape.dims[axis] : 0;
+}
+
+static enum code find_tables(struct session *s, struct err *e) {
+    const struct graph *g = s->model->main;
+    struct session_io **from = mem_zalloc((size_t)g->n_values + 1, sizeof(struct session_io *));
+    if (!from)
+        return fail(e, NOMEM, "no memory for a session");
+    for (size_t i = 0; i < s->n_inputs; i++)
+        from[g->inputs[i]] = &s->inputs[i];
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct node *n = &g->nodes[i];
+        const int64_t rows = table_rows(g, n);
+        struct session_io *io = rows ? from[n->in[1]] : NULL;
+        if (io && (!io->rows || rows < io->rows))
+            io->rows = rows;
+        if (passes_on(n))
+            from[n->out[0]] = from[n->in[0]];
+    }
+    mem_free(from);
+    return OK;
+}
+
 static void count_constants(struct session *s) {
     const struct graph *g = s->model->main;
     for (int v = 0; v < g->n_values; v++)
@@ -92,6 +130,7 @@ static enum code open_model(struct session *s, const struct model *m, struct err
                           "a session's graph", e);
     count_constants(s);
     TRY(describe_ends(s, e));
+    TRY(find_tables(s, e));
     walk_forget(s->model->main);
     struct pass_terms terms = {&s->arena, s->shop.o.passes_off, s->shop.o.memory_bytes,
                                s->shop.o.precision, &s->shop.packs.crate};

@@ -50,6 +50,7 @@ struct session_io {
     struct shape shape; /* -1: free */
     struct str dim_names[SHAPE_MAX];
     bool optional; /* an input with a default (overridable initializer) */
+    int64_t rows; /* of the shortest constant table that an input picks rows of (Gather); 0: none */
 };
 size_t session_inputs(const struct session *s, const struct session_io **out);
 size_t session_outputs(const struct session *s, const struct session_io **out);

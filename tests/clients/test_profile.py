@@ -144,3 +144,18 @@ def test_trace_adds_up(box, tmp_path, model):
 def test_trace_needs_profile(box, tmp_path):
     box.fails("bench", "network", "--trace", str(tmp_path / "t.json"), code=64, says="--profile")
     box.fails("bench", "network", "--profile", "--runs", "1", "--trace", str(tmp_path / "none" / "t.json"), code=66, says="none")
+
+
+def test_inputs_that_are_made_up(tmp_path):
+    """Numbers that pick rows of a table stay inside; free dims that did not fit are named, whatever ran them."""
+    box = Box(tmp_path)
+    table = [helper.make_node("Cast", ["ids"], ["at"], to=TensorProto.INT64), helper.make_node("Gather", ["t", "at"], ["y"])]
+    box.run("add", save(tmp_path / "rows.onnx", table, [("ids", ["N", 8], TensorProto.INT32)], [("y", ["N", 8, 4])], [weights("t", 2, 4)]))
+    box.run("bench", "rows", "--runs", "3")
+    box.run("bench", "rows", "--compare", "--runs", "1")
+    pool = [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2])]
+    box.run("add", save(tmp_path / "pool.onnx", pool, [("x", ["N", 1, "H", "W"])], [("y", ["N", 1, None, None])], []))
+    for what in (["bench", "--runs", "1"], ["bench", "--compare"], ["bench", "--profile"], ["show", "--plan"]):
+        box.fails(what[0], "pool", *what[1:], code=65, says="dim 2 of input 'x' is free")
+    box.fails("bench", "pool", "--compare", "--against", "rows", "--shape", "x=1,1,4,4", code=65, says="input 'x' is f32 in pool@1 and i32 in rows@1")
+    box.run("bench", "pool", "--runs", "1", "--shape", "x=1,1,4,4")

@@ -28,7 +28,7 @@ from onnx import TensorProto, helper, numpy_helper
 import engine
 
 DRIVER = os.path.join(engine.BUILD, "tests", "golden", "run_cases")
-OPSET_OLDEST, OPSET_NEWEST = 7, 25  # what onnxruntime has kernels for
+OPSET_OLDEST, OPSET_NEWEST = 7, 28  # what onnxruntime has kernels for
 DOMAINS = {"com.microsoft": 1, "ai.onnx.ml": 3}
 TYPES = {
     "f32": np.float32,
@@ -128,7 +128,7 @@ class Graph:
         self.rng = np.random.default_rng(seed)
         self.seed, self.only = seed, only
         r = self.rng
-        self.opset = int(r.choice([7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25], p=weights(19)))
+        self.opset = int(r.choice(range(OPSET_OLDEST, OPSET_NEWEST + 1), p=weights()))
         self.ml = int(r.choice([1, 2, 3, 4, 5]))
         self.values, self.nodes, self.leaves, self.const = [], [], [], set()
         self.refused = collections.Counter()
@@ -336,8 +336,8 @@ def hash_of(name):
     return sum(ord(c) * 31**k for k, c in enumerate(name)) >> 2
 
 
-def weights(n):
-    w = np.array([1, 1, 1, 1, 2, 1, 3, 1, 1, 1, 2, 3, 1, 1, 3, 2, 2, 1, 1][:n], float)
+def weights():
+    w = np.array([1, 1, 1, 1, 2, 1, 3, 1, 1, 1, 2, 3, 1, 1, 3, 2, 2, 1, 1, 1, 1, 1], float)
     return w / w.sum()
 
 

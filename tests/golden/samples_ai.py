@@ -231,6 +231,10 @@ def where(g, name):
 @op("Cast")
 def cast(g, name):
     to = g.one(NUMBERS + ["bool"] + (["string"] if g.opset >= 9 else []))
+    if g.opset >= 9 and g.chance(0.1):
+        to = g.one(NUMBERS)
+        texts = g.leaf(np.array([g.one(["0", "7", "42"] + (["1.5", "2e1", "-0.25"] if to[0] == "f" else [])) for _ in range(g.int(1, 4))], object))
+        return Node(name, [texts], {"to": helper.np_dtype_to_tensor_dtype(np.dtype(TYPES[to]))}, exact=True)
     x = g.any([g.one(NUMBERS + ["bool"])], exact=True)
     if x.x.dtype.kind == "f" and to != "string":
         low = 0 if to[0] in "ub" and to != "bf16" else -9
@@ -250,7 +254,17 @@ def cast_like(g, name):
     return Node(name, [x, g.new(g.one(NUMBERS), ())], exact=True)
 
 
-@op("CumSum", since=11)
+@op("BitCast", since=26)
+def bit_cast(g, name):
+    sizes = {}
+    for t in NUMBERS:
+        sizes.setdefault(np.dtype(TYPES[t]).itemsize, []).append(t)
+    x = g.any(NUMBERS, exact=True, tame=False)
+    to = TYPES[g.one(sizes[x.x.itemsize])]
+    return Node(name, [x], {"to": helper.np_dtype_to_tensor_dtype(np.dtype(to))}, exact=True, terminal=True)
+
+
+@op("CumSum", "CumProd", since=11)
 def cumulate(g, name):
     x = g.any([drawn_type(g, name)], low=1)
     return Node(name, [x, g.leaf(np.array(g.axis(x.rank), np.int64))], maybe(g, exclusive=g.int(0, 1), reverse=g.int(0, 1)))
@@ -598,7 +612,7 @@ def compress(g, name):
 def one_hot(g, name):
     i = g.new(g.one(["i64", "f32", "i32"]), g.shape(0, 3), -3, 6)
     i = i if i.type != "f32" else g.leaf(np.floor(i.x))
-    t = g.one(["f32", "i64", "i32", "string"])
+    t = g.one(["f32", "i64", "i32", "string"] if i.type != "i32" else ["f32", "i32"])
     return Node(name, [i, g.leaf(np.array(g.int(1, 6), np.int64)), g.new(t, (2,))], maybe(g, axis=g.axis(i.rank + 1)))
 
 
@@ -623,7 +637,7 @@ def sequence(g, name):
     if name == "SequenceEmpty":
         return Node(name, [], maybe(g, dtype=g.one([1, 7, 8])), exact=True)
     if name == "SequenceConstruct":
-        t = g.one(["f32", "i64", "string", "f64"])
+        t = g.one(["f32", "i64", "string", *NUMBERS, "bool"])
         return Node(name, [g.any([t], tame=False) for _ in range(g.int(1, 3))])
     s = a_sequence(g)
     n = len(s.x)
@@ -642,7 +656,7 @@ def sequence(g, name):
 
 @op("SplitToSequence", since=11)
 def split_to_sequence(g, name):
-    x = g.any(["f32", "i64", "string", "i32"], low=1, where=lambda v: 0 not in v.shape)
+    x = g.any(["f32", "i64", "string", "i32", "f64"], low=1, where=lambda v: 0 not in v.shape)
     axis = g.axis(x.rank)
     attrs = maybe(g, keepdims=g.int(0, 1), axis=axis)
     if g.chance(0.4):
@@ -656,7 +670,17 @@ def split_to_sequence(g, name):
 
 @op("OptionalHasElement", "OptionalGetElement", since=18)
 def optional(g, name):
-    return Node(name, [a_sequence(g) if g.chance(0.3) else g.any(["f32", "i64", "string"])])
+    return Node(name, [a_sequence(g) if g.chance(0.3) else g.any(["f32", "i64", "string", *NUMBERS, "bool"])])
+
+
+@op("Optional", since=15)
+def optional_of(g, name):
+    """With what takes it out again: an optional itself cannot be an output in Python."""
+    x, wrapped = g.any(["f32", "i64", "string", *NUMBERS]), g.name()
+    n = Node(name, [x], terminal=True)
+    n.outs = [g.name()]
+    n.protos = [helper.make_node("Optional", [x.name], [wrapped]), helper.make_node("OptionalGetElement", [wrapped], n.outs)]
+    return n
 
 
 # --- text ---
@@ -692,7 +716,11 @@ def regex(g, name):
 
 @op("TfIdfVectorizer", since=9)
 def ngram(g, name):
-    x = g.new("i64", g.one([(g.int(3, 9),), (g.int(1, 3), g.int(3, 9))]), 0, 4)
+    t = g.one(["i64", "i32", "string"])
+    x = g.new("i32" if t == "i32" else "i64", g.one([(g.int(3, 9),), (g.int(1, 3), g.int(3, 9))]), 0, 4)
+    pool = [1, 2, 3, 1, 2, 2, 3]
+    if t == "string":
+        x = g.leaf(np.array([f"w{k}" for k in x.x.ravel()], object).reshape(x.shape))
     attrs = dict(
         mode=g.one(["TF", "IDF", "TFIDF"]),
         min_gram_length=1,
@@ -700,6 +728,6 @@ def ngram(g, name):
         max_skip_count=g.int(0, 2),
         ngram_counts=[0, 3],
         ngram_indexes=[0, 1, 2, 3, 4],
-        pool_int64s=[1, 2, 3, 1, 2, 2, 3],
+        **({"pool_strings": [f"w{k}" for k in pool]} if t == "string" else {"pool_int64s": pool}),
     )
     return Node(name, [x], {**attrs, **maybe(g, weights=[0.5, 1.0, 2.0, 0.25, 3.0])}, exact=True)

@@ -411,7 +411,7 @@ def others(g, name):
 
 @ms("MurmurHash3")
 def hash3(g, name):
-    x = g.any(["f32", "f64", "i32", "i64", "u32", "u64", "string"], 0, 3, tame=False)
+    x = g.any(["f32", "f64", "i32", "i64", "u32", "u64", "string"], 0, 3, exact=True, tame=False)
     return node(name, [x], maybe(g, positive=g.int(0, 1), seed=g.int(0, 1 << 31)), terminal=True)
 
 

@@ -8,7 +8,7 @@ from samples_ai import SAMPLERS, drawn_type, maybe, need, op
 
 
 def product_type(g, name):
-    return drawn_type(g, name, among=["f32", "f32", "f64", "i32", "i64", "u32", "f16"])
+    return drawn_type(g, name, among=["f32", "f32", "f64", "i32", "i64", "u32", "u64", "f16"])
 
 
 @op("MatMul")
@@ -38,7 +38,8 @@ def einsum(g, name):
         ["ij,jk->ik", "bij,bjk->bik", "ij->ji", "ij->", "ii->i", "i,j->ij", "bhid,bhjd->bhij", "ij,ij->ij", "...i,i->...", "ij,j", "abc->cb", "ij,jk,kl->il"]
     )
     sizes = {c: g.int(1, 5) for c in "abcdhijkl"}
-    ins = [g.new("f32", tuple(sizes[c] for c in term.replace("...", "ab"))) for term in equation.split("->")[0].split(",")]
+    t = g.one(["f32", "f32", "f64", "i32", "i64"])
+    ins = [g.new(t, tuple(sizes[c] for c in term.replace("...", "ab"))) for term in equation.split("->")[0].split(",")]
     return Node(name, ins, {"equation": equation})
 
 
@@ -133,9 +134,10 @@ def global_pool(g, name):
 def roi(g, name):
     if name == "RoiAlign":
         need(g, 10)
-    x = g.new("f32", (2, g.int(1, 3), g.int(5, 10), g.int(5, 10)))
+    t = g.one(["f32", "f32", "f64"]) if name == "RoiAlign" else "f32"
+    x = g.new(t, (2, g.int(1, 3), g.int(5, 10), g.int(5, 10)))
     n = g.int(1, 3)
-    corners = np.sort(g.rng.random((n, 2, 2)) * 8, 1).reshape(n, 4).astype(np.float32)
+    corners = np.sort(g.rng.random((n, 2, 2)) * 8, 1).reshape(n, 4).astype(TYPES[t])
     if name == "MaxRoiPool":
         batch = g.rng.integers(0, 2, (n, 1)).astype(np.float32)
         return Node(
@@ -176,10 +178,10 @@ def group_norm(g, name):
 def layer_norm(g, name):
     if name == "RMSNormalization":
         need(g, 23)
-    x = g.any(["f32"], 1, 4, where=lambda v: 0 not in v.shape and v.shape[-1] > 2)
+    x = g.any(["f32", "f32", "f64", "f16"], 1, 4, where=lambda v: 0 not in v.shape and v.shape[-1] > 2)
     axis = g.int(0, x.rank - 1)
     s = x.shape[axis:]
-    ins = [x, g.new("f32", s)] + ([g.new("f32", s)] if g.chance(0.6) and name[0] == "L" else [])
+    ins = [x, g.new(x.type, s)] + ([g.new(x.type, s)] if g.chance(0.6) and name[0] == "L" else [])
     return Node(name, ins, {"axis": g.one([axis, axis - x.rank]), "epsilon": 1e-3}, outs=g.one([1, 1, 3]) if name[0] == "L" else 1)
 
 
@@ -197,7 +199,7 @@ def other_norm(g, name):
 
 @op("Dropout", since=7)
 def dropout(g, name):
-    return Node(name, [g.any(["f32", "f64"])], outs=g.int(1, 2 if g.opset >= 12 else 1))  # the mask had no meaning before
+    return Node(name, [g.any(["f32", "f64", "f16"])], outs=g.int(1, 2 if g.opset >= 12 else 1))  # the mask had no meaning before
 
 
 @op("SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss", since=12)
@@ -219,8 +221,10 @@ def recurrent(g, name):
     direction = g.one(["forward", "reverse", "bidirectional"])
     d = 2 if direction == "bidirectional" else 1
 
+    t = g.one(["f32", "f32", "f64"])
+
     def f(*shape):
-        return g.new("f32", shape, -0.5, 0.5)
+        return g.new(t, shape, -0.5, 0.5)
 
     ins = [f(s, b, i), f(d, gates * h, i), f(d, gates * h, h)]
     ins.append(f(d, 2 * gates * h) if g.chance(0.7) else None)
@@ -248,19 +252,20 @@ def recurrent(g, name):
 @op("Attention", since=23)
 def attention(g, name):
     b, h, s, t, d = g.int(1, 2), g.one([1, 2, 4]), g.int(1, 6), g.int(1, 6), g.one([2, 4, 8])
-    kv = g.one([k for k in (1, 2, 4) if h % k == 0])
-    ins = [g.new("f32", (b, h, s, d)), g.new("f32", (b, kv, t, d)), g.new("f32", (b, kv, t, d))]
+    kv, of = g.one([k for k in (1, 2, 4) if h % k == 0]), g.one(["f32", "f32", "f16"])
+    ins = [g.new(of, (b, h, s, d)), g.new(of, (b, kv, t, d)), g.new(of, (b, kv, t, d))]
     attrs = maybe(g, is_causal=g.int(0, 1), scale=0.4, softcap=1.5)
     if g.chance(0.4):
-        ins.append(g.new("f32", g.one([(s, t), (b, 1, s, t), (b, h, s, t)])))
+        ins.append(g.new(of, g.one([(s, t), (b, 1, s, t), (b, h, s, t)])))
     return Node(name, ins, attrs)
 
 
 @op("RotaryEmbedding", since=23)
 def rotary(g, name):
     b, h, s, d, most = g.int(1, 2), g.int(1, 3), g.int(1, 5), 2 * g.int(1, 4), 8
-    tables = [g.new("f32", (most, d // 2)) for _ in range(2)]
-    return Node(name, [g.new("f32", (b, h, s, d)), *tables, g.leaf(g.rng.integers(0, most, (b, s)).astype(np.int64))], maybe(g, interleaved=g.int(0, 1)))
+    t = g.one(["f32", "f32", "f16"])
+    tables = [g.new(t, (most, d // 2)) for _ in range(2)]
+    return Node(name, [g.new(t, (b, h, s, d)), *tables, g.leaf(g.rng.integers(0, most, (b, s)).astype(np.int64))], maybe(g, interleaved=g.int(0, 1)))
 
 
 # --- pictures ---
@@ -318,15 +323,18 @@ def resize(g, name):
 
 @op("Upsample", since=9, until=9)
 def upsample(g, name):
-    x = g.any(["f32"], 4, 4, where=lambda v: 0 not in v.shape)
-    return Node(name, [x, g.leaf(np.array([1, 1, g.one([1, 2, 3]), g.one([1, 2, 1.5])], np.float32))], {"mode": g.one(["nearest", "linear"])})
+    mode, t = g.one(["nearest", "linear"]), g.one(["f32", "f32", "u8", "i8", "i32"])
+    x = g.any([t], 4, 4, where=lambda v: 0 not in v.shape)
+    scales = g.leaf(np.array([1, 1, g.one([1, 2, 3]), g.one([1, 2, 1.5])], np.float32))
+    return Node(name, [x, scales], {"mode": mode}, compare=cut_numbers if t != "f32" and mode == "linear" else None, terminal=t != "f32")
 
 
 @op("GridSample", since=16)
 def grid_sample(g, name):
     n, c = g.int(1, 2), g.int(1, 3)
-    x = g.new("f32", (n, c, g.int(2, 6), g.int(2, 6)))
-    grid = g.new("f32", (n, g.int(1, 4), g.int(1, 4), 2), -1.2, 1.2)
+    t = g.one(["f32", "f32", "f64"])
+    x = g.new(t, (n, c, g.int(2, 6), g.int(2, 6)))
+    grid = g.new(t, (n, g.int(1, 4), g.int(1, 4), 2), -1.2, 1.2)
     modes = ["bilinear", "nearest", "bicubic"] if g.opset < 20 else ["linear", "nearest", "cubic"]
     attrs = maybe(g, mode=g.one(modes), padding_mode=g.one(["zeros", "border", "reflection"]), align_corners=g.int(0, 1))
     if "cubic" in attrs.get("mode", "") and attrs.get("padding_mode") == "border":
@@ -336,7 +344,37 @@ def grid_sample(g, name):
 
 @op("AffineGrid", since=20)
 def affine_grid(g, name):
-    return Node(name, [g.new("f32", (2, 2, 3)), g.ints([2, 1, g.int(2, 5), g.int(2, 5)])], maybe(g, align_corners=g.int(0, 1)))
+    return Node(name, [g.new(g.one(["f32", "f64"]), (2, 2, 3)), g.ints([2, 1, g.int(2, 5), g.int(2, 5)])], maybe(g, align_corners=g.int(0, 1)))
+
+
+@op("DeformConv", since=19)
+def deform_conv(g, name):
+    t, groups, offsets = g.one(["f32", "f64"]), g.int(1, 2), g.int(1, 2)
+    n, each, kernel = g.int(1, 2), 2 * g.int(1, 2), [g.int(1, 3), g.int(1, 3)]
+    dims = (g.int(3, 6), g.int(3, 6))
+    attrs = {"group": groups, "offset_group": offsets, **maybe(g, strides=[g.int(1, 2), g.int(1, 2)], pads=[g.int(0, 1) for _ in range(4)])}
+    steps, pads = attrs.get("strides", [1, 1]), attrs.get("pads", [0] * 4)
+    out = [(dims[k] + pads[k] + pads[k + 2] - kernel[k]) // steps[k] + 1 for k in range(2)]
+    taps = offsets * kernel[0] * kernel[1]
+    ins = [g.new(t, (n, groups * each, *dims)), g.new(t, (groups * g.int(1, 2), each, *kernel)), g.new(t, (n, 2 * taps, *out), -1.5, 1.5)]
+    ins.append(g.new(t, (ins[1].shape[0],)) if g.chance(0.5) else None)
+    if g.chance(0.5):
+        ins.append(g.new(t, (n, taps, *out), 0, 1))
+    while ins[-1] is None:
+        ins.pop()
+    return Node(name, ins, attrs)
+
+
+@op("TensorScatter", since=24)
+def tensor_scatter(g, name):
+    """A cache's newest rows; onnxruntime wraps them round only where it is told to."""
+    t = g.one(["f32", "f16", "i64", "u8"])
+    b, h, most, d = g.int(1, 3), g.int(1, 2), g.int(3, 6), g.int(1, 4)
+    new = g.int(1, most)
+    circular = g.chance(0.4)
+    at = g.leaf(g.rng.integers(0, most if circular else most - new + 1, b).astype(np.int64)) if g.chance(0.7) else None
+    attrs = {"mode": "circular" if circular else "linear", **maybe(g, axis=g.one([2, -2]))}
+    return Node(name, [g.new(t, (b, h, most, d)), g.new(t, (b, h, new, d))] + ([at] if at else []), attrs)
 
 
 @op("Col2Im", since=18)
@@ -373,7 +411,7 @@ def nms(g, name):
 
 @op("DFT", since=17)
 def dft(g, name):
-    x = g.new("f32", (g.int(1, 2), g.int(2, 12), g.one([1, 2])))
+    x = g.new(g.one(["f32", "f32", "f64"]), (g.int(1, 2), g.int(2, 12), g.one([1, 2])))
     attrs = maybe(g, inverse=g.int(0, 1)) if x.shape[-1] == 2 else maybe(g, onesided=g.int(0, 1))
     length = g.leaf(np.array(g.int(2, 12), np.int64)) if g.chance(0.3) else None
     if g.opset < 20:
@@ -383,15 +421,14 @@ def dft(g, name):
 
 @op("STFT", since=17)
 def stft(g, name):
-    frame = g.int(2, 8)
-    return Node(
-        name, [g.new("f32", (g.int(1, 2), g.int(10, 20), 1)), g.leaf(np.array(g.int(1, 4), np.int64)), g.new("f32", (frame,))], maybe(g, onesided=g.int(0, 1))
-    )
+    frame, t = g.int(2, 8), g.one(["f32", "f32", "f64"])
+    ins = [g.new(t, (g.int(1, 2), g.int(10, 20), 1)), g.leaf(np.array(g.int(1, 4), np.int64)), g.new(t, (frame,))]
+    return Node(name, ins, maybe(g, onesided=g.int(0, 1)))
 
 
 @op("HannWindow", "HammingWindow", "BlackmanWindow", since=17)
 def window_function(g, name):
-    return Node(name, [g.leaf(np.array(g.int(1, 20), np.int64))], maybe(g, periodic=g.int(0, 1)))
+    return Node(name, [g.leaf(np.array(g.int(1, 20), g.one([np.int64, np.int32])))], maybe(g, periodic=g.int(0, 1)))
 
 
 @op("MelWeightMatrix", since=17)
@@ -418,10 +455,12 @@ def bytes_(g, t, shape):
 @op("QuantizeLinear", since=10)
 def quantize(g, name):
     t = g.one(["u8", "i8"] + (["u16", "i16"] if g.opset >= 21 else []))
-    x = g.any(["f32"], low=1, exact=True, where=lambda v: 0 not in v.shape)
+    x = g.any(["f32", "f16"] if g.opset >= 19 else ["f32"], low=1, exact=True, where=lambda v: 0 not in v.shape)
     axis = g.int(0, x.rank - 1) if g.opset >= 13 and g.chance(0.4) else None
     s = () if axis is None else (x.shape[axis],)
     attrs = {"axis": axis} if axis is not None else {}
+    if x.type == "f16":
+        return Node(name, [x, g.new("f16", s, 0.05, 0.3, const=True), zero(g, t, s) if t in ("u8", "i8") else g.new(t, s, 0, 9)], attrs, exact=False, steps=1)
     z = g.new(t, s, 0, 9) if t in ("u16", "i16") else zero(g, t, s)
     return Node(name, [x, scale(g, s), z] if t != "u8" or g.chance(0.8) else [x, scale(g, s)], attrs, exact=False, steps=1)
 
@@ -469,9 +508,8 @@ def mat_mul_integer(g, name):
 def conv_integer(g, name):
     dims, kernel = (g.int(3, 8), g.int(3, 8)), [g.int(1, 3), g.int(1, 3)]
     cin, cout = g.int(1, 4), g.int(1, 4)
-    return Node(
-        name, [bytes_(g, "u8", (1, cin, *dims)), bytes_(g, g.one(["u8", "i8"]), (cout, cin, *kernel)), zero(g, "u8")], window(g, dims, kernel), exact=True
-    )
+    t = g.one(["u8", "i8"])
+    return Node(name, [bytes_(g, t, (1, cin, *dims)), bytes_(g, g.one(["u8", "i8"]), (cout, cin, *kernel)), zero(g, t)], window(g, dims, kernel), exact=True)
 
 
 @op("QLinearConv", since=10)

@@ -157,9 +157,32 @@ static void activations_as_bytes(void **state) {
     }
 }
 
+/* Scales of 16 bits: widened when it is planned, where they are constant, or by each run. */
+static void half_scales(void **state) {
+    (void)state;
+    uint16_t ones[2 * 32];
+    uint8_t w[2 * 16];
+    for (size_t i = 0; i < 64; i++)
+        ones[i] = 0x3c00;
+    memset(w, 0x99, sizeof w); /* 9 is 1 above the middle */
+    for (unsigned constant = 0; constant < 2; constant++) {
+        struct op_case c = op_case("mat_mul_n_bits", 1);
+        op_case_int(&c, "K", 32);
+        op_case_int(&c, "N", 2);
+        op_case_int(&c, "block_size", 32);
+        op_case_in(&c, (struct tensor){.dtype = DT_F16, .shape = DIMS(2, 32), .data = ones});
+        op_case_in(&c, (struct tensor){.dtype = DT_U8, .shape = DIMS(2, 1, 16), .data = w});
+        op_case_in(&c, T_F16(DIMS(2, 1), 0x3c00, 0xc000));                  /* 1 -2 */
+        op_case_out(&c, T_F16(DIMS(2, 2), 0x5000, 0xd400, 0x5000, 0xd400)); /* 32 -64 */
+        c.constant = constant ? 1 << 1 | 1 << 2 : 0;
+        op_case_check(&c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_and_zeros), cmocka_unit_test(groups),
                                        cmocka_unit_test(numbers_as_they_lie),
-                                       cmocka_unit_test(activations_as_bytes)};
+                                       cmocka_unit_test(activations_as_bytes),
+                                       cmocka_unit_test(half_scales)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,26 @@ static void check_two_layers(const struct tensor *x, const struct tensor *y,
     }
 }
 
+/* Whoever makes inputs up has to know what picks rows of a table, and of the shortest. */
+static void tables_are_found(void **unused) {
+    (void)unused;
+    struct toy t;
+    const struct session_io *io;
+    toy_init(&t);
+    value_id ids = toy_input(&t, "ids", DT_I64, SHAPE(1, 4)),
+             free = toy_input(&t, "free", DT_I64, SHAPE(1, 4));
+    value_id same = toy_node(&t, "identity", IDS(ids));
+    toy_output(&t, toy_node(&t, "gather", IDS(toy_weights(&t, SHAPE(9, 2), 1), ids)));
+    toy_output(&t, toy_node(&t, "gather", IDS(toy_weights(&t, SHAPE(3, 2), 1), same)));
+    toy_output(&t, toy_node(&t, "neg", IDS(free)));
+    struct session *s = toy_open(&t, 0);
+    assert_int_equal(session_inputs(s, &io), 2);
+    assert_int_equal(io[0].rows, 3);
+    assert_int_equal(io[1].rows, 0);
+    session_close(s);
+    toy_deinit(&t);
+}
+
 static void answers(void **unused) {
     (void)unused;
     struct toy t;
@@ -380,7 +400,7 @@ static void memory_foretold(void **unused) {
     (void)unused;
     struct toy t;
     struct err e;
-    struct session_needs needs;
+    struct session_needs needs = {0};
     struct session_run run;
     two_layers(&t);
     struct session *s = toy_open(&t, ~0u);
@@ -529,6 +549,7 @@ static void brief(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers),
+        cmocka_unit_test(tables_are_found),
         cmocka_unit_test(read_after_written),
         cmocka_unit_test(ends),
         cmocka_unit_test(plans_are_bounded),
