@@ -1,6 +1,7 @@
 """Serving, side by side with the usual Python way, interleaved in the same minutes: small predictions per second (by wrk, and by
 http_load, which takes less of the cores that it shares with the server), times at half load, cold start, resident memory, binary
-size; nginx with a constant body as the ceiling. Usage: python tests/bench/bench_serve.py [--rounds 3] [--seconds 5]  -> a table and JSON."""
+size; as ceilings nginx with a constant body, and a loop that only receives and sends (net_bare.c).
+Usage: python tests/bench/bench_serve.py [--rounds 3] [--seconds 5]  -> a table and JSON."""
 import argparse
 import json
 import os
@@ -113,6 +114,21 @@ server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; 
         self.process.wait()
 
 
+class Bare:
+    """Receives and sends, nothing else: what the kernel takes."""
+
+    def __init__(self, answer):
+        build = os.path.join(ROOT, "build")
+        subprocess.run(["ninja", "-C", build, "tests/bench/bench_net_bare"], check=True, stdout=subprocess.DEVNULL)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/"
+        self.process = subprocess.Popen([os.path.join(build, "tests", "bench", "bench_net_bare"), str(port), answer])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 class MLServer:
     """python: an interpreter that has mlserver, onnxruntime and numpy."""
 
@@ -199,11 +215,14 @@ def main():
     ours = Ours(store, "mlp")
     ours_url, peer_url = ours.url + "/v1/models/mlp:predict", f"http://127.0.0.1:{port}/predict"
     nginx = Nginx(folder, ask(ours_url, body).decode())
+    bare = Bare(ask(ours_url, body).decode())
     mlserver = MLServer(folder, a.mlserver, mlp) if a.mlserver else None
-    asked = {"fastapi+onnxruntime": (peer_url, body), "slipway": (ours_url, body), "nginx constant": (nginx.url, body)}
+    asked = {"fastapi+onnxruntime": (peer_url, body), "slipway": (ours_url, body), "nginx constant": (nginx.url, body),
+             "receive and send": (bare.url, body)}
     try:
         wait_for(f"http://127.0.0.1:{port}/docs")
         wait_for(nginx.url)
+        wait_for(bare.url)
         if mlserver:
             wait_for(mlserver.ready, 60)
             asked |= {"mlserver+onnxruntime OIP": (mlserver.url, oip), "slipway OIP": (ours.url + "/v2/models/mlp/infer", oip)}
@@ -224,6 +243,7 @@ def main():
     finally:
         ours.stop()
         nginx.stop()
+        bare.stop()
         if mlserver:
             mlserver.stop()
         peer.terminate()
@@ -241,7 +261,8 @@ def main():
     result = {
         "cores": os.cpu_count(), "connections": a.connections, "rounds": rows, "best": best,
         "of_fastapi": ratio("slipway", "fastapi+onnxruntime"), "of_mlserver": ratio("slipway OIP", "mlserver+onnxruntime OIP"),
-        "of_nginx": ratio("slipway", "nginx constant"), "half_load_in_step": in_step, "half_load_random_arrivals": at_random,
+        "of_nginx": ratio("slipway", "nginx constant"), "of_bare": ratio("slipway", "receive and send"),
+        "half_load_in_step": in_step, "half_load_random_arrivals": at_random,
         "rec_exec_to_first_answer": cold,
         "mlp_resident_mb": [round(x / 1e6, 1) for x in idle], "rec_resident_mb": [round(x / 1e6, 1) for x in rec_resident],
         "binary_mb": round(os.path.getsize(SLIPWAY) / 1e6, 2), "binary_stripped_mb": round(os.path.getsize(stripped) / 1e6, 2),
@@ -251,7 +272,7 @@ def main():
     for name, two in rows.items():
         top = {by: max(v, key=lambda r: r["rate"]) for by, v in two.items()}
         print(f"{name:26}" + "".join(f"{top[by]['rate']:10.0f}{top[by]['p99_ms']:8.2f}" for by in ("wrk", "lean")))
-    print(f"of FastAPI {result['of_fastapi']}, of MLServer {result['of_mlserver']}, of nginx {result['of_nginx']}")
+    print(f"of FastAPI {result['of_fastapi']}, of MLServer {result['of_mlserver']}, of nginx {result['of_nginx']}, of what the kernel takes {result['of_bare']}")
     print(f"half load in step, {in_step['rate']:.0f}/s: p99 {in_step['p99_ms']} ms; at random moments, {half:.0f}/s, one core each:")
     for how, servers in at_random.items():
         print(f"  {how}")

@@ -3,7 +3,10 @@
 
 import concurrent.futures
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -335,6 +338,34 @@ def test_several_loops(store):
     assert server.metric("slipway_requests_total", model="affine", protocol="predict", code="200") == 64
     code, _ = server.stop()
     assert code == 0
+
+
+@pytest.fixture
+def noise():
+    """More busy programs than cores."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() + 1)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
+
+
+def test_beside_busy_neighbours(store, noise):
+    """Predictions, brief ones and of several rows, pages and metrics are all answered: nothing waits for a core that others have."""
+    server = Server(store)
+    paths = ["/metrics", "/docs", "/openapi.json", "/v1/models/affine", "/v2/models/affine/stats", "/readyz"]
+
+    def ask(k):
+        with requests.Session() as client:
+            if k % 3 == 0:
+                return client.get(server.url + paths[k // 3 % len(paths)], timeout=10).status_code
+            rows = [[1, 2, 3, 4]] * (1 if k % 3 == 1 else 500)
+            answer = client.post(server.url + "/v1/models/affine:predict", json={"instances": rows}, timeout=10)
+            return answer.status_code if answer.json()["predictions"] == [[1.5, 4, 9, 17]] * len(rows) else answer.text
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(150))) == [200] * 150
+    assert server.stop()[0] == 0
 
 
 def test_the_table_of_files_is_made_at_the_start(store):
