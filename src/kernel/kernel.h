@@ -292,6 +292,15 @@ struct kernel_set {
 /* The best rows for cpu_flags(), found once. */
 const struct kernel_set *kernel_set(void);
 
+/* Of elements of 1, 2, 4 or 8 bytes. */
+static inline transpose_fn *kernel_transpose(size_t bytes) {
+    const struct kernel_set *k = kernel_set();
+    return bytes == 1   ? k->transpose_8
+           : bytes == 2 ? k->transpose_16
+           : bytes == 4 ? k->transpose_32
+                        : k->transpose_64;
+}
+
 /* y (rows, n) += bias (n), rows y_row apart. */
 static inline void kernel_add_bias(size_t rows, size_t n, const float *bias, float *y,
                                    size_t y_row) {

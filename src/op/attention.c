@@ -188,8 +188,7 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
     if (!p)
         return arena_fail(c->arena, sizeof *p, "the plan of an attention", e);
     for (int i = 0; i <= IN_LENGTHS; i++)
-        shapes[i] = i < c->node->n_in && c->in[i].dtype != DT_NONE ? c->in[i].shape
-                                                                   : (struct shape){.rank = -1};
+        shapes[i] = operand_takes(c, i) ? c->in[i].shape : (struct shape){.rank = -1};
     TRY(sizes_of(OPERAND_AT(c), shapes, &z, e));
     *p = (struct plan){.rows = SCORES / (size_t)(z.t ? z.t : 1) / ROWS_STEP * ROWS_STEP};
     p->rows = p->rows < ROWS_STEP ? ROWS_STEP : p->rows;

@@ -226,9 +226,7 @@ struct plan {
     size_t wide, scales, bias, product; /* an expert's layer as f32 */
 };
 
-static bool takes(const struct op_prepare *c, int i) {
-    return i && i < c->node->n_in && c->in[i].dtype != DT_NONE;
-}
+static bool has(const struct op_prepare *c, int i) { return i && operand_takes(c, i); }
 
 static struct product layer_product(const struct layer *l, size_t m) {
     return (struct product){.m = m,
@@ -290,12 +288,12 @@ static enum code prepare(struct op_prepare *c, struct err *e) {
     if (!p)
         return arena_fail(c->arena, sizeof *p, "the plan of a mixture of experts", e);
     for (int i = 0; i < f->known; i++)
-        shapes[i] = i == IN_X || takes(c, i) ? c->in[i].shape : (struct shape){.rank = -1};
+        shapes[i] = operand_takes(c, i) ? c->in[i].shape : (struct shape){.rank = -1};
     TRY(sizes_of(OPERAND_AT(c), shapes, &p->z, e));
     for (int i = 0; i < LAYERS; i++) {
-        p->layer[i] = layer_of(&p->z, f, i, takes(c, f->zeros[i]));
-        p->codes[i] = as_codes(&p->layer[i], takes(c, f->zeros[i]));
-        if (takes(c, f->scales[i]))
+        p->layer[i] = layer_of(&p->z, f, i, has(c, f->zeros[i]));
+        p->codes[i] = as_codes(&p->layer[i], has(c, f->zeros[i]));
+        if (has(c, f->scales[i]))
             TRY(numbers_scales(c, f->scales[i], &p->all_scales[i], e));
     }
     if (!plan_tokens(c, p, &total) || !plan_layers(c, p, &total))

@@ -265,23 +265,6 @@ struct deform {
     int64_t group, offset_group;
 };
 
-static enum code deform_list(const struct operand_at *at, const char *name, int n,
-                             int64_t otherwise, int64_t *out, struct err *e) {
-    struct operand_ints list;
-    bool present;
-    TRY(operand_attr_ints(at, name, &list, &present, e));
-    if (present && list.n != n)
-        return operand_fail(at, e, INVALID, "attribute '%s' has %d entries, %d were expected", name,
-                            list.n, n);
-    for (int k = 0; k < n; k++) {
-        out[k] = present ? list.v[k] : otherwise;
-        if (out[k] < otherwise || out[k] > 1 << 24)
-            return operand_fail(at, e, INVALID, "attribute '%s' has the entry %lld", name,
-                                (long long)out[k]);
-    }
-    return OK;
-}
-
 /* w (out, in / group, kh, kw) */
 static enum code deform_setup(const struct operand_at *at, const struct shape *w, struct deform *d,
                               struct err *e) {
@@ -291,9 +274,9 @@ static enum code deform_setup(const struct operand_at *at, const struct shape *w
     d->kernel[1] = w->dims[3];
     d->group = attr_int(at->node, "group", 1);
     d->offset_group = attr_int(at->node, "offset_group", 1);
-    TRY(deform_list(at, "strides", 2, 1, d->stride, e));
-    TRY(deform_list(at, "dilations", 2, 1, d->dilation, e));
-    return deform_list(at, "pads", 4, 0, d->pad, e);
+    TRY(operand_attr_each(at, "strides", 2, 1, 1, 1 << 24, d->stride, e));
+    TRY(operand_attr_each(at, "dilations", 2, 1, 1, 1 << 24, d->dilation, e));
+    return operand_attr_each(at, "pads", 4, 0, 0, 1 << 24, d->pad, e);
 }
 
 static bool deform_fits(const struct op_infer *c, const struct deform *d, const int64_t out[2]) {

@@ -106,10 +106,8 @@ struct plan {
 };
 
 static bool as_codes(const struct op_prepare *c, const struct sizes *z) {
-    const bool given = c->node->n_in > IN_ZERO && c->in[IN_ZERO].dtype != DT_NONE,
-               groups = c->node->n_in > IN_GROUP && c->in[IN_GROUP].dtype != DT_NONE;
-    return z->bits != 2 && z->block % CODES_GROUP == 0 && !groups &&
-           (!given || c->in[IN_ZERO].dtype == DT_U8);
+    return z->bits != 2 && z->block % CODES_GROUP == 0 && !operand_takes(c, IN_GROUP) &&
+           (!operand_takes(c, IN_ZERO) || c->in[IN_ZERO].dtype == DT_U8);
 }
 
 static struct codes sizes_as_codes(const struct sizes *z) {
@@ -139,8 +137,8 @@ static enum code try_bytes(struct op_prepare *c, const struct sizes *z, struct p
                            struct err *e) {
     enum { BYTES_ALLOWED = 4 };
     struct codes w = p->codes;
-    const struct tensor *zeros = c->node->n_in > IN_ZERO ? c->in[IN_ZERO].data : NULL;
-    const bool given = c->node->n_in > IN_ZERO && c->in[IN_ZERO].dtype != DT_NONE;
+    const bool given = operand_takes(c, IN_ZERO);
+    const struct tensor *zeros = given ? c->in[IN_ZERO].data : NULL;
     if (attr_int(c->node, "accuracy_level", 0) != BYTES_ALLOWED || (size_t)z->k != w.k ||
         !c->in[IN_W].data || !c->in[IN_SCALES].data || (given && !zeros))
         return OK;

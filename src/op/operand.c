@@ -107,6 +107,23 @@ enum code operand_attr_ints(const struct operand_at *at, const char *name, struc
     return OK;
 }
 
+enum code operand_attr_each(const struct operand_at *at, const char *name, int n, int64_t otherwise,
+                            int64_t least, int64_t most, int64_t *out, struct err *e) {
+    struct operand_ints list;
+    bool present;
+    TRY(operand_attr_ints(at, name, &list, &present, e));
+    if (present && list.n != n)
+        return operand_fail(at, e, INVALID, "attribute '%s' has %d entries, %d were expected", name,
+                            list.n, n);
+    for (int k = 0; k < n; k++) {
+        out[k] = present ? list.v[k] : otherwise;
+        if (out[k] < least || out[k] > most)
+            return operand_fail(at, e, INVALID, "attribute '%s' has the entry %lld", name,
+                                (long long)out[k]);
+    }
+    return OK;
+}
+
 enum code operand_int(const struct operand_at *at, const struct tensor *t, const char *what,
                       int64_t *out, struct err *e) {
     TRY(check_list(at, t, what, e));

@@ -61,6 +61,10 @@ MUST_USE enum code operand_ints(const struct operand_at *at, const struct tensor
 /* The same of an attribute; out->n = 0 and *present = false when there is none. */
 MUST_USE enum code operand_attr_ints(const struct operand_at *at, const char *name,
                                      struct operand_ints *out, bool *present, struct err *e);
+/* A list attribute of exactly n entries in [least, most], or `otherwise` for all without it. */
+MUST_USE enum code operand_attr_each(const struct operand_at *at, const char *name, int n,
+                                     int64_t otherwise, int64_t least, int64_t most, int64_t *out,
+                                     struct err *e);
 /* A single integer or number of a one-element tensor. */
 MUST_USE enum code operand_int(const struct operand_at *at, const struct tensor *t,
                                const char *what, int64_t *out, struct err *e);
@@ -75,6 +79,12 @@ MUST_USE enum code operand_axes(const struct operand_at *at, struct operand_ints
 
 /* Attributes name element types by ONNX's numbers (TensorProto.DataType); DT_NONE: none of ours. */
 enum dtype operand_dtype(int64_t number);
+
+/* --- prepare --- */
+
+static inline bool operand_takes(const struct op_prepare *c, int i) {
+    return i < c->node->n_in && c->in[i].dtype != DT_NONE;
+}
 
 /* --- run --- */
 

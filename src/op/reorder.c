@@ -8,14 +8,6 @@
 #include "op/operand.h"
 #include "op/team.h"
 
-static transpose_fn *transpose_of(size_t bytes) {
-    const struct kernel_set *k = kernel_set();
-    return bytes == 1   ? k->transpose_8
-           : bytes == 2 ? k->transpose_16
-           : bytes == 4 ? k->transpose_32
-                        : k->transpose_64;
-}
-
 /* Elements of 16 bytes (strings): rare, so plain. */
 static void planes_wide(const char *from, char *to, size_t n, size_t c, size_t s, size_t bytes) {
     for (size_t i = 0; i < n; i++)
@@ -43,7 +35,7 @@ void reorder_planes(const void *from, void *to, size_t n, size_t c, size_t s, si
             memcpy(to, from, n * picture);
         return;
     }
-    transpose_fn *fn = transpose_of(bytes);
+    transpose_fn *fn = kernel_transpose(bytes);
     const int team = team_size(threads, 0.5 * (double)(n * c * s));
     const size_t stretch = (s / (size_t)team + grain) / grain * grain,
                  per = (s + stretch - 1) / stretch;

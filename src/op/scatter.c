@@ -280,23 +280,6 @@ static enum code run_tensor_scatter(const struct op_call *c, struct err *e) {
 
 /* --- max_unpool: maxima back to where max_pool found them, zeros elsewhere --- */
 
-static enum code unpool_list(const struct operand_at *at, const char *name, int n,
-                             int64_t otherwise, int64_t *out, struct err *e) {
-    struct operand_ints list;
-    bool present;
-    TRY(operand_attr_ints(at, name, &list, &present, e));
-    if (present && list.n != n)
-        return operand_fail(at, e, INVALID, "attribute '%s' has %d entries, %d were expected", name,
-                            list.n, n);
-    for (int k = 0; k < n; k++) {
-        out[k] = present ? list.v[k] : otherwise;
-        if (out[k] < 0 || out[k] > INT64_C(1) << 32)
-            return operand_fail(at, e, INVALID, "attribute '%s' has the entry %lld", name,
-                                (long long)out[k]);
-    }
-    return OK;
-}
-
 /* The shape that was pooled, as the attributes tell: the indexes count in it. */
 static enum code unpool_shape(const struct operand_at *at, const struct shape *x, struct shape *out,
                               struct err *e) {
@@ -304,9 +287,10 @@ static enum code unpool_shape(const struct operand_at *at, const struct shape *x
     int n = x->rank - 2;
     if (n < 1)
         return operand_fail(at, e, INVALID, "the input has rank %d", x->rank);
-    TRY(unpool_list(at, "kernel_shape", n, 1, kernel, e));
-    TRY(unpool_list(at, "strides", n, 1, stride, e));
-    TRY(unpool_list(at, "pads", 2 * n, 0, pad, e));
+    const int64_t most = INT64_C(1) << 32;
+    TRY(operand_attr_each(at, "kernel_shape", n, 1, 0, most, kernel, e));
+    TRY(operand_attr_each(at, "strides", n, 1, 0, most, stride, e));
+    TRY(operand_attr_each(at, "pads", 2 * n, 0, 0, most, pad, e));
     *out = *x;
     for (int k = 0; k < n; k++) {
         int64_t span;

@@ -20,19 +20,11 @@ static enum code infer_shuffle(struct op_infer *c, struct err *e) {
     return operand_infer_same(c, e);
 }
 
-static transpose_fn *transpose_of(size_t bytes) {
-    const struct kernel_set *k = kernel_set();
-    return bytes == 1   ? k->transpose_8
-           : bytes == 2 ? k->transpose_16
-           : bytes == 4 ? k->transpose_32
-                        : k->transpose_64;
-}
-
 /* Channels last: each pixel is a small matrix (group, c), turned. */
 static void shuffle_pixels(const struct op_call *c, size_t group, size_t channels, size_t pixels,
                            int threads) {
     const size_t bytes = dtype_size(c->in[0]->dtype), pixel = channels * bytes;
-    transpose_fn *turn = transpose_of(bytes);
+    transpose_fn *turn = kernel_transpose(bytes);
     const char *in = c->in[0]->data;
     char *out = c->out[0]->data;
 #pragma omp parallel for num_threads(threads) if (threads > 1)

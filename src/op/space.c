@@ -133,23 +133,6 @@ struct col2im { /* per spatial dim */
     int64_t columns[SHAPE_MAX]; /* block positions */
 };
 
-static enum code col2im_list(const struct operand_at *at, const char *name, int n,
-                             int64_t otherwise, int64_t *out, struct err *e) {
-    struct operand_ints list;
-    bool present;
-    TRY(operand_attr_ints(at, name, &list, &present, e));
-    if (present && list.n != n)
-        return operand_fail(at, e, INVALID, "attribute '%s' has %d entries, %d were expected", name,
-                            list.n, n);
-    for (int k = 0; k < n; k++) {
-        out[k] = present ? list.v[k] : otherwise;
-        if (out[k] < otherwise || out[k] > INT64_C(1) << 32)
-            return operand_fail(at, e, INVALID, "attribute '%s' has the entry %lld", name,
-                                (long long)out[k]);
-    }
-    return OK;
-}
-
 /* image, block: the inputs' data */
 static enum code col2im_setup(const struct operand_at *at, const struct tensor *image,
                               const struct tensor *block, struct col2im *s, struct err *e) {
@@ -161,11 +144,11 @@ static enum code col2im_setup(const struct operand_at *at, const struct tensor *
     if (sizes.n < 1 || sizes.n > SHAPE_MAX - 2 || blocks.n != sizes.n)
         return operand_fail(at, e, INVALID, "an image of %d dims with blocks of %d", sizes.n,
                             blocks.n);
-    TRY(col2im_list(at, "dilations", s->n, 1, s->dilation, e));
-    TRY(col2im_list(at, "strides", s->n, 1, s->stride, e));
-    TRY(col2im_list(at, "pads", 2 * s->n, 0, pads, e));
+    const int64_t limit = INT64_C(1) << 32;
+    TRY(operand_attr_each(at, "dilations", s->n, 1, 1, limit, s->dilation, e));
+    TRY(operand_attr_each(at, "strides", s->n, 1, 1, limit, s->stride, e));
+    TRY(operand_attr_each(at, "pads", 2 * s->n, 0, 0, limit, pads, e));
     for (int k = 0; k < s->n; k++) {
-        const int64_t limit = INT64_C(1) << 32;
         if (sizes.v[k] < 1 || sizes.v[k] > limit || blocks.v[k] < 1 || blocks.v[k] > 1 << 24 ||
             s->dilation[k] > 1 << 24)
             return operand_fail(at, e, INVALID, "dim %d has %lld pixels and blocks of %lld", k,

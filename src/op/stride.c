@@ -111,22 +111,12 @@ struct inner {
     size_t bytes;
 };
 
-static transpose_fn *turn_of(size_t bytes) {
-    const struct kernel_set *set = kernel_set();
-    switch (bytes) {
-    case 1: return set->transpose_8;
-    case 2: return set->transpose_16;
-    case 4: return set->transpose_32;
-    default: return set->transpose_64;
-    }
-}
-
 static void inner_step(const struct stride *s, const struct inner *in, char *to, const char *from) {
     if (in->turned < 0) {
         copy_row(to, s->to[in->row], from, s->from[in->row], s->dims[in->row], in->bytes);
         return;
     }
-    transpose_fn *turn = turn_of(in->bytes);
+    transpose_fn *turn = kernel_transpose(in->bytes);
     turn((size_t)s->dims[in->row], (size_t)s->dims[in->turned], from, (size_t)s->from[in->row], to,
          (size_t)s->to[in->turned]);
 }

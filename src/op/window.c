@@ -5,22 +5,6 @@
 #define LARGEST ((int64_t)1 << 31)
 enum { TAPS_MAX = 1 << 24 };
 
-/* A list attribute of n entries in [least, 2^31), or `otherwise` for all. */
-static enum code list(const struct operand_at *at, const char *name, int n, int64_t least,
-                      int64_t otherwise, int64_t *out, struct err *e) {
-    struct operand_ints v;
-    bool present;
-    TRY(operand_attr_ints(at, name, &v, &present, e));
-    if (present && v.n != n)
-        return operand_fail(at, e, INVALID, "%s has %d entries, %d were expected", name, v.n, n);
-    for (int i = 0; i < n; i++) {
-        out[i] = present ? v.v[i] : otherwise;
-        if (out[i] < least || out[i] >= LARGEST)
-            return operand_fail(at, e, INVALID, "%s has an entry of %lld", name, (long long)out[i]);
-    }
-    return OK;
-}
-
 enum code window_attributes(const struct operand_at *at, int n, const int64_t *kernel,
                             struct window *w, struct err *e) {
     int64_t pads[2 * WINDOW_DIMS];
@@ -30,7 +14,7 @@ enum code window_attributes(const struct operand_at *at, int n, const int64_t *k
                             WINDOW_DIMS);
     if (!kernel && !attr_find(at->node, "kernel_shape"))
         return operand_fail(at, e, FORMAT, "kernel_shape is missing");
-    TRY(list(at, "kernel_shape", n, 1, 1, w->kernel, e));
+    TRY(operand_attr_each(at, "kernel_shape", n, 1, 1, LARGEST - 1, w->kernel, e));
     for (int i = 0; kernel && i < n; i++) {
         if (attr_find(at->node, "kernel_shape") && w->kernel[i] != kernel[i])
             return operand_fail(at, e, INVALID,
@@ -44,9 +28,9 @@ enum code window_attributes(const struct operand_at *at, int n, const int64_t *k
         taps *= (double)w->kernel[i];
     if (taps > TAPS_MAX)
         return operand_fail(at, e, LIMIT, "a window of %.0f elements, limit %d", taps, TAPS_MAX);
-    TRY(list(at, "strides", n, 1, 1, w->stride, e));
-    TRY(list(at, "dilations", n, 1, 1, w->dilation, e));
-    TRY(list(at, "pads", 2 * n, 0, 0, pads, e));
+    TRY(operand_attr_each(at, "strides", n, 1, 1, LARGEST - 1, w->stride, e));
+    TRY(operand_attr_each(at, "dilations", n, 1, 1, LARGEST - 1, w->dilation, e));
+    TRY(operand_attr_each(at, "pads", 2 * n, 0, 0, LARGEST - 1, pads, e));
     for (int i = 0; i < n; i++) {
         w->before[i] = pads[i];
         w->after[i] = pads[n + i];
