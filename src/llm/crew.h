@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of one step: one parallel region, in which phases follow each other with barriers of
- * a fraction of a microsecond. Waiting threads spin for a while, then yield: a core that others
+ * a fraction of a microsecond. Waiting threads spin for a while, then sleep: a core that others
  * use too is not burnt. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct crew {
-    int n; /* threads */
+    atomic_int n;             /* threads */
+    _Atomic uint64_t late_ns; /* slept at the last run's barriers, all threads together */
     _Alignas(64) atomic_int waiting, round;
+    atomic_int asleep;
     _Alignas(64) atomic_size_t next; /* of the phase's pieces */
 };
 

@@ -4,6 +4,7 @@
 
 #include "llm/crew.h"
 #include "llm/forward.h"
+#include "llm/team.h"
 #include "llm/weights.h"
 
 /* Rows of one sequence at neighbouring positions, attended to together. */
@@ -24,6 +25,7 @@ struct forward {
     struct weights weights;
     struct kv *kv;
     struct crew crew;
+    struct team team;
     int threads, max_sequences;
     size_t max_rows, context, bytes;
 
