@@ -123,7 +123,7 @@ def as_stored(gguf_arch, name, w):
     return w
 
 
-def write_gguf(arch, path):
+def write_gguf(arch, path, pooling="mean"):
     import gguf
     options, layers, dim = sizes(arch)
     kind = ARCHS[arch][0]
@@ -136,7 +136,7 @@ def write_gguf(arch, path):
     g.add_vocab_size(VOCAB)
     if arch == "bert":
         g.add_layer_norm_eps(1e-12)
-        g.add_pooling_type(gguf.PoolingType.MEAN)
+        g.add_pooling_type(gguf.PoolingType[pooling.upper()])
     else:
         g.add_head_count_kv(KV)
         g.add_key_length(dim)
@@ -275,10 +275,13 @@ def reference(arch):
         model.tie_weights()
     with torch.no_grad():
         out = model(torch.tensor([TOKENS]))
-    if arch == "bert":
-        pooled = out.last_hidden_state[0].mean(0).numpy()
-        return pooled / np.linalg.norm(pooled)
-    return out.logits[0].float().numpy()
+    return (out.last_hidden_state if arch == "bert" else out.logits)[0].float().numpy()
+
+
+def pooled(rows, how="mean"):
+    """An encoder's last hidden states as one vector of length 1."""
+    y = {"mean": rows.mean(0), "cls": rows[0], "last": rows[-1]}[how]
+    return y / np.linalg.norm(y)
 
 
 if __name__ == "__main__":

@@ -35,21 +35,32 @@ def compute(path, out, kv="f32", cpu=None, threads=2, rows=512):
     return np.fromfile(out, np.float32)
 
 
+def wanted(arch):
+    return models.pooled(RECORD[arch]) if arch == "bert" else RECORD[arch].reshape(-1)
+
+
 @pytest.mark.parametrize("arch", [a for a in models.ARCHS if a not in models.FOLDERS])
 def test_equals_transformers(folder, arch):
     got = compute(file_of(folder, arch), folder / "out")
-    want = RECORD[arch].reshape(-1)
+    want = wanted(arch)
     assert got.shape == want.shape
     assert np.abs(got - want).max() < LIMIT
     if arch == "bert":
         assert got @ want > 0.9999
 
 
+@pytest.mark.parametrize("how", ["mean", "cls", "last"])
+def test_each_pooling(tmp_path, how):
+    path = str(tmp_path / "bert.gguf")
+    models.write_gguf("bert", path, how)
+    assert np.abs(compute(path, tmp_path / "out") - models.pooled(RECORD["bert"], how)).max() < LIMIT
+
+
 @pytest.mark.parametrize("cpu", ["scalar", "avx2", "avxvnni", "avx512"])
 @pytest.mark.parametrize("arch", ["llama3", "gemma3", "mixtral", "bert"])
 def test_every_cpu_level(folder, arch, cpu):
     got = compute(file_of(folder, arch), folder / "out", cpu=cpu)
-    assert np.abs(got - RECORD[arch].reshape(-1)).max() < LIMIT
+    assert np.abs(got - wanted(arch)).max() < LIMIT
 
 
 @pytest.mark.parametrize("kv, limit", [("f16", 0.01), ("bf16", 0.1), ("q8_0", 0.4)])
