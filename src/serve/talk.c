@@ -290,7 +290,32 @@ static enum code take_biases(struct talk *t, struct json *j, struct err *e) {
     }
 }
 
-enum option_kind { FLOAT, TOP_K, MAX_TOKENS, MIN_TOKENS, SEED, STOP, BIAS, FLAG, INT, TEXT, RAW };
+/* As vLLM counts: lower goes first. A key that may not ask for high priority asks for no more than
+ * its own. */
+static enum code take_priority(struct talk *t, struct json *j, struct err *e) {
+    const struct auth_key *key = t->r->key;
+    int64_t v = -(int64_t)t->ask.priority, least = -INT32_MAX;
+    TRY(take_count(j, -INT32_MAX, INT32_MAX, &v, e));
+    if (key && key->rights.priority > PRIORITY_HIGH)
+        least = key->rights.priority;
+    t->ask.priority = -(int)(v > least ? v : least);
+    return OK;
+}
+
+enum option_kind {
+    FLOAT,
+    TOP_K,
+    MAX_TOKENS,
+    MIN_TOKENS,
+    SEED,
+    STOP,
+    BIAS,
+    PRIORITY,
+    FLAG,
+    INT,
+    TEXT,
+    RAW
+};
 
 struct option_row {
     const char *name;
@@ -312,7 +337,7 @@ static const struct option_row options[] = {
     {"mirostat_eta", FLOAT, AT(ask.sample.eta)},
     {"mirostat", INT, AT(ask.sample.mirostat)},
     {"repeat_last_n", INT, AT(ask.sample.repeat_last)},
-    {"priority", INT, AT(ask.priority)},
+    {"priority", PRIORITY, 0},
     {"top_k", TOP_K, AT(ask.sample.top_k)},
     {"max_tokens", MAX_TOKENS, 0},
     {"max_completion_tokens", MAX_TOKENS, 0},
@@ -370,6 +395,7 @@ static enum code take_row(struct talk *t, struct json *j, const struct option_ro
         if (v != -1)
             t->ask.sample.seed = (uint64_t)v;
         return OK;
+    case PRIORITY: return take_priority(t, j, e);
     case TEXT: return json_peek(j) == JSON_NULL ? json_null(j, e) : json_string(j, field, e);
     case RAW: return json_peek(j) == JSON_NULL ? json_null(j, e) : json_skip(j, field, e);
     }

@@ -13,6 +13,7 @@ import time
 import jsonschema
 import openai
 import pytest
+import requests
 from conftest import until
 from language import PERSON, TOOL, ask, smollm2
 
@@ -344,6 +345,44 @@ def test_metrics(chat, client):
     stream.close()
 
 
+def test_metrics_by_the_names_of_vllm(chat, client):
+    """Each series counts what its name says, as a client sees it."""
+
+    def series():
+        names = ("prompt_tokens_total", "generation_tokens_total", "time_to_first_token_seconds_count", "inter_token_latency_seconds_count",
+                 "request_queue_time_seconds_count", "e2e_request_latency_seconds_count", "prefix_cache_queries_total", "prefix_cache_hits_total",
+                 "num_preemptions_total", "spec_decode_num_drafts_total", "spec_decode_num_draft_tokens_total", "spec_decode_num_accepted_tokens_total")
+        ends = {end: chat.metric("vllm:request_success_total", model_name="chat", finished_reason=end) for end in ("length", "stop", "abort")}
+        return {name: chat.metric("vllm:" + name, model_name="chat") for name in names} | ends
+
+    gauge = lambda name: chat.metric("vllm:num_requests_" + name, model_name="chat")
+    assert until(lambda: gauge("running") + gauge("waiting") == 0)
+    ended = lambda s: s["length"] + s["stop"] + s["abort"]
+    prompt = f"{time.time_ns()} " * 8  # nobody has asked this before
+    asked = dict(model="chat", prompt=prompt, temperature=0)
+    before = series()
+    cut = client.completions.create(max_tokens=5, extra_body={"ignore_eos": True}, **asked).usage
+    assert until(lambda: ended(series()) == ended(before) + 1)
+    first = series()
+    grown = {k: first[k] - before[k] for k in before}
+    assert grown["prompt_tokens_total"] == grown["prefix_cache_queries_total"] == cut.prompt_tokens
+    assert grown["generation_tokens_total"] == cut.completion_tokens == 5 and grown["inter_token_latency_seconds_count"] == 4
+    for once in ("time_to_first_token_seconds_count", "request_queue_time_seconds_count", "e2e_request_latency_seconds_count", "length"):
+        assert grown[once] == 1, once
+    assert grown["stop"] == grown["abort"] == grown["num_preemptions_total"] == 0
+    assert first["spec_decode_num_draft_tokens_total"] >= first["spec_decode_num_accepted_tokens_total"]
+
+    client.completions.create(max_tokens=5, stop=[" "], extra_body={"grammar": 'root ::= "a a"'}, **asked)
+    assert until(lambda: series()["stop"] == first["stop"] + 1)
+    assert series()["prefix_cache_hits_total"] > first["prefix_cache_hits_total"]  # the same prompt again
+
+    stream = client.completions.create(max_tokens=1500, stream=True, extra_body={"ignore_eos": True}, **asked)
+    next(iter(stream))
+    assert gauge("running") == 1
+    stream.close()
+    assert until(lambda: series()["abort"] == first["abort"] + 1 and gauge("running") == 0)
+
+
 def test_langchain(chat):
     langchain = pytest.importorskip("langchain_openai")
     model = langchain.ChatOpenAI(base_url=chat.url + "/v1", api_key="none", model="chat", temperature=0, max_tokens=8)
@@ -400,7 +439,16 @@ def test_llama_server(chat):
     g = chat.post("/completion", json={"prompt": "x", "n_predict": 20, "grammar": 'root ::= "yes" | "no"'}).json()
     assert g["content"] in ("yes", "no") and g["stop_type"] == "eos"
     assert "<|im_start|>user\nhi" in chat.post("/apply-template", json={"messages": ask("hi")}).json()["prompt"]
-    assert chat.get("/props").json()["default_generation_settings"]["n_ctx"] == 2048
+    props = chat.get("/props").json()
+    assert props["default_generation_settings"]["n_ctx"] == 2048 and "<|im_start|>" in props["chat_template"]
+    slots = chat.get("/slots").json()
+    assert [s["id"] for s in slots] == list(range(props["total_slots"])) and {s["n_ctx"] for s in slots} == {2048}
+    body = {"prompt": ids, "n_predict": 1500, "ignore_eos": True, "stream": True}
+    with requests.post(chat.url + "/completion", json=body, stream=True) as r:
+        next(r.iter_lines())
+        (busy,) = [s for s in chat.get("/slots").json() if s["is_processing"]]
+        assert busy["n_prompt_tokens"] == len(ids) and busy["n_past"] >= len(ids) and busy["n_decoded"] >= 1
+    assert until(lambda: not any(s["is_processing"] for s in chat.get("/slots").json()))
 
 
 def test_generate_extension(chat):
