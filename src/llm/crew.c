@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Barriers and pieces: see crew.h. OpenMP supplies the threads.
  *
- * A thread that is late by more than a moment has lost its core to somebody else. Who waits for it
- * sleeps: he saves up his own share of the processor for when it is back, and the two run at the
- * same time again. (Giving the core away with sched_yield and asking again and again, he is
+ * A thread that is late by more than a moment may have lost its core to somebody else. Who waits
+ * for it sleeps: he saves up his own share of the processor for when it is back, and the two run at
+ * the same time again. (Giving the core away with sched_yield and asking again and again, he is
  * scheduled as one who computes, and has used up his share when the late one comes.) */
 #include "llm/crew.h"
 
@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SPINS = 4000 }; /* some 50 us: what threads of cores of their own wait for each other */
+enum { SPINS = 4000 }; /* some 50 us: longer than threads with cores of their own wait */
 
 static void pause_briefly(void) {
 #if defined(__x86_64__)

@@ -139,7 +139,6 @@ static enum code open_into(const struct model *m, const struct llm_facts *facts,
                            const struct forward_options *o, struct forward *f, struct err *e) {
     TRY(bind(m, facts, o->context, f, e));
     f->threads = o->threads > 0 ? o->threads : cpu_cores();
-    f->team.most = f->threads;
     f->max_rows = o->max_rows ? o->max_rows : 512;
     f->max_sequences = o->max_sequences > 0 ? o->max_sequences : 1;
     f->context = f->plan.context;
@@ -249,10 +248,10 @@ static enum code room_for_logits(struct forward *f, struct err *e) {
 
 /* On as many cores as are free: what it computes does not depend on their number. */
 static void compute(struct forward *f) {
-    int granted = cores_take_behind(team_size(&f->team, f->n_rows));
+    int granted = cores_take_behind(team_size(&f->team, f->n_rows, f->threads));
     uint64_t began = clock_ns();
     step_run(f, granted);
-    team_note(&f->team, f->n_rows, granted, clock_ns() - began, f->crew.late_ns);
+    team_note(&f->team, f->n_rows, granted, f->threads, clock_ns() - began, f->crew.late_ns);
     cores_give(granted);
 }
 

@@ -2,9 +2,9 @@
 /* The inside of a forward pass, shared by the files that compute a step. */
 #pragma once
 
+#include "base/team.h"
 #include "llm/crew.h"
 #include "llm/forward.h"
-#include "llm/team.h"
 #include "llm/weights.h"
 
 /* Rows of one sequence at neighbouring positions, attended to together. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many threads a step is to have: see team.h. */
-#include "llm/team.h"
+/* How many threads a piece of work is to have: see team.h. */
+#include "base/team.h"
 
-static struct team_class *class_of(struct team *t, size_t rows) {
+static struct team_class *class_of(struct team *t, size_t rows, int most) {
     struct team_class *c = &t->classes[rows <= 1 ? 0 : rows <= 4 ? 1 : rows <= 16 ? 2 : 3];
-    if (!c->threads)
-        c->threads = t->most;
+    if (!c->threads || c->threads > most)
+        c->threads = most;
     return c;
 }
 
@@ -22,13 +22,13 @@ static void add(struct team_window *w, size_t rows, int threads, uint64_t ns, ui
 
 static double speed(const struct team_window *w) { return w->rows / w->ns; }
 
-static int next_trial(const struct team *t, const struct team_class *c) {
+static int next_trial(const struct team_class *c, int most) {
     if (c->now.ns < TEAM_WINDOW_NS || c->since_ns < c->pause_ns)
         return 0;
     if (c->threads > 1 && c->now.late_ns * TEAM_LATE > c->now.ns)
         return c->threads / 2;
-    if (c->threads < t->most)
-        return c->threads * 2 < t->most ? c->threads * 2 : t->most;
+    if (c->threads < most)
+        return c->threads * 2 < most ? c->threads * 2 : most;
     return 0;
 }
 
@@ -46,13 +46,13 @@ static void end_trial(struct team_class *c) {
     c->since_ns = 0;
 }
 
-int team_size(struct team *t, size_t rows) {
-    const struct team_class *c = class_of(t, rows);
+int team_size(struct team *t, size_t rows, int most) {
+    const struct team_class *c = class_of(t, rows, most);
     return c->tried ? c->tried : c->threads;
 }
 
-void team_note(struct team *t, size_t rows, int threads, uint64_t ns, uint64_t late_ns) {
-    struct team_class *c = class_of(t, rows);
+void team_note(struct team *t, size_t rows, int threads, int most, uint64_t ns, uint64_t late_ns) {
+    struct team_class *c = class_of(t, rows, most);
     if (threads != (c->tried ? c->tried : c->threads))
         return;
     add(c->tried ? &c->trial : &c->now, rows, threads, ns, late_ns);
@@ -62,5 +62,5 @@ void team_note(struct team *t, size_t rows, int threads, uint64_t ns, uint64_t l
         return;
     }
     c->since_ns += (double)ns;
-    c->tried = next_trial(t, c);
+    c->tried = next_trial(c, most);
 }
