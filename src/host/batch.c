@@ -26,12 +26,12 @@ enum { LENT_BYTES = 64 << 10 }; /* smaller outputs are copied: their run may ser
 #define SMALL_RUN_NS                                                                               \
     300000.0 /* a run shorter than this gets one core: the others serve other requests */
 
-/* The same but for the rows, and for the length of what is padded. */
-static bool same_tail(const struct tensor *a, const struct tensor *b, int padded) {
+/* The same but for the rows, and for the lengths of what is padded (pad NULL: nothing). */
+static bool same_tail(const struct tensor *a, const struct tensor *b, const struct pad_input *pad) {
     if (a->dtype != b->dtype || a->shape.rank != b->shape.rank)
         return false;
     for (int d = 1; d < a->shape.rank; d++)
-        if (a->shape.dims[d] != b->shape.dims[d] && d != padded)
+        if (a->shape.dims[d] != b->shape.dims[d] && !(pad && pad->axes[d]))
             return false;
     return true;
 }
@@ -41,7 +41,7 @@ static bool joins(const struct live *l, const struct ask *a, const struct ask *b
         return false;
     bool pads = l->padding.on && pad_joins(l, a, b);
     for (size_t i = 0; i < l->n_inputs; i++)
-        if (!same_tail(&a->bound[i], &b->bound[i], pads ? l->padding.inputs[i].dim : 0) ||
+        if (!same_tail(&a->bound[i], &b->bound[i], pads ? &l->padding.inputs[i] : NULL) ||
             a->bound[i].dtype == DT_STRING)
             return false;
     if (!a->wanted != !b->wanted)
@@ -189,7 +189,7 @@ static bool grow(struct batch_memory *m, size_t bytes) {
     return m->bytes != NULL;
 }
 
-/* Concatenates input `at` of every ask along the first dim; pad: filled to the batch's width. */
+/* Concatenates input `at` of every ask along the first dim; pad: filled to the batch's widths. */
 static char *join_input(const struct batch *b, size_t at, const struct pad_input *pad, char *p,
                         struct tensor *out) {
     *out = b->first->bound[at];
@@ -198,11 +198,11 @@ static char *join_input(const struct batch *b, size_t at, const struct pad_input
     out->data = p;
     out->shape.dims[0] = b->rows;
     if (pad)
-        out->shape.dims[pad->dim] = b->width;
+        out->shape = pad_shape(pad, out->shape, &b->widths);
     for (const struct ask *a = b->first; a; a = a->next) {
         size_t n = tensor_bytes(&a->bound[at]);
         if (pad) {
-            p = pad_copy(pad, &a->bound[at], b->width, p);
+            p = pad_copy(pad, &a->bound[at], &b->widths, p);
         } else {
             if (n)
                 memcpy(p, a->bound[at].data, n);
@@ -213,7 +213,7 @@ static char *join_input(const struct batch *b, size_t at, const struct pad_input
 }
 
 static const struct pad_input *padding_of(const struct live *l, const struct batch *b, size_t at) {
-    return b->width && l->padding.inputs[at].dim ? &l->padding.inputs[at] : NULL;
+    return b->padded && l->padding.inputs[at].on ? &l->padding.inputs[at] : NULL;
 }
 
 static enum code join_inputs(const struct live *l, const struct batch *b, struct batch_memory *m,
@@ -222,9 +222,10 @@ static enum code join_inputs(const struct live *l, const struct batch *b, struct
     for (size_t i = 0; i < l->n_inputs; i++) {
         const struct pad_input *pad = padding_of(l, b, i);
         for (const struct ask *a = b->first; a; a = a->next) {
-            const struct tensor *t = &a->bound[i];
-            size_t length = pad ? (size_t)t->shape.dims[pad->dim] : 0;
-            bytes += pad ? tensor_bytes(t) / length * (size_t)b->width : tensor_bytes(t);
+            struct tensor t = a->bound[i];
+            if (pad)
+                t.shape = pad_shape(pad, t.shape, &b->widths);
+            bytes += tensor_bytes(&t);
         }
         bytes += MEM_LINE;
     }
@@ -328,7 +329,7 @@ static enum code copy_output(struct ask *a, const struct live_io *io, const stru
 static struct shape part_of(const struct live *l, size_t output, const struct ask *a,
                             const struct batch *b, struct shape whole) {
     whole.dims[0] = a->rows;
-    return b->width ? pad_cut(l, output, a, whole) : whole;
+    return b->padded ? pad_cut(l, output, a, whole) : whole;
 }
 
 enum code batch_give(const struct live *l, const struct session_run *run, struct ask *a,
@@ -370,7 +371,7 @@ enum code batch_compute(struct live *l, struct batch *b, int threads, struct bat
     struct tensor joined[64];
     if (l->n_inputs > sizeof joined / sizeof *joined)
         return fail(e, LIMIT, "%zu inputs cannot be joined", l->n_inputs);
-    b->width = pad_width(l, b);
+    b->padded = pad_widths(l, b, &b->widths);
     TRY(join_inputs(l, b, m, joined, e));
     struct session_ask ask = {
         .inputs = joined,

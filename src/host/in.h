@@ -43,8 +43,9 @@ struct live {
     const struct guise_tensor **input_guises, **output_guises;
     struct { /* pad.c; written before it is READY */
         bool on;
-        struct pad_input *inputs; /* (n_inputs) in loaded.arena */
-        uint32_t *follow; /* (n_outputs) there, too: bit d: dim d is as long as the request is */
+        size_t n_axes;
+        struct pad_input *inputs;  /* (n_inputs) in loaded.arena */
+        struct pad_follow *follow; /* (n_outputs) there, too */
     } padding;
 
     /* under queue_lock */
@@ -249,9 +250,9 @@ struct batch {
     struct ask *dropped; /* cancelled or past their deadline: to be finished without a run */
     size_t n_asks;
     int64_t rows;
-    int64_t width; /* that what is padded gets; 0: nothing is */
-    int cores;     /* it is to run on; 0: as many as are free */
-    bool shadow;
+    struct pad_lengths widths; /* that what is padded gets, where `padded` */
+    int cores;                 /* it is to run on; 0: as many as are free */
+    bool padded, shadow;
 };
 /* Under queue_lock. alone: no other live has anything waiting. */
 void batch_take(struct host *h, struct live *l, bool alone, struct batch *out);
@@ -325,12 +326,18 @@ void budget_note(struct host *h, struct live *l); /* l was loaded: how much it r
 /* pad.c */
 /* Once it is loaded: whether its requests are padded, and how. all: also what nobody declared. */
 MUST_USE enum code pad_open(struct live *l, bool all, int threads, struct err *e);
-int64_t pad_length(const struct live *l, const struct ask *a); /* 0: it cannot be padded */
+struct pad_follow {          /* an output's dims, as an input's (pad.h) */
+    uint8_t axes[SHAPE_MAX]; /* 1 and the axis: as long as the request is there */
+};
 bool pad_joins(const struct live *l, const struct ask *a, const struct ask *b);
-int64_t pad_width(const struct live *l, const struct batch *b); /* 0: they are of one length */
-/* The tensor with its length filled up to `width`; where the copy ends. */
-char *pad_copy(const struct pad_input *p, const struct tensor *t, int64_t width, char *to);
-/* The shape of an output of a padded run, cut to this ask's length. */
+/* What a run of them is filled up to; false: they are of one length, or are not padded. */
+bool pad_widths(const struct live *l, const struct batch *b, struct pad_lengths *out);
+/* A shape filled up. */
+struct shape pad_shape(const struct pad_input *p, struct shape s, const struct pad_lengths *widths);
+/* The tensor filled up; where the copy ends. */
+char *pad_copy(const struct pad_input *p, const struct tensor *t, const struct pad_lengths *widths,
+               char *to);
+/* The shape of an output of a padded run, cut to this ask's lengths. */
 struct shape pad_cut(const struct live *l, size_t output, const struct ask *a, struct shape whole);
 
 /* warm.c */

@@ -3,9 +3,11 @@
  *
  * 1. Lengths of one power of two (16 at least) join, so that no run is more than twice as wide as
  *    what it was asked; it is as wide as the longest, and where that saves plans, a little more.
- * 2. The try: two requests of lengths A and B by themselves, then both in one padded run, by the
- *    code that requests take. Output dims that were A and B follow the length and are cut back to
- *    it; a dim that changed otherwise, or a value beyond rounding, and the version runs unpadded.
+ * 2. The try: two requests, short and long in every axis, by themselves, then both in one padded
+ *    run, by the code that requests take. Output dims that were an axis' two lengths follow it and
+ *    are cut back to it; a dim that changed otherwise, or a value beyond rounding, and the version
+ *    is tried again with one length for all axes, as names differ that mean the same; then it runs
+ *    unpadded.
  */
 #include "host/in.h"
 
@@ -16,21 +18,55 @@
 #include "tensor/cast.h"
 #include "tensor/compare.h"
 
-enum { LEAST = 16, STEP = 8, TRY_A = 5, TRY_B = 11, TRY_FREE = 32, TRY_BYTES = 1 << 30 };
+enum { LEAST = 16, STEP = 8, TRY_FREE = 32, TRY_BYTES = 1 << 30 };
 #define TRY_RELATIVE 1e-4 /* of the largest value: another order of sums */
+
+/* Of the try; no two axes have the same pair. */
+static const struct pad_lengths try_short = {{5, 6, 7, 9}}, try_long = {{11, 10, 13, 12}};
 
 /* --- what is declared --- */
 
-/* The only free dim beside the batch; 0: there is none, or several. */
-static int free_dim(const struct live_io *io) {
-    int found = 0;
+static bool can_pad(const struct live_io *io) {
     for (int d = 1; d < io->shape.rank; d++)
-        if (io->shape.dims[d] < 0) {
-            if (found)
-                return 0;
-            found = d;
+        if (io->shape.dims[d] < 0)
+            return io->dtype != DT_STRING;
+    return false;
+}
+
+struct axis {
+    struct str name; /* .n == 0: the `nth` dim of its input that has none */
+    int nth;
+};
+
+static size_t find_axis(struct axis *all, size_t *n, const struct axis *wanted) {
+    size_t i = 0;
+    while (i < *n && !(str_eq(all[i].name, wanted->name) && all[i].nth == wanted->nth))
+        i++;
+    if (i == *n && i < PAD_AXES)
+        all[(*n)++] = *wanted;
+    return i;
+}
+
+/* Which dims of the inputs that are on have which axis. */
+static enum code name_axes(const struct live_io *io, size_t n, struct pad_input *out,
+                           size_t *n_axes, struct err *e) {
+    struct axis all[PAD_AXES];
+    *n_axes = 0;
+    for (size_t i = 0; i < n; i++) {
+        int unnamed = 0;
+        for (int d = 1; out[i].on && d < io[i].shape.rank; d++) {
+            if (io[i].shape.dims[d] >= 0)
+                continue;
+            struct axis wanted = {.name = io[i].dim_names[d]};
+            wanted.nth = wanted.name.n ? 0 : unnamed++;
+            size_t axis = find_axis(all, n_axes, &wanted);
+            if (axis == PAD_AXES)
+                return fail(e, INVALID, "padding: input '%.*s': more than %d lengths in all",
+                            STR(io[i].name), PAD_AXES);
+            out[i].axes[d] = (uint8_t)(axis + 1);
         }
-    return io->dtype == DT_STRING ? 0 : found;
+    }
+    return OK;
 }
 
 static enum code parse_one(struct str text, const struct live_io *io, size_t n,
@@ -48,10 +84,10 @@ static enum code parse_one(struct str text, const struct live_io *io, size_t n,
     if (i == n)
         return fail(e, INVALID, "padding: the model has no input '%.*s'",
                     STR(str_sub(name, 0, 80)));
-    out[i].dim = free_dim(&io[i]);
-    if (!out[i].dim)
+    out[i].on = can_pad(&io[i]);
+    if (!out[i].on)
         return fail(e, INVALID,
-                    "padding: input '%.*s' needs numbers, and one free dim beside the batch",
+                    "padding: input '%.*s' needs numbers, and a free dim beside the batch",
                     STR(io[i].name));
     out[i].value = 0;
     if (value.n && !str_to_f64(value, &out[i].value))
@@ -59,8 +95,8 @@ static enum code parse_one(struct str text, const struct live_io *io, size_t n,
     return OK;
 }
 
-enum code pad_parse(struct str text, const struct live_io *io, size_t n, struct pad_input *out,
-                    struct err *e) {
+static enum code parse(struct str text, const struct live_io *io, size_t n, struct pad_input *out,
+                       struct err *e) {
     for (size_t i = 0; i < n; i++)
         out[i] = (struct pad_input){0};
     while (text.n) {
@@ -72,6 +108,13 @@ enum code pad_parse(struct str text, const struct live_io *io, size_t n, struct 
     return OK;
 }
 
+enum code pad_parse(struct str text, const struct live_io *io, size_t n, struct pad_input *out,
+                    struct err *e) {
+    size_t n_axes;
+    TRY(parse(text, io, n, out, e));
+    return name_axes(io, n, out, &n_axes, e);
+}
+
 /* A text encoder's inputs are padded as its tokenizer would; `all`: whatever can be, by zeros. */
 static void suppose(const struct live *l, bool all, struct pad_input *out) {
     bool text = false;
@@ -80,7 +123,7 @@ static void suppose(const struct live *l, bool all, struct pad_input *out) {
     for (size_t i = 0; i < l->n_inputs; i++) {
         const struct live_io *io = &l->inputs[i];
         bool padded = text ? io->text || io->filled : all;
-        out[i] = (struct pad_input){.dim = padded ? free_dim(io) : 0};
+        out[i] = (struct pad_input){.on = padded && can_pad(io)};
         if (io->text && tokenizer_pad(l->loaded.tokenizer) > 0)
             out[i].value = tokenizer_pad(l->loaded.tokenizer);
     }
@@ -89,37 +132,41 @@ static void suppose(const struct live *l, bool all, struct pad_input *out) {
 static enum code declare(struct live *l, bool all, struct err *e) {
     struct span part = live_part(l, PAD_PART);
     l->padding.inputs = ARENA_ARRAY(&l->loaded.arena, l->n_inputs + 1, struct pad_input);
-    l->padding.follow = ARENA_ARRAY(&l->loaded.arena, l->n_outputs + 1, uint32_t);
+    l->padding.follow = ARENA_ARRAY(&l->loaded.arena, l->n_outputs + 1, struct pad_follow);
     if (!l->padding.inputs || !l->padding.follow)
         return arena_fail(&l->loaded.arena, l->n_inputs * sizeof *l->padding.inputs, "padding", e);
-    if (part.n)
-        return pad_parse((struct str){(const char *)part.p, part.n}, l->inputs, l->n_inputs,
-                         l->padding.inputs, e);
+    if (part.n) {
+        TRY(parse((struct str){(const char *)part.p, part.n}, l->inputs, l->n_inputs,
+                  l->padding.inputs, e));
+        return name_axes(l->inputs, l->n_inputs, l->padding.inputs, &l->padding.n_axes, e);
+    }
+    struct err ignored; /* nobody asked for what cannot be */
     suppose(l, all, l->padding.inputs);
+    if (name_axes(l->inputs, l->n_inputs, l->padding.inputs, &l->padding.n_axes, &ignored) != OK)
+        l->padding.n_axes = 0;
     return OK;
-}
-
-static bool pads_any(const struct live *l) {
-    bool any = false;
-    for (size_t i = 0; i < l->n_inputs; i++)
-        any = any || l->padding.inputs[i].dim;
-    return any;
 }
 
 /* --- lengths --- */
 
-int64_t pad_length(const struct live *l, const struct ask *a) {
-    int64_t length = 0;
+/* false: dims of one axis differ, or something is not there to be filled. */
+static bool lengths_of(const struct live *l, const struct ask *a, struct pad_lengths *out) {
+    *out = (struct pad_lengths){{0}};
     for (size_t i = 0; i < l->n_inputs; i++) {
-        int dim = l->padding.inputs[i].dim;
-        if (!dim)
-            continue;
+        const struct pad_input *p = &l->padding.inputs[i];
         const struct tensor *t = &a->bound[i];
-        if (t->dtype == DT_NONE || (length && t->shape.dims[dim] != length))
-            return 0;
-        length = t->shape.dims[dim];
+        if (p->on && t->dtype == DT_NONE)
+            return false;
+        for (int d = 1; p->on && d < t->shape.rank; d++) {
+            if (!p->axes[d])
+                continue;
+            int64_t *length = &out->n[p->axes[d] - 1], own = t->shape.dims[d];
+            if (own == 0 || (*length && *length != own))
+                return false;
+            *length = own;
+        }
     }
-    return length;
+    return true;
 }
 
 static int64_t bucket(int64_t length) {
@@ -130,20 +177,35 @@ static int64_t bucket(int64_t length) {
 }
 
 bool pad_joins(const struct live *l, const struct ask *a, const struct ask *b) {
-    int64_t m = pad_length(l, a), n = pad_length(l, b);
-    return m > 0 && n > 0 && bucket(m) == bucket(n);
+    struct pad_lengths m, n;
+    if (!lengths_of(l, a, &m) || !lengths_of(l, b, &n))
+        return false;
+    for (size_t k = 0; k < l->padding.n_axes; k++)
+        if (bucket(m.n[k]) != bucket(n.n[k]))
+            return false;
+    return true;
 }
 
-int64_t pad_width(const struct live *l, const struct batch *b) {
-    int64_t longest = 0, shortest = INT64_MAX;
-    if (!l->padding.on)
-        return 0;
+bool pad_widths(const struct live *l, const struct batch *b, struct pad_lengths *out) {
+    struct pad_lengths longest = {{0}}, shortest, own;
+    bool differ = false;
+    if (!l->padding.on || !lengths_of(l, b->first, &shortest))
+        return false;
     for (const struct ask *a = b->first; a; a = a->next) {
-        int64_t n = pad_length(l, a);
-        longest = n > longest ? n : longest;
-        shortest = n < shortest ? n : shortest;
+        if (!lengths_of(l, a, &own))
+            return false;
+        for (size_t k = 0; k < l->padding.n_axes; k++) {
+            longest.n[k] = own.n[k] > longest.n[k] ? own.n[k] : longest.n[k];
+            shortest.n[k] = own.n[k] < shortest.n[k] ? own.n[k] : shortest.n[k];
+        }
     }
-    return longest == shortest ? 0 : (longest + STEP - 1) / STEP * STEP;
+    for (size_t k = 0; k < l->padding.n_axes; k++) {
+        differ = differ || longest.n[k] != shortest.n[k];
+        if (longest.n[k] != shortest.n[k])
+            longest.n[k] = (longest.n[k] + STEP - 1) / STEP * STEP;
+    }
+    *out = longest;
+    return differ;
 }
 
 /* --- copying --- */
@@ -156,29 +218,69 @@ static void filling(const struct pad_input *p, enum dtype dtype, uint8_t out[16]
         (void)!cast_elements(dtype, out, DT_F64, &p->value, 1, true, NULL, &ignored);
 }
 
-char *pad_copy(const struct pad_input *p, const struct tensor *t, int64_t width, char *to) {
+struct shape pad_shape(const struct pad_input *p, struct shape s,
+                       const struct pad_lengths *widths) {
+    for (int d = 1; d < s.rank; d++)
+        if (p->axes[d])
+            s.dims[d] = widths->n[p->axes[d] - 1];
+    return s;
+}
+
+struct copying {
+    struct shape part, whole;
+    int last; /* the last dim that is filled up: below it both are the same */
+    size_t size;
     uint8_t element[16];
-    size_t size = dtype_size(t->dtype), outer = 1, inner = 1;
-    for (int d = 0; d < p->dim; d++)
-        outer *= (size_t)t->shape.dims[d];
-    for (int d = p->dim + 1; d < t->shape.rank; d++)
-        inner *= (size_t)t->shape.dims[d];
-    size_t length = (size_t)t->shape.dims[p->dim], rest = ((size_t)width - length) * inner;
-    const char *from = t->data;
-    filling(p, t->dtype, element);
-    for (size_t i = 0; i < outer; i++, from += length * inner * size) {
-        memcpy(to, from, length * inner * size);
-        to += length * inner * size;
-        for (size_t k = 0; k < rest; k++, to += size)
-            memcpy(to, element, size);
+    const char *from;
+    char *to;
+};
+
+/* n times what one index of dim d holds in the whole. */
+static void fill(struct copying *c, int64_t n, int d) {
+    size_t elements = (size_t)n;
+    for (int k = d + 1; k < c->whole.rank; k++)
+        elements *= (size_t)c->whole.dims[k];
+    for (size_t i = 0; i < elements; i++, c->to += c->size)
+        memcpy(c->to, c->element, c->size);
+}
+
+static void copy_dims(struct copying *c, int d) {
+    size_t below = c->size;
+    for (int k = d + 1; k < c->part.rank; k++)
+        below *= (size_t)c->part.dims[k];
+    if (d == c->last) {
+        memcpy(c->to, c->from, below * (size_t)c->part.dims[d]);
+        c->to += below * (size_t)c->part.dims[d];
+        c->from += below * (size_t)c->part.dims[d];
     }
-    return to;
+    for (int64_t i = 0; d < c->last && i < c->part.dims[d]; i++)
+        copy_dims(c, d + 1);
+    fill(c, c->whole.dims[d] - c->part.dims[d], d);
+}
+
+char *pad_copy(const struct pad_input *p, const struct tensor *t, const struct pad_lengths *widths,
+               char *to) {
+    struct copying c = {.part = t->shape,
+                        .whole = pad_shape(p, t->shape, widths),
+                        .size = dtype_size(t->dtype),
+                        .from = t->data,
+                        .to = to};
+    for (int d = 1; d < t->shape.rank; d++)
+        if (p->axes[d])
+            c.last = d;
+    filling(p, t->dtype, c.element);
+    copy_dims(&c, 0);
+    return c.to;
 }
 
 struct shape pad_cut(const struct live *l, size_t output, const struct ask *a, struct shape whole) {
+    const struct pad_follow *f = &l->padding.follow[output];
+    struct pad_lengths own;
+    if (!ALWAYS(lengths_of(l, a, &own))) /* it was joined */
+        return whole;
     for (int d = 1; d < whole.rank; d++)
-        if (l->padding.follow[output] >> d & 1)
-            whole.dims[d] = pad_length(l, a);
+        if (f->axes[d])
+            whole.dims[d] = own.n[f->axes[d] - 1];
     return whole;
 }
 
@@ -209,15 +311,16 @@ static double sample(const struct live_io *io, size_t k) {
     return dtype_is_float(io->dtype) ? step / 5.5 - 0.9 : 1 + (double)(k % 3);
 }
 
-static enum code make_input(struct attempt *t, size_t i, int64_t length, struct tensor *out,
-                            struct err *e) {
+static enum code make_input(struct attempt *t, size_t i, const struct pad_lengths *lengths,
+                            struct tensor *out, struct err *e) {
     const struct live_io *io = &t->live->inputs[i];
-    struct shape shape = io->shape;
-    if (io->optional && !t->live->padding.inputs[i].dim)
+    const struct pad_input *p = &t->live->padding.inputs[i];
+    struct shape shape = pad_shape(p, io->shape, lengths);
+    if (io->optional && !p->on)
         return OK;
     for (int d = 0; d < shape.rank; d++)
         if (shape.dims[d] < 0)
-            shape.dims[d] = d == 0 ? 1 : d == t->live->padding.inputs[i].dim ? length : TRY_FREE;
+            shape.dims[d] = d == 0 ? 1 : TRY_FREE;
     TRY(tensor_new(&t->arena, io->dtype, &shape, out, e));
     size_t n = tensor_count(out), size = dtype_size(io->dtype);
     for (size_t k = 0; k < n && io->dtype != DT_STRING; k++) {
@@ -227,13 +330,14 @@ static enum code make_input(struct attempt *t, size_t i, int64_t length, struct 
     return OK;
 }
 
-static enum code make_ask(struct attempt *t, int64_t length, struct ask *a, struct err *e) {
+static enum code make_ask(struct attempt *t, const struct pad_lengths *lengths, struct ask *a,
+                          struct err *e) {
     *a = (struct ask){.arena = &t->arena, .rows = 1};
     a->bound = ARENA_ARRAY(&t->arena, t->live->n_inputs + 1, struct tensor);
     if (!a->bound)
         return arena_fail(&t->arena, t->live->n_inputs * sizeof *a->bound, "padding", e);
     for (size_t i = 0; i < t->live->n_inputs; i++)
-        TRY(make_input(t, i, length, &a->bound[i], e));
+        TRY(make_input(t, i, lengths, &a->bound[i], e));
     return OK;
 }
 
@@ -247,22 +351,31 @@ static enum code run_alone(struct attempt *t, struct ask *a, struct err *e) {
     return code;
 }
 
-/* Which dims follow the length, from both answers. */
+/* The axis whose lengths in the try these two are, and 1; 0: none. */
+static uint8_t followed(const struct live *l, int64_t a, int64_t b) {
+    for (size_t k = 0; k < l->padding.n_axes; k++)
+        if (a == try_short.n[k] && b == try_long.n[k])
+            return (uint8_t)(k + 1);
+    return 0;
+}
+
+/* Which dims follow which length, from both answers. */
 static enum code find_follow(struct attempt *t, struct err *e) {
     struct live *l = t->live;
     for (size_t i = 0; i < l->n_outputs; i++) {
         const struct shape *a = &t->a.outputs[i].tensor.shape, *b = &t->b.outputs[i].tensor.shape;
-        l->padding.follow[i] = 0;
+        struct pad_follow *follow = &l->padding.follow[i];
+        *follow = (struct pad_follow){{0}};
         if (a->rank != b->rank || a->rank == 0 || a->dims[0] != 1 || b->dims[0] != 1)
             return fail(e, INVALID, "output '%.*s' has no row for each of the input",
                         STR(l->outputs[i].name));
         for (int d = 1; d < a->rank; d++) {
             if (a->dims[d] == b->dims[d])
                 continue;
-            if (a->dims[d] != TRY_A || b->dims[d] != TRY_B)
+            follow->axes[d] = followed(l, a->dims[d], b->dims[d]);
+            if (!follow->axes[d])
                 return fail(e, INVALID, "output '%.*s' is of another length than the input",
                             STR(l->outputs[i].name));
-            l->padding.follow[i] |= 1u << d;
         }
     }
     return OK;
@@ -307,9 +420,9 @@ static enum code run_joined(struct attempt *t, struct err *e) {
     return compare_answers(t->live, b, t->b.outputs, e);
 }
 
-static enum code attempt(struct attempt *t, struct err *e) {
-    TRY(make_ask(t, TRY_A, &t->a, e));
-    TRY(make_ask(t, TRY_B, &t->b, e));
+static enum code run_all(struct attempt *t, struct err *e) {
+    TRY(make_ask(t, &try_short, &t->a, e));
+    TRY(make_ask(t, &try_long, &t->b, e));
     TRY(run_alone(t, &t->a, e));
     TRY(run_alone(t, &t->b, e));
     TRY(find_follow(t, e));
@@ -317,19 +430,39 @@ static enum code attempt(struct attempt *t, struct err *e) {
     return run_joined(t, e);
 }
 
+static enum code attempt(struct live *l, int threads, struct err *e) {
+    struct attempt t = {.live = l, .threads = threads};
+    arena_init(&t.arena, TRY_BYTES);
+    enum code code = run_all(&t, e);
+    arena_deinit(&t.arena);
+    l->padding.on = code == OK;
+    return code;
+}
+
+/* All lengths are one. */
+static void join_axes(struct live *l) {
+    for (size_t i = 0; i < l->n_inputs; i++)
+        for (int d = 0; d < SHAPE_MAX; d++)
+            if (l->padding.inputs[i].axes[d])
+                l->padding.inputs[i].axes[d] = 1;
+    l->padding.n_axes = 1;
+}
+
 enum code pad_open(struct live *l, bool all, int threads, struct err *e) {
     struct err why;
     if (!l->batches || l->n_inputs > PAD_INPUTS || (l->guise && l->guise->n_tensors))
         return OK;
     TRY(declare(l, all, e));
-    if (!pads_any(l))
+    if (!l->padding.n_axes)
         return OK;
-    struct attempt t = {.live = l, .threads = cores_take(threads)};
-    arena_init(&t.arena, TRY_BYTES);
-    l->padding.on = attempt(&t, &why) == OK;
-    arena_deinit(&t.arena);
-    cores_give(t.threads);
-    if (l->padding.on)
+    int taken = cores_take(threads);
+    enum code code = attempt(l, taken, &why);
+    if (code != OK && l->padding.n_axes > 1) {
+        join_axes(l);
+        code = attempt(l, taken, &why);
+    }
+    cores_give(taken);
+    if (code == OK)
         log_event(
             LOG_INFO, "requests of other lengths join", 2,
             (struct log_field[]){LOG_S("model", str_of(l->model)), LOG_I("version", l->version)});

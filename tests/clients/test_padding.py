@@ -137,6 +137,45 @@ def test_tensorflow_serving_s_parameters(store, tmp_path):
     server.stop()
 
 
+def product(path):
+    """Of two texts of their own lengths: each with each, and the one beside the sum of the other."""
+    f32 = TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Unsqueeze", ["left", "minus"], ["column"]),
+        helper.make_node("Unsqueeze", ["right", "one"], ["row"]),
+        helper.make_node("Mul", ["column", "row"], ["table"]),
+        helper.make_node("ReduceSum", ["right", "one"], ["sum"], keepdims=1),
+        helper.make_node("Add", ["left", "sum"], ["shifted"]),
+    ]
+    return save(
+        path,
+        nodes,
+        [info("left", f32, ["batch", "a"]), info("right", f32, ["batch", "b"])],
+        [info("table", f32, ["batch", "a", "b"]), info("shifted", f32, ["batch", "a"])],
+        [constant("minus", np.array([-1])), constant("one", np.array([1]))],
+    )
+
+
+def test_two_lengths(store, tmp_path):
+    """Dims of two names are two lengths: each is filled up by itself, and cut back."""
+    path = product(tmp_path / "product.onnx")
+    store.add(path, "product", "--pad", "left=7,right=0")
+    server = Server(store, "--threads", "1")
+    random = np.random.default_rng(3)
+    lengths = [(int(a), int(b)) for a, b in random.integers(1, 16, (24, 2))]
+    asked = [{"left": random.normal(size=(1, a)).astype(np.float32), "right": random.normal(size=(1, b)).astype(np.float32)} for a, b in lengths]
+    for _ in range(3):
+        compare(path, asked, crowd(server, "product", asked))
+    rows, runs = counts(server, "product")
+    assert rows == 3 * len(asked) and runs <= rows
+    _, log = server.stop()
+    assert "requests of other lengths join" in log
+    store.add(path, "summed", "--pad", "left,right=1")  # ones would count in the sum
+    server = Server(store, "--threads", "1", models=["summed"])
+    _, log = server.stop()
+    assert "requests are not padded" in log and "output 'shifted' changes by" in log, log
+
+
 @pytest.mark.parametrize(
     "pad,why",
     [

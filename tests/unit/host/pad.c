@@ -12,11 +12,13 @@ static struct live live;
 static struct live_io x_io, y_io;
 static struct err e;
 
-static value_id value(struct graph *g, const char *name, int rank) {
+static int rank = 2; /* of x and y */
+
+static value_id value(struct graph *g, const char *name, int dims) {
     value_id id = graph_add_value(g, str_of(name));
     g->values[id].dtype = DT_F32;
     g->values[id].ranked = true;
-    g->values[id].shape = (struct shape){rank, {-1, -1}};
+    g->values[id].shape = (struct shape){dims, {-1, -1, -1}};
     return id;
 }
 
@@ -24,7 +26,7 @@ static value_id value(struct graph *g, const char *name, int rank) {
 static enum code open_live(const char *type, const char *name, int inputs) {
     struct model *m = model_new(&arena);
     struct graph *g = graph_new(m, NULL);
-    value_id x = value(g, "x", 2), one = value(g, "one", 1), y = value(g, "y", 2);
+    value_id x = value(g, "x", rank), one = value(g, "one", 1), y = value(g, "y", rank);
     static value_id io[2];
     m->main = g;
     m->opset = 17;
@@ -56,8 +58,8 @@ static enum code open_live(const char *type, const char *name, int inputs) {
                          .outputs = &y_io,
                          .n_outputs = 1,
                          .batches = true};
-    x_io = (struct live_io){.name = LIT("x"), .dtype = DT_F32, .shape = {2, {-1, -1}}};
-    y_io = (struct live_io){.name = LIT("y"), .dtype = DT_F32, .shape = {2, {-1, -1}}};
+    x_io = (struct live_io){.name = LIT("x"), .dtype = DT_F32, .shape = {rank, {-1, -1, -1}}};
+    y_io = (struct live_io){.name = LIT("y"), .dtype = DT_F32, .shape = {rank, {-1, -1, -1}}};
     arena_init(&live.loaded.arena, 1 << 20);
     return session_open(m, &(struct session_options){0}, &live.loaded.session, &e);
 }
@@ -67,13 +69,18 @@ static void close_live(void) {
     arena_deinit(&live.loaded.arena);
 }
 
-static struct ask *ask_of(int64_t rows, int64_t length, float first) {
+static struct ask *ask_of_two(int64_t rows, int64_t length, int64_t depth, float first) {
     struct ask *a = ARENA_NEW(&arena, struct ask);
     *a = (struct ask){.arena = &arena, .rows = rows, .bound = ARENA_NEW(&arena, struct tensor)};
-    assert_ok(tensor_new(&arena, DT_F32, &(struct shape){2, {rows, length}}, a->bound, &e));
-    for (int64_t i = 0; i < rows * length; i++)
+    assert_ok(
+        tensor_new(&arena, DT_F32, &(struct shape){rank, {rows, length, depth}}, a->bound, &e));
+    for (size_t i = 0; i < tensor_count(a->bound); i++)
         ((float *)a->bound->data)[i] = first + (float)i;
     return a;
+}
+
+static struct ask *ask_of(int64_t rows, int64_t length, float first) {
+    return ask_of_two(rows, length, 0, first);
 }
 
 static void declarations(void **state) {
@@ -87,11 +94,36 @@ static void declarations(void **state) {
     struct pad_input out[5];
     (void)state;
     assert_ok(pad_parse(LIT("a=b=-2.5,m="), io, 5, out, &e));
-    assert_true(out[0].dim == 1 && out[0].value == -2.5 && out[1].dim == 2 && out[1].value == 0);
-    assert_true(out[2].dim == 0 && out[3].dim == 0);
-    static const char *const wrong[] = {"a", "m=x", "two=0", "fixed=0", "text=0", "=0", ",m"};
+    assert_true(out[0].on && out[0].axes[1] == 1 && out[0].value == -2.5);
+    assert_true(out[1].on && out[1].axes[2] == 1 && out[1].axes[1] == 0 && out[1].value == 0);
+    assert_true(!out[2].on && !out[3].on);
+    assert_ok(pad_parse(LIT("m,two"), io, 5, out, &e)); /* the second of `two` is an axis more */
+    assert_true(out[1].axes[2] == 1 && out[2].axes[1] == 1 && out[2].axes[2] == 2);
+    static const char *const wrong[] = {"a", "m=x", "fixed=0", "text=0", "=0", ",m"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(pad_parse(str_of(wrong[i]), io, 5, out, &e), ERR_INVALID);
+}
+
+/* Dims of one name are one axis, wherever they are. */
+static void named_axes(void **state) {
+    struct live_io io[] = {
+        {.name = LIT("ids"), .dtype = DT_I64, .shape = {2, {-1, -1}}},
+        {.name = LIT("mask"), .dtype = DT_F32, .shape = {4, {-1, 1, -1, -1}}},
+        {.name = LIT("other"), .dtype = DT_F32, .shape = {3, {-1, -1, 7}}},
+        {.name = LIT("wide"), .dtype = DT_F32, .shape = {5, {-1, -1, -1, -1, -1}}},
+    };
+    struct pad_input out[4];
+    (void)state;
+    io[0].dim_names[1] = io[1].dim_names[2] = io[1].dim_names[3] = LIT("length");
+    io[2].dim_names[1] = LIT("others");
+    assert_ok(pad_parse(LIT("ids=1,mask,other"), io, 4, out, &e));
+    assert_true(out[0].axes[1] == 1 && out[1].axes[2] == 1 && out[1].axes[3] == 1);
+    assert_true(out[1].axes[1] == 0 && out[2].axes[1] == 2 && out[2].axes[2] == 0);
+    assert_fails(pad_parse(LIT("ids,mask,other,wide"), io, 4, out, &e), INVALID,
+                 "input 'wide': more than 4 lengths in all");
+    const struct pad_lengths widths = {{8, 16}};
+    struct shape s = pad_shape(&out[1], (struct shape){4, {2, 1, 5, 5}}, &widths);
+    assert_true(shape_eq(&s, &(struct shape){4, {2, 1, 8, 8}}));
 }
 
 /* Three requests of one run: filled up, computed, cut back. */
@@ -104,14 +136,14 @@ static void a_run_is_padded_and_cut(void **state) {
     assert_ok(open_live("Add", "add", 2));
     assert_ok(pad_open(&live, true, 1, &e));
     assert_true(live.padding.on);
-    assert_int_equal(live.padding.follow[0], 1u << 1);
+    assert_true(live.padding.follow[0].axes[0] == 0 && live.padding.follow[0].axes[1] == 1);
     b.first = ask_of(1, 3, 10);
     b.first->next = ask_of(2, 9, 20);
     b.first->next->next = ask_of(1, 9, 50);
     assert_true(joins(&live, b.first, b.first->next));
     assert_false(joins(&live, b.first, ask_of(1, 17, 0))); /* more than twice as wide */
     assert_ok(batch_compute(&live, &b, 1, &memory, &run, &e));
-    assert_int_equal(b.width, 16);
+    assert_true(b.padded && b.widths.n[0] == 16);
     assert_int_equal(run.outputs[0].shape.dims[1], 16);
     for (struct ask *a = b.first; a; a = a->next) {
         assert_ok(batch_give(&live, &run, a, row, &b, &e));
@@ -133,10 +165,46 @@ static void one_length_is_left_alone(void **state) {
     assert_ok(pad_open(&live, true, 1, &e));
     b.first = ask_of(1, 5, 0);
     b.first->next = ask_of(1, 5, 9);
-    assert_int_equal(pad_width(&live, &b), 0);
+    assert_false(pad_widths(&live, &b, &b.widths));
     b.first->next = ask_of(1, 6, 9);
-    assert_int_equal(pad_width(&live, &b), 8);
+    assert_true(pad_widths(&live, &b, &b.widths));
+    assert_int_equal(b.widths.n[0], 8);
+    b.first->next = ask_of(1, 0, 9); /* nothing to fill up */
+    assert_false(pad_widths(&live, &b, &b.widths));
+    assert_false(pad_joins(&live, b.first, b.first->next));
     close_live();
+}
+
+/* y = x + 1 over [-1, -1, -1]: both lengths are filled up, each to its own width. */
+static void two_axes(void **state) {
+    struct batch b = {.n_asks = 2, .rows = 3};
+    struct batch_memory memory = {0};
+    struct session_run run;
+    int64_t row = 0;
+    (void)state;
+    rank = 3;
+    assert_ok(open_live("Add", "add", 2));
+    assert_ok(pad_open(&live, true, 1, &e));
+    assert_true(live.padding.on && live.padding.n_axes == 2);
+    assert_true(live.padding.follow[0].axes[1] == 1 && live.padding.follow[0].axes[2] == 2);
+    b.first = ask_of_two(1, 3, 20, 10);
+    b.first->next = ask_of_two(2, 9, 20, 500);
+    assert_true(joins(&live, b.first, b.first->next));
+    assert_false(joins(&live, b.first, ask_of_two(1, 3, 40, 0))); /* one of them is too wide */
+    assert_ok(batch_compute(&live, &b, 1, &memory, &run, &e));
+    assert_true(b.padded && b.widths.n[0] == 16 && b.widths.n[1] == 20); /* alike: as it is */
+    for (struct ask *a = b.first; a; a = a->next) {
+        assert_ok(batch_give(&live, &run, a, row, &b, &e));
+        const struct tensor *y = &a->outputs[0].tensor;
+        assert_true(shape_eq(&y->shape, &a->bound->shape));
+        for (size_t i = 0; i < tensor_count(y); i++)
+            assert_true(((float *)y->data)[i] == ((float *)a->bound->data)[i] + 1);
+        row += a->rows;
+    }
+    session_end(live.loaded.session, &run);
+    mem_free(memory.bytes);
+    close_live();
+    rank = 2;
 }
 
 static void nobody_asked(void **state) {
@@ -162,12 +230,20 @@ static void what_would_change_is_not_padded(void **state) {
 static void the_filling_is_of_the_type(void **state) {
     int32_t ids[] = {1, 2, 3, 4}, out[12];
     struct tensor t = {DT_I32, LAYOUT_PLAIN, {3, {1, 2, 2}}, ids};
-    static const int32_t middle[] = {1, 2, 3, 4, -7, -7}, last[] = {1, 2, -7, 3, 4, -7};
+    static const int32_t middle[] = {1, 2, 3, 4, -7, -7}, last[] = {1, 2, -7, 3, 4, -7},
+                         both[] = {1, 2, -7, 3, 4, -7, -7, -7, -7};
+    const struct pad_lengths three = {{3, 3}};
+    struct pad_input p = {.on = true, .axes = {0, 1}, .value = -7};
     (void)state;
-    assert_ptr_equal(pad_copy(&(struct pad_input){1, -7}, &t, 3, (char *)out), out + 6);
+    assert_ptr_equal(pad_copy(&p, &t, &three, (char *)out), out + 6);
     assert_memory_equal(out, middle, sizeof middle);
-    assert_ptr_equal(pad_copy(&(struct pad_input){2, -7}, &t, 3, (char *)out), out + 6);
+    p.axes[1] = 0;
+    p.axes[2] = 1;
+    assert_ptr_equal(pad_copy(&p, &t, &three, (char *)out), out + 6);
     assert_memory_equal(out, last, sizeof last);
+    p.axes[1] = 2;
+    assert_ptr_equal(pad_copy(&p, &t, &three, (char *)out), out + 9);
+    assert_memory_equal(out, both, sizeof both);
 }
 
 static void only_allowed_sizes(void **state) {
@@ -197,6 +273,8 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(declarations, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(named_axes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_axes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_run_is_padded_and_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_length_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_asked, set_up, tear_down),
