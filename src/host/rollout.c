@@ -82,50 +82,46 @@ static enum code take_tolerance(struct json *j, double *out, struct err *e) {
     return *out >= 0 ? OK : json_fail(j, e, "a tolerance is not negative");
 }
 
-/* Members of an arm, or of the shadow, which has two more. */
-static enum code take_target(struct json *j, struct rollout *r, bool shadow, uint64_t *version,
-                             uint32_t *share, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            break;
-        if (str_is(key, "version"))
-            TRY(take_version(j, version, e));
-        else if (str_is(key, "percent"))
-            TRY(take_share(j, share, e));
-        else if (shadow && str_is(key, "relative"))
-            TRY(take_tolerance(j, &r->relative, e));
-        else if (shadow && str_is(key, "absolute"))
-            TRY(take_tolerance(j, &r->absolute, e));
-        else
-            return json_fail(j, e, "unexpected member \"%.*s\"", STR(str_sub(key, 0, 80)));
-    }
-    return *version ? OK : json_fail(j, e, "\"version\" is missing");
+struct target { /* an arm, or the shadow, which has two members more */
+    struct rollout *rollout;
+    bool shadow;
+    uint64_t *version;
+    uint32_t *share;
+};
+
+static enum code take_target_member(void *context, struct json *j, struct str key, struct err *e) {
+    const struct target *t = context;
+    if (str_is(key, "version"))
+        return take_version(j, t->version, e);
+    if (str_is(key, "percent"))
+        return take_share(j, t->share, e);
+    if (t->shadow && str_is(key, "relative"))
+        return take_tolerance(j, &t->rollout->relative, e);
+    if (t->shadow && str_is(key, "absolute"))
+        return take_tolerance(j, &t->rollout->absolute, e);
+    return json_fail(j, e, "unexpected member \"%.*s\"", STR(str_sub(key, 0, 80)));
 }
 
-static enum code take_arms(struct json *j, struct rollout *r, struct err *e) {
-    bool more;
-    TRY(json_enter_array(j, e));
-    for (;;) {
-        TRY(json_next_item(j, &more, e));
-        if (!more)
-            return OK;
-        if (r->n_arms == ROLLOUT_ARMS)
-            return json_fail(j, e, "more than %d arms", ROLLOUT_ARMS);
-        struct rollout_arm *arm = &r->arms[r->n_arms++];
-        TRY(take_target(j, r, false, &arm->version, &arm->share, e));
-    }
+static enum code take_target(struct json *j, struct target *t, struct err *e) {
+    TRY(json_each_member(j, take_target_member, t, e));
+    return *t->version ? OK : json_fail(j, e, "\"version\" is missing");
 }
 
-static enum code take_member(struct json *j, struct str key, struct rollout *r, struct err *e) {
+static enum code take_arm(void *context, struct json *j, struct err *e) {
+    struct rollout *r = context;
+    if (r->n_arms == ROLLOUT_ARMS)
+        return json_fail(j, e, "more than %d arms", ROLLOUT_ARMS);
+    struct rollout_arm *arm = &r->arms[r->n_arms++];
+    return take_target(j, &(struct target){r, false, &arm->version, &arm->share}, e);
+}
+
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct rollout *r = context;
     struct str text;
     if (str_is(key, "arms"))
-        return take_arms(j, r, e);
+        return json_each_item(j, take_arm, r, e);
     if (str_is(key, "shadow"))
-        return take_target(j, r, true, &r->shadow, &r->shadow_share, e);
+        return take_target(j, &(struct target){r, true, &r->shadow, &r->shadow_share}, e);
     if (!str_is(key, "sticky"))
         return json_fail(j, e, "unexpected member \"%.*s\": arms, sticky or shadow",
                          STR(str_sub(key, 0, 80)));
@@ -134,15 +130,7 @@ static enum code take_member(struct json *j, struct str key, struct rollout *r, 
 }
 
 static enum code parse(struct json *j, struct rollout *r, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            break;
-        TRY(take_member(j, key, r, e));
-    }
+    TRY(json_each_member(j, take_member, r, e));
     TRY(json_end(j, e));
     return rollout_check(r, e);
 }

@@ -206,75 +206,55 @@ static enum code apply_alias(struct walk *w, struct str model, struct str name, 
                 e);
 }
 
-static enum code apply_aliases(struct walk *w, struct json *j, struct str model, struct err *e) {
-    struct store_alias *all;
-    struct str name;
-    size_t n;
-    bool more;
-    TRY(store_aliases(w->store, model, w->arena, &all, &n, e));
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        int64_t version = 0;
-        TRY(json_next_key(j, &name, &more, e));
-        if (!more)
-            return OK;
-        if (json_peek(j) == JSON_NULL)
-            TRY(json_null(j, e));
-        else
-            TRY(json_i64(j, &version, e));
-        if (version < 0)
-            return json_fail(j, e, "a version is a number from 1, or null");
-        TRY(apply_alias(w, model, name, alias_now(all, n, name), (uint64_t)version, e));
-    }
-}
-
-static enum code apply_model(struct walk *w, struct json *j, struct str model, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return OK;
-        if (str_is(key, "aliases"))
-            TRY(apply_aliases(w, j, model, e));
-        else if (str_is(key, "route"))
-            TRY(apply_setting(w, j, model, ROLLOUT_SETTING, route_text, e));
-        else if (str_is(key, "policy"))
-            TRY(apply_setting(w, j, model, POLICY_SETTING, policy_text, e));
-        else
-            return json_fail(j, e, "unexpected member \"%.*s\": aliases, route or policy",
-                             STR(str_sub(key, 0, 80)));
-    }
-}
-
-static enum code apply_models(struct walk *w, struct json *j, struct err *e) {
+struct of_model { /* the part of the document that is about one */
+    struct walk *w;
     struct str model;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &model, &more, e));
-        if (!more)
-            return OK;
-        if (apply_model(w, j, model, e) != OK)
-            return err_prefix(e, "%.*s", STR(str_sub(model, 0, STORE_NAME_MAX)));
+    struct store_alias *aliases; /* as they are */
+    size_t n_aliases;
+};
+
+static enum code take_alias(void *context, struct json *j, struct str name, struct err *e) {
+    const struct of_model *m = context;
+    int64_t version = 0;
+    TRY(json_peek(j) == JSON_NULL ? json_null(j, e) : json_i64(j, &version, e));
+    if (version < 0)
+        return json_fail(j, e, "a version is a number from 1, or null");
+    return apply_alias(m->w, m->model, name, alias_now(m->aliases, m->n_aliases, name),
+                       (uint64_t)version, e);
+}
+
+static enum code take_part(void *context, struct json *j, struct str key, struct err *e) {
+    struct of_model *m = context;
+    if (str_is(key, "aliases")) {
+        TRY(store_aliases(m->w->store, m->model, m->w->arena, &m->aliases, &m->n_aliases, e));
+        return json_each_member(j, take_alias, m, e);
     }
+    if (str_is(key, "route"))
+        return apply_setting(m->w, j, m->model, ROLLOUT_SETTING, route_text, e);
+    if (str_is(key, "policy"))
+        return apply_setting(m->w, j, m->model, POLICY_SETTING, policy_text, e);
+    return json_fail(j, e, "unexpected member \"%.*s\": aliases, route or policy",
+                     STR(str_sub(key, 0, 80)));
+}
+
+static enum code take_model(void *context, struct json *j, struct str model, struct err *e) {
+    struct of_model m = {.w = context, .model = model};
+    return json_each_member(j, take_part, &m, e) == OK
+               ? OK
+               : err_prefix(e, "%.*s", STR(str_sub(model, 0, STORE_NAME_MAX)));
+}
+
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    return str_is(key, "models")
+               ? json_each_member(j, take_model, context, e)
+               : json_fail(j, e, "unexpected member \"%.*s\": models", STR(str_sub(key, 0, 80)));
 }
 
 static enum code walk(struct walk *w, struct str text, struct err *e) {
     struct json j;
-    struct str key;
-    bool more;
     json_init(&j, text, w->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (!str_is(key, "models"))
-            return json_fail(&j, e, "unexpected member \"%.*s\": models", STR(str_sub(key, 0, 80)));
-        TRY(apply_models(w, &j, e));
-    }
+    TRY(json_each_member(&j, take_member, w, e));
+    return json_end(&j, e);
 }
 
 enum code job_apply(struct store *s, struct str json, bool dry, struct arena *a,

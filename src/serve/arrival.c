@@ -52,7 +52,8 @@ static enum code read_entry(const struct archive *a, struct str name, size_t cap
     return zip_read(&a->zip, &entry, cap_bytes, arena, out, e);
 }
 
-static enum code take_model(struct json *j, struct archive *a, struct err *e) {
+static enum code take_model_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct archive *a = context;
     const struct {
         const char *name;
         struct str *text;
@@ -60,40 +61,23 @@ static enum code take_model(struct json *j, struct archive *a, struct err *e) {
                    {"modelVersion", &a->version},
                    {"serializedFile", &a->file},
                    {"handler", &a->handler}};
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return OK;
-        size_t i = 0;
-        while (i < 4 && !str_is(key, members[i].name))
-            i++;
-        if (i < 4 && json_peek(j) == JSON_STRING)
-            TRY(json_string(j, members[i].text, e));
-        else
-            TRY(json_skip(j, NULL, e));
-    }
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (str_is(key, members[i].name) && json_peek(j) == JSON_STRING)
+            return json_string(j, members[i].text, e);
+    return json_skip(j, NULL, e);
+}
+
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    return str_is(key, "model") ? json_each_member(j, take_model_member, context, e)
+                                : json_skip(j, NULL, e);
 }
 
 static enum code read_manifest(struct archive *a, struct arena *arena, struct err *e) {
     struct span text;
     struct json j;
-    struct str key;
-    bool more;
     TRY(read_entry(a, LIT("MAR-INF/MANIFEST.json"), MANIFEST_BYTES, arena, &text, e));
     json_init(&j, (struct str){(const char *)text.p, text.n}, arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            break;
-        if (str_is(key, "model"))
-            TRY(take_model(&j, a, e));
-        else
-            TRY(json_skip(&j, NULL, e));
-    }
+    TRY(json_each_member(&j, take_member, a, e));
     return a->file.n ? OK
                      : fail(e, UNSUPPORTED,
                             "the archive has no \"serializedFile\": a model that "

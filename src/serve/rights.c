@@ -56,28 +56,26 @@ bool rights_name(const struct rights *r, struct str model) {
     return r->n_models == 0;
 }
 
-static enum code take_list(struct json *j, struct rights *r,
-                           enum code (*take)(struct rights *, struct str, struct err *),
-                           struct err *e) {
+static enum code take_scope(void *rights, struct json *j, struct err *e) {
     struct str text;
-    bool more;
-    TRY(json_enter_array(j, e));
-    for (;;) {
-        TRY(json_next_item(j, &more, e));
-        if (!more)
-            return OK;
-        TRY(json_string(j, &text, e));
-        TRY(take(r, text, e));
-    }
+    TRY(json_string(j, &text, e));
+    return rights_scope(rights, text, e);
 }
 
-static enum code take_member(struct json *j, struct rights *r, struct str key, struct err *e) {
+static enum code take_model(void *rights, struct json *j, struct err *e) {
+    struct str text;
+    TRY(json_string(j, &text, e));
+    return rights_model(rights, text, e);
+}
+
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct rights *r = context;
     struct str text;
     int64_t n;
     if (str_is(key, "scopes"))
-        return take_list(j, r, rights_scope, e);
+        return json_each_item(j, take_scope, r, e);
     if (str_is(key, "models"))
-        return take_list(j, r, rights_model, e);
+        return json_each_item(j, take_model, r, e);
     if (str_is(key, "rate")) {
         TRY(json_f64(j, &r->rate, e));
         return r->rate >= 0 ? OK : json_fail(j, e, "a rate is not negative");
@@ -94,15 +92,7 @@ static enum code take_member(struct json *j, struct rights *r, struct str key, s
 }
 
 static enum code parse(struct json *j, struct rights *r, struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            break;
-        TRY(take_member(j, r, key, e));
-    }
+    TRY(json_each_member(j, take_member, r, e));
     TRY(json_end(j, e));
     return r->scopes ? OK : fail(e, INVALID, "\"scopes\" is missing: predict, read, admin");
 }

@@ -37,30 +37,29 @@ static enum code status(struct request *r, struct err *e) {
     return put_list(r, list, n, e);
 }
 
+struct registration {
+    struct str key;
+    int64_t offset, bytes;
+};
+
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    struct registration *g = context;
+    if (str_is(key, "key"))
+        return json_string(j, &g->key, e);
+    if (str_is(key, "offset"))
+        return json_i64(j, &g->offset, e);
+    return str_is(key, "byte_size") ? json_i64(j, &g->bytes, e) : json_skip(j, NULL, e);
+}
+
 static enum code enlist(struct request *r, struct err *e) {
+    struct registration g = {.bytes = -1};
     struct json j;
-    struct str key, object = {0};
-    int64_t offset = 0, bytes = -1;
-    bool more;
     json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            break;
-        if (str_is(key, "key"))
-            TRY(json_string(&j, &object, e));
-        else if (str_is(key, "offset"))
-            TRY(json_i64(&j, &offset, e));
-        else if (str_is(key, "byte_size"))
-            TRY(json_i64(&j, &bytes, e));
-        else
-            TRY(json_skip(&j, NULL, e));
-    }
+    TRY(json_each_member(&j, take_member, &g, e));
     TRY(json_end(&j, e));
-    if (object.n == 0 || bytes < 0 || offset < 0)
+    if (g.key.n == 0 || g.bytes < 0 || g.offset < 0)
         return json_fail(&j, e, "\"key\" and \"byte_size\" must be given, and none negative");
-    TRY(region_register(r->server->regions, r->label, object, (uint64_t)offset, (uint64_t)bytes,
+    TRY(region_register(r->server->regions, r->label, g.key, (uint64_t)g.offset, (uint64_t)g.bytes,
                         e));
     return done(r);
 }

@@ -29,33 +29,28 @@ static void put_entry(struct json_out *w, const struct live_info *v) {
     json_put_object_end(w);
 }
 
-/* {"ready": true} keeps only what is READY. */
-static enum code take_ready(struct request *r, bool *ready, struct err *e) {
+static enum code take_ready_member(void *ready, struct json *j, struct str key, struct err *e) {
+    return str_is(key, "ready") ? json_bool(j, ready, e) : json_skip(j, NULL, e);
+}
+
+/* The body's members, if it has any. */
+static enum code each_of_body(struct request *r, json_member_fn *take, void *context,
+                              struct err *e) {
     struct json j;
-    struct str key;
-    bool more;
-    *ready = false;
     if (r->body.n == 0)
         return OK;
     json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (str_is(key, "ready"))
-            TRY(json_bool(&j, ready, e));
-        else
-            TRY(json_skip(&j, NULL, e));
-    }
+    TRY(json_each_member(&j, take, context, e));
+    return json_end(&j, e);
 }
 
+/* {"ready": true} keeps only what is READY. */
 static enum code index_page(struct request *r, struct err *e) {
     struct live_info *all;
     struct answer_json j;
     size_t n;
-    bool ready;
-    TRY(take_ready(r, &ready, e));
+    bool ready = false;
+    TRY(each_of_body(r, take_ready_member, &ready, e));
     TRY(host_list(r->host, r->arena, &all, &n, e));
     TRY(answer_json(r, &j, e));
     json_put_array(&j.w);
@@ -68,53 +63,39 @@ static enum code index_page(struct request *r, struct err *e) {
 
 /* --- load and unload --- */
 
-static enum code take_file(struct request *r, struct json *j, struct str path, struct arriving *in,
+struct bringing { /* what a body says, into `in` */
+    struct request *r;
+    struct arriving *in;
+};
+
+static enum code take_file(const struct bringing *b, struct json *j, struct str path,
                            struct err *e) {
     struct str text;
     TRY(json_string(j, &text, e));
-    struct buf *b = answer_buf(r, text.n / 4 * 3 + 3, e);
-    if (!b)
+    struct buf *bytes = answer_buf(b->r, text.n / 4 * 3 + 3, e);
+    if (!bytes)
         return e->code;
-    TRY(base64_take(text, b, e));
-    return arriving_file(r, in, path, (struct span){(const uint8_t *)b->p, b->n}, e);
+    TRY(base64_take(text, bytes, e));
+    return arriving_file(b->r, b->in, path, (struct span){(const uint8_t *)bytes->p, bytes->n}, e);
 }
 
-/* parameters: {"config": "...", "file:1/model.onnx": "...", "unload_dependents": ...} */
-static enum code take_parameters(struct request *r, struct json *j, struct arriving *in,
-                                 struct err *e) {
-    struct str key;
-    bool more;
-    TRY(json_enter_object(j, e));
-    for (;;) {
-        TRY(json_next_key(j, &key, &more, e));
-        if (!more)
-            return OK;
-        if (str_is(key, "config"))
-            TRY(json_string(j, &in->config, e));
-        else if (str_starts(key, "file:"))
-            TRY(take_file(r, j, key, in, e));
-        else
-            TRY(json_skip(j, NULL, e));
-    }
+/* "config": "...", "file:1/model.onnx": "...", "unload_dependents": ... */
+static enum code take_parameter(void *context, struct json *j, struct str key, struct err *e) {
+    const struct bringing *b = context;
+    if (str_is(key, "config"))
+        return json_string(j, &b->in->config, e);
+    return str_starts(key, "file:") ? take_file(b, j, key, e) : json_skip(j, NULL, e);
+}
+
+static enum code take_member(void *context, struct json *j, struct str key, struct err *e) {
+    return str_is(key, "parameters") && json_peek(j) == JSON_OBJECT
+               ? json_each_member(j, take_parameter, context, e)
+               : json_skip(j, NULL, e);
 }
 
 static enum code take_body(struct request *r, struct arriving *in, struct err *e) {
-    struct json j;
-    struct str key;
-    bool more;
-    if (r->body.n == 0)
-        return OK;
-    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &key, &more, e));
-        if (!more)
-            return json_end(&j, e);
-        if (str_is(key, "parameters") && json_peek(&j) == JSON_OBJECT)
-            TRY(take_parameters(r, &j, in, e));
-        else
-            TRY(json_skip(&j, NULL, e));
-    }
+    struct bringing b = {r, in};
+    return each_of_body(r, take_member, &b, e);
 }
 
 static enum code load(struct request *r, struct err *e) {
@@ -312,50 +293,49 @@ static enum code stats(struct request *r, struct err *e) {
 
 /* --- settings --- */
 
+static enum code take_text(void *context, struct json *j, struct err *e) {
+    struct setting *s = context;
+    if (s->n == SETTING_TEXTS)
+        return json_fail(j, e, "more than %d values", SETTING_TEXTS);
+    return json_string(j, &s->texts[s->n++], e);
+}
+
 /* One value: null, text, a number, a truth, or an array of texts. */
 static enum code take_value(struct json *j, struct setting *s, struct err *e) {
-    bool more, array = json_peek(j) == JSON_ARRAY;
     s->n = 0;
     if (json_peek(j) == JSON_NULL)
         return json_skip(j, NULL, e);
-    if (!array) {
-        s->n = 1;
-        return json_peek(j) == JSON_STRING ? json_string(j, &s->texts[0], e)
-                                           : json_skip(j, &s->texts[0], e);
-    }
-    TRY(json_enter_array(j, e));
-    for (;;) {
-        TRY(json_next_item(j, &more, e));
-        if (!more)
-            return OK;
-        if (s->n == SETTING_TEXTS)
-            return json_fail(j, e, "more than %d values", SETTING_TEXTS);
-        TRY(json_string(j, &s->texts[s->n], e));
-        s->n++;
-    }
+    if (json_peek(j) == JSON_ARRAY)
+        return json_each_item(j, take_text, s, e);
+    s->n = 1;
+    return json_peek(j) == JSON_STRING ? json_string(j, &s->texts[0], e)
+                                       : json_skip(j, &s->texts[0], e);
+}
+
+struct settings {
+    void *into;
+    enum code (*take)(void *into, const struct setting *s, struct err *e);
+    bool any;
+};
+
+static enum code take_setting(void *context, struct json *j, struct str key, struct err *e) {
+    struct settings *all = context;
+    struct setting s = {.key = key};
+    TRY(take_value(j, &s, e));
+    all->any = true;
+    return all->take(all->into, &s, e);
 }
 
 /* Every setting of the body through `take`; *any: there were some. */
 static enum code take_settings(struct request *r, void *into,
                                enum code (*take)(void *, const struct setting *, struct err *),
                                bool *any, struct err *e) {
-    struct setting s;
-    struct json j;
-    bool more;
+    struct settings all = {into, take, false};
     *any = false;
-    if (!str_is(r->x->request.method, "POST") || !r->body.n)
+    if (!str_is(r->x->request.method, "POST"))
         return OK;
-    json_init(&j, (struct str){(const char *)r->body.p, r->body.n}, r->arena);
-    TRY(json_enter_object(&j, e));
-    for (;;) {
-        TRY(json_next_key(&j, &s.key, &more, e));
-        if (!more)
-            break;
-        TRY(take_value(&j, &s, e));
-        TRY(take(into, &s, e));
-        *any = true;
-    }
-    TRY(json_end(&j, e));
+    TRY(each_of_body(r, take_setting, &all, e));
+    *any = all.any;
     return *any ? request_control(r, e) : OK;
 }
 
