@@ -294,5 +294,15 @@ def test_aio(server):
 
             ids = [r.get_response().id async for r, e in c.stream_infer(requests())]
             assert ids == ["0", "1", "2", "3", "4"]
+            for call, status in [
+                (c.infer("nobody", [tensor("x", X)]), "NOT_FOUND"),
+                (c.infer("affine", [tensor("x", X[:, :2])]), "INVALID_ARGUMENT"),
+                (c.infer("affine", [tensor("z", X)]), "INVALID_ARGUMENT"),
+                (c.load_model("nobody"), "NOT_FOUND"),
+            ]:
+                with pytest.raises(InferenceServerException) as raised:
+                    await call
+                assert raised.value.status() == f"StatusCode.{status}", raised.value
+            assert not await c.is_model_ready("nobody")
 
     asyncio.run(run())

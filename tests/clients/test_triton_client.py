@@ -464,6 +464,17 @@ def test_the_asynchronous_client(server):
             assert (await client.get_model_metadata("affine"))["inputs"][0]["datatype"] == "FP32"
             x = aio.InferInput("x", [1, 4], "FP32")
             x.set_data_from_numpy(np.array([[1, 2, 3, 4]], np.float32))
+            wrong = aio.InferInput("x", [1, 3], "FP32")
+            wrong.set_data_from_numpy(np.zeros((1, 3), np.float32))
+            for call, text in [
+                (client.infer("nobody", [x]), "unknown model: 'nobody'"),
+                (client.infer("affine", [wrong]), "expected shape"),
+                (client.get_model_config("nobody"), "nobody"),
+                (client.load_model("nobody"), "no such model"),
+            ]:
+                with pytest.raises(InferenceServerException, match=text):
+                    await call
+            assert not await client.is_model_ready("nobody")
             all = await asyncio.gather(*[client.infer("affine", [x], request_id=str(i)) for i in range(20)])
             assert [a.get_response()["id"] for a in all] == [str(i) for i in range(20)]
             return all[0].as_numpy("y").tolist()

@@ -66,11 +66,18 @@ static enum code server_ready(struct request *r, struct err *e) {
     return say(r, request_ready(r), e);
 }
 
+/* What is not there is not ready: no error, as in Triton. */
 static enum code model_ready(struct request *r, struct err *e) {
     struct live_info v;
+    struct err why;
     TRY(take_model(r, e));
-    TRY(host_find(r->host, r->model, r->ask.version, (struct str){0}, r->arena, &v, e));
-    return say(r, v.state == LIVE_READY, e);
+    enum code code =
+        host_find(r->host, r->model, r->ask.version, (struct str){0}, r->arena, &v, &why);
+    if (code != OK && code != ERR_NOT_FOUND) {
+        *e = why;
+        return code;
+    }
+    return say(r, code == OK && v.state == LIVE_READY, e);
 }
 
 static enum code server_metadata(struct request *r, struct err *e) {
