@@ -484,7 +484,35 @@ def in_function(g, node):
     return wrapped
 
 
-WRAPPERS = [in_if, in_loop, in_scan, in_function]
+def in_bf16(g, node):
+    """The node in bf16, of which Python has no numbers, between casts."""
+    floats = [v for v in node.inputs() if v.plain and v.type == "f32"]
+    if g.opset < 13 or node.domain or not floats or node.steps or not plain_outputs(node):
+        return None
+    results = []
+    if typed_outputs(g, node, results) is None or any(not isinstance(x, np.ndarray) for x in results):
+        return None
+    wide = [x.dtype == np.float32 for x in results]
+    narrow = {v.name: g.name("n") for v in floats}
+    wrapped = Node("bf16", node.ins, outs=node.n_out, exact=False, compare=nearly, terminal=True)
+    wrapped.outs = [g.name() for _ in range(node.n_out)]
+    inner = [g.name("n") if w else o for w, o in zip(wide, wrapped.outs)]
+    cast = lambda x, y, to: helper.make_node("Cast", [x], [y], to=to)
+    wrapped.protos = [cast(x, y, TensorProto.BFLOAT16) for x, y in narrow.items()] + [proto_of(g, node, inner, narrow)]
+    wrapped.protos += [cast(x, y, TensorProto.FLOAT) for x, y, w in zip(inner, wrapped.outs, wide) if w]
+    wrapped.form, wrapped.attrs = "bf16+" + node.form, node.attrs
+    return wrapped
+
+
+def nearly(node, ours, v):
+    """Sums of bf16 numbers are rounded on the way, by each engine in its places."""
+    if v.x.dtype != np.float32 or ours.shape != v.x.shape or not np.isfinite(v.x).all():
+        return difference(ours, v.x)
+    far, most = np.abs(ours - v.x).max(initial=0), np.abs(v.x).max(initial=0)
+    return None if far <= 0.02 * max(most, 1e-2) else f"by {far} of {most}"
+
+
+WRAPPERS = [in_if, in_loop, in_scan, in_function, in_bf16]
 
 # --- the two runtimes ---
 
