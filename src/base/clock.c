@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <time.h>
 
-uint64_t clock_ns(void) {
+static uint64_t ns_of(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
+
+uint64_t clock_ns(void) { return ns_of(CLOCK_MONOTONIC); }
+uint64_t clock_cpu_ns(void) { return ns_of(CLOCK_THREAD_CPUTIME_ID); }
 
 static uint64_t wall_us(clockid_t clock) {
     struct timespec t;

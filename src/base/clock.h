@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 uint64_t clock_ns(void);             /* monotonic */
+uint64_t clock_cpu_ns(void);         /* what this thread computed; a system call */
 uint64_t clock_wall_us(void);        /* microseconds since 1970 */
 uint64_t clock_wall_coarse_us(void); /* the same, a few ms old, at a fifth of the price */
 

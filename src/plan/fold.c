@@ -5,14 +5,17 @@
  *
  * 1. What folding makes is bounded: an output may be 8 times its inputs, or 1 MiB, and all of them
  * r->budget. So is what it does: an element read or written is an operation, and so are those that
- * the operator counts; all of them may be r->work. A node that comes too late stays.
+ * the operator counts; all of them may be r->work. What takes longer than its count explains is
+ * charged by this thread's clock. A node that comes too late stays.
  * 2. A node that fails here is left alone: it fails again, with its message, when it really runs.
  * 3. Round 0 of a session leaves DequantizeLinear of constants for the qdq pass to see. */
+#include "base/clock.h"
 #include "plan/pass.h"
 #include "plan/trial.h"
 #include "plan/walk.h"
 
 enum { SCRATCH_CAP = 256 << 20, SMALL_BYTES = 1 << 20, GROWTH = 8 };
+enum { SLOW_NS = 10 }; /* the most that an operation takes, by far */
 
 /* Shape and Size read no data: a known shape is as good as a constant. */
 static bool reads_shape_only(const struct node *n) {
@@ -110,13 +113,24 @@ static enum code make_view(const struct op_value *in, const struct op_value *mad
     return OK;
 }
 
+/* Runs the node once, and takes what that was off r->work. */
+static enum code work_out(struct pass_run *r, struct trial *t, const struct extent *x,
+                          struct tensor *out) {
+    struct err ignored;
+    const uint64_t began = clock_cpu_ns();
+    const enum code code = trial_run(t, out, &ignored);
+    const double counted = x->elements + (code == ERR_LIMIT ? 0 : t->flops),
+                 timed = (double)(clock_cpu_ns() - began) / SLOW_NS;
+    r->work -= counted > timed ? counted : timed;
+    return code;
+}
+
 static enum code fold_node(struct pass_run *r, struct rewire *w, struct node *n,
                            struct arena *scratch, const struct walk_values *known,
                            const struct extent *x) {
     const struct tensor **in = ARENA_ARRAY(scratch, (size_t)n->n_in + 1, const struct tensor *);
     struct tensor *out = ARENA_ARRAY(scratch, (size_t)n->n_out + 1, struct tensor);
     struct tensor *shaped = ARENA_NEW(scratch, struct tensor);
-    struct err ignored;
     if (!in || !out || !shaped)
         return OK;
     for (int i = 0; i < n->n_in; i++)
@@ -131,10 +145,7 @@ static enum code fold_node(struct pass_run *r, struct rewire *w, struct node *n,
     bool view = n->op->flags & OP_VIEW && n->n_out == 1 && known->in[0].data;
     if (!view && t.most < 0)
         return OK;
-    enum code code =
-        view ? make_view(&known->in[0], &known->out[0], out) : trial_run(&t, out, &ignored);
-    if (!view)
-        r->work -= x->elements + (code == ERR_LIMIT ? 0 : t.flops);
+    enum code code = view ? make_view(&known->in[0], &known->out[0], out) : work_out(r, &t, x, out);
     if (code != OK) {
         arena_reset(r->arena, mark);
         return OK;

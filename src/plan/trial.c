@@ -16,7 +16,7 @@ enum {
 struct trial_host {
     struct op_host host; /* first: operators hand it back */
     struct arena *arena;
-    uint64_t end; /* clock_ns */
+    uint64_t end; /* clock_cpu_ns */
 };
 
 static void *give_memory(struct op_host *h, size_t bytes) {
@@ -31,7 +31,7 @@ static enum code no_graph(struct op_host *h, const struct op_call *call, const s
 }
 
 static enum code go_on(struct op_host *h, struct err *e) {
-    if (clock_ns() < ((struct trial_host *)h)->end)
+    if (clock_cpu_ns() < ((struct trial_host *)h)->end)
         return OK;
     return fail(e, TIMEOUT, "too long for a constant");
 }
@@ -69,7 +69,7 @@ static enum code run_with(struct trial *t, struct arena *moment, struct tensor *
         TRY(t->node->op->prepare(&p, e));
     t->flops = p.flops;
     struct trial_host host = {
-        {give_memory, no_graph, go_on, no_dice}, moment, clock_ns() + MOMENT_NS};
+        {give_memory, no_graph, go_on, no_dice}, moment, clock_cpu_ns() + MOMENT_NS};
     struct op_call call = {.graph = t->graph,
                            .node = t->node,
                            .state = p.state,

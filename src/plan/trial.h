@@ -8,8 +8,8 @@
 /* in: (n_in), NULL: absent. in_values/out_values as infer left them (all shapes known). out:
  * (n_out), tensors made in `keep`; absent outputs have dtype DT_NONE. Fails as the operator fails;
  * `keep` then holds garbage until it ends. LIMIT, before it runs, when the operator says that it
- * takes more than `most` operations; TIMEOUT when one that cannot say asks after a second whether
- * it should go on. */
+ * takes more than `most` operations; TIMEOUT when one that cannot say asks after a second of work
+ * whether it should go on. */
 struct trial {
     const struct graph *graph;
     const struct node *node;
