@@ -15,7 +15,7 @@
 #include "plan/walk.h"
 
 enum { SCRATCH_CAP = 256 << 20, SMALL_BYTES = 1 << 20, GROWTH = 8 };
-enum { SLOW_NS = 10 }; /* the most that an operation takes, by far */
+enum { SLOW_NS = 4 }; /* the most that an operation takes, by far */
 
 /* Shape and Size read no data: a known shape is as good as a constant. */
 static bool reads_shape_only(const struct node *n) {

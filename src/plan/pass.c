@@ -9,9 +9,9 @@
 enum { ROUNDS = 12 };
 enum { OPEN_BUDGET = 1 << 30, PLAN_BUDGET = 64 << 20 }; /* bytes of folded constants */
 enum {
-    OPEN_WORK = 500 << 20,
-    PLAN_WORK = 100 << 20,
-    WORK_PER_BYTE = 4
+    OPEN_WORK = 256 << 20,
+    PLAN_WORK = 64 << 20,
+    WORK_PER_BYTE = 16
 }; /* operations of making them */
 
 static const struct pass *const passes[] = {
