@@ -845,8 +845,8 @@ void conn_late(struct conn *c, enum patience what) {
             refuse_late(c, "head");
         break;
     case PATIENCE_BODY:
-        if (body_is_slow(c) && c->h2)
-            http2_refuse_late(c);
+        if (c->h2)
+            http2_body_late(c, body_is_slow(c));
         else if (body_is_slow(c))
             refuse_late(c, "body");
         break;

@@ -64,7 +64,7 @@ struct exchange *exchange_begin(struct exchange_pool *p) {
     x->pub.duplex = x->pub.pieces = false;
     x->stream = 0;
     x->collects = x->whole = x->deferred = x->sent_all = x->head_over = false;
-    x->head_bytes = x->n_trailers = 0;
+    x->looked_bytes = x->head_bytes = x->n_trailers = 0;
     x->trailers = NULL;
     x->phase = EXCHANGE_RECEIVING;
     x->announced = x->drains = x->close = x->full = false;

@@ -48,13 +48,14 @@ struct exchange {
     bool full; /* the handler was told so: on_writable follows */
     /* HTTP/2 */
     int32_t stream;
-    bool collects;     /* its body is being received into `body` */
-    bool whole;        /* all of the request has come */
-    bool deferred;     /* its answer had nothing to send when it was asked last */
-    bool sent_all;     /* the last frame of its answer is made */
-    bool head_over;    /* its fields are over the limit */
-    size_t head_bytes; /* of its fields, as RFC 9113 §6.5.2 counts them */
-    void *trailers;    /* (n_trailers) nghttp2_nv in the arena */
+    bool collects;         /* its body is being received into `body` */
+    bool whole;            /* all of the request has come */
+    bool deferred;         /* its answer had nothing to send when it was asked last */
+    bool sent_all;         /* the last frame of its answer is made */
+    bool head_over;        /* its fields are over the limit */
+    uint64_t looked_bytes; /* bytes_in when a window for bodies ended last */
+    size_t head_bytes;     /* of its fields, as RFC 9113 §6.5.2 counts them */
+    void *trailers;        /* (n_trailers) nghttp2_nv in the arena */
     size_t n_trailers;
 };
 

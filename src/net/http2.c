@@ -692,15 +692,19 @@ void http2_idle(struct conn *c) {
                           NULL, 0);
 }
 
-void http2_refuse_late(struct conn *c) {
+void http2_body_late(struct conn *c, bool slow) {
     struct err e;
     fail(&e, TIMEOUT, "the request came too slowly");
     for (struct exchange *x = c->first, *next; x && !c->closing; x = next) {
         next = x->next;
-        if (x->collects && !x->announced) /* in the middle of its head: nothing else can follow */
-            (void)calm(c->h2->session);
-        else if (x->collects)
+        bool stalled = slow || x->looked_bytes == x->pub.bytes_in;
+        x->looked_bytes = x->pub.bytes_in;
+        if (!x->collects || !stalled)
+            continue;
+        if (x->announced)
             refuse(x, 408, &e);
+        else /* in the middle of its head: nothing else can follow */
+            (void)calm(c->h2->session);
     }
     conn_pump(c);
 }

@@ -35,7 +35,9 @@ bool http2_may_sleep(const struct conn *c); /* it would save something */
 void http2_sleep(struct conn *c);           /* no exchange, nothing to send */
 bool http2_receives(const struct conn *c);  /* a request is not complete */
 bool http2_blocked(const struct conn *c);   /* answers wait for the client's window */
-void http2_refuse_late(struct conn *c);     /* 408 to every request that is not complete */
+/* A window for bodies ended. 408 to the requests that are not complete: of a slow connection all,
+ * else those of which nothing came since the window before. */
+void http2_body_late(struct conn *c, bool slow);
 
 void http2_answer(struct exchange *x, const struct http_response *r);
 bool http2_stream_begin(struct exchange *x, const struct http_response *r);

@@ -439,10 +439,30 @@ static void test_window_that_never_opens(void **state) {
     is_alive(s);
 }
 
+/* What comes for one request is no patience with the others of its connection. */
+static void test_streams_that_say_nothing(void **state) {
+    struct server *s = *state;
+    int fd = dial2(s);
+    for (uint32_t i = 0; i < 10; i++)
+        ask(fd, 2 * i + 1, true, "/echo", false);
+    eventually(s->heads == 10);
+    for (int i = 0; i < 100 && s->done < 9; i++) {
+        put_frame(fd, DATA_, 0, 1, "0123456789012345678901234567890123456789", 40);
+        usleep(20000);
+    }
+    assert_int_equal(s->done, 9);
+    assert_int_equal(s->last_status, 408);
+    assert_int_equal(s->requests, 0);
+    put_frame(fd, DATA_, END_STREAM, 1, "end", 3);
+    eventually(s->requests == 1 && s->done == 10);
+    assert_int_equal(s->last_status, 200);
+    close(fd);
+}
+
 static int start_brief(void **state) {
     struct server *s = mem_zalloc(1, sizeof *s);
     http_limits_default(&s->limits);
-    s->limits.send_ms = 300;
+    s->limits.send_ms = s->limits.body_ms = 300;
     server_start(s);
     *state = s;
     return 0;
@@ -474,6 +494,7 @@ int main(void) {
         T(heads_without_an_end),
         T(a_bomb_of_names),
         cmocka_unit_test_setup_teardown(test_window_that_never_opens, start_brief, stop),
+        cmocka_unit_test_setup_teardown(test_streams_that_say_nothing, start_brief, stop),
         T(drain),
         cmocka_unit_test_setup_teardown(test_naps, start_sleepy, stop),
         cmocka_unit_test_setup_teardown(test_left_in_sleep, start_sleepy, stop),
