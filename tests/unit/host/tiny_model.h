@@ -50,8 +50,10 @@ static inline enum code tiny_wire(float constant, struct arena *a, struct buf *o
     return wire_put(m, out, e);
 }
 
-static inline enum code tiny_add(struct store *s, const char *model, float constant,
-                                 uint64_t *version, struct err *e) {
+/* more: a part besides the graph; NULL: none */
+static inline enum code tiny_add_with(struct store *s, const char *model, float constant,
+                                      const struct store_part *more, uint64_t *version,
+                                      struct err *e) {
     struct arena a;
     struct buf wire;
     char body[64];
@@ -60,13 +62,15 @@ static inline enum code tiny_add(struct store *s, const char *model, float const
     buf_init(&wire, 1 << 20);
     enum code code = tiny_wire(constant, &a, &wire, e);
     struct store_source source = {LIT("model.txt"), {(const uint8_t *)body, (size_t)n}, NULL, 0};
-    struct store_part part = {LIT("graph"), {(const uint8_t *)wire.p, wire.n}};
+    struct store_part parts[2] = {{LIT("graph"), {(const uint8_t *)wire.p, wire.n}}};
+    if (more)
+        parts[1] = *more;
     struct store_new add = {.model = str_of(model),
                             .format = LIT("test"),
                             .sources = &source,
                             .n_sources = 1,
-                            .parts = &part,
-                            .n_parts = 1};
+                            .parts = parts,
+                            .n_parts = more ? 2 : 1};
     struct store_added added;
     if (code == OK)
         code = store_add(s, &add, &added, e);
@@ -75,4 +79,9 @@ static inline enum code tiny_add(struct store *s, const char *model, float const
     buf_deinit(&wire);
     arena_deinit(&a);
     return code;
+}
+
+static inline enum code tiny_add(struct store *s, const char *model, float constant,
+                                 uint64_t *version, struct err *e) {
+    return tiny_add_with(s, model, constant, NULL, version, e);
 }

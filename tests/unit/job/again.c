@@ -4,35 +4,30 @@
 #include "job/again.c"
 
 #include "../format/make_onnx.h"
+#include "../host/shelf.h"
 #include "base/file.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
 
-static char folder[64], sources[64];
-static struct store *store;
+static char sources[64];
 static struct arena arena;
-static struct err e;
 
 static const char GUISE[] =
     "{\"tensors\":[{\"name\":\"x\",\"wire\":[-1,3,1],\"model\":[-1,3]}],\"batch\":4}";
 
 static int set_up(void **state) {
-    (void)state;
-    const char *tmp = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
-    snprintf(folder, sizeof folder, "%s/slipway-again-XXXXXX", tmp);
-    snprintf(sources, sizeof sources, "%s/slipway-again-XXXXXX", tmp);
+    snprintf(sources, sizeof sources, "%s/slipway-again-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     arena_init(&arena, 64 << 20);
-    return !mkdtemp(folder) || !mkdtemp(sources) || store_open(folder, true, &store, &e) != OK;
+    return shelf_open(state) || !mkdtemp(sources);
 }
 
 static int tear_down(void **state) {
-    (void)state;
-    char command[200];
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf %s", sources);
     arena_deinit(&arena);
-    store_close(store);
-    snprintf(command, sizeof command, "rm -rf %s %s", folder, sources);
-    return system(command);
+    return shelf_close(state) || system(command);
 }
 
 /* y = x + w; `outside`: w lies in data/w.bin beside the model. */

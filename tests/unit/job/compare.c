@@ -2,33 +2,21 @@
 /* Two sessions over the same inputs: y = x + c of two versions; inputs made up, or kept. */
 #include "job/compare.c"
 
-#include "../base/check.h"
-#include "../host/tiny_model.h"
+#include "../host/shelf.h"
 #include "base/file.h"
 
-static char folder[64];
-static struct store *store;
 static struct arena arena;
-static struct err e;
 static struct compare_result result;
 
 static int begin(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/slipway-compare-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     arena_init(&arena, 16 << 20);
-    return !mkdtemp(folder) || store_open(folder, true, &store, &e) != OK ||
-           tiny_add(store, "m", 1, NULL, &e) != OK || tiny_add(store, "m", 1.5f, NULL, &e) != OK ||
-           tiny_add(store, "n", 2, NULL, &e) != OK;
+    return shelf_open(state) || tiny_add(store, "m", 1, NULL, &e) != OK ||
+           tiny_add(store, "m", 1.5f, NULL, &e) != OK || tiny_add(store, "n", 2, NULL, &e) != OK;
 }
 
 static int end(void **state) {
-    char command[96];
-    (void)state;
     arena_deinit(&arena);
-    store_close(store);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return shelf_close(state);
 }
 
 /* Rows of i, i+1, i+2, i+3; `*ctx` counts. */

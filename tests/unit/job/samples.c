@@ -3,28 +3,10 @@
  * what a classifier's user would see. */
 #include "job/samples.c"
 
-#include "../base/check.h"
+#include "../host/shelf.h"
 
-static char folder[64];
-static struct store *store;
-static struct err e;
 static uint64_t seen[8];
 static size_t n_seen, most;
-
-static int begin(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/slipway-samples-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    return !mkdtemp(folder) || store_open(folder, true, &store, &e) != OK;
-}
-
-static int end(void **state) {
-    char command[96];
-    (void)state;
-    store_close(store);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
 
 /* A file of captures/m with a tape for each time; `cut` bytes are missing at its end. */
 static void keep(const char *name, const uint64_t *at, size_t n, size_t cut) {
@@ -120,5 +102,5 @@ int main(void) {
         cmocka_unit_test(by_their_names),
         cmocka_unit_test(what_moved),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, shelf_open, shelf_close);
 }
