@@ -81,8 +81,9 @@ void compose_attend_packed(struct compose *c, value_id qkv, value_id mask, value
                            value_id bias);
 
 compose_fn onnx_ms_attention, onnx_ms_multi_head, onnx_ms_group_query, onnx_ms_rotary,
-    onnx_ms_q_attention, onnx_ms_q_concat, onnx_ms_q_average_pool, onnx_ms_q_softmax,
-    onnx_ms_q_where, onnx_ms_dynamic_quantize_mat_mul, onnx_ms_mat_mul_integer_to_float,
-    onnx_ms_gather_block_quantized, onnx_ms_dynamic_lstm, onnx_ms_q_conv, onnx_ms_rfft,
-    onnx_ms_irfft, onnx_ms_scaled_silu, onnx_ms_gated_add, onnx_ms_gated_rms_norm,
-    onnx_ms_linear_attention_gate, onnx_ms_linear_attention, onnx_ms_causal_conv;
+    onnx_ms_m_rotary, onnx_ms_q_attention, onnx_ms_q_concat, onnx_ms_q_average_pool,
+    onnx_ms_q_softmax, onnx_ms_q_where, onnx_ms_dynamic_quantize_mat_mul,
+    onnx_ms_mat_mul_integer_to_float, onnx_ms_gather_block_quantized, onnx_ms_dynamic_lstm,
+    onnx_ms_q_conv, onnx_ms_rfft, onnx_ms_irfft, onnx_ms_scaled_silu, onnx_ms_gated_add,
+    onnx_ms_gated_rms_norm, onnx_ms_linear_attention_gate, onnx_ms_linear_attention,
+    onnx_ms_causal_conv;

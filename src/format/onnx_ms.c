@@ -311,6 +311,7 @@ static const struct {
     {"Irfft", onnx_ms_irfft},
     {"LinearAttention", onnx_ms_linear_attention},
     {"LinearAttentionGate", onnx_ms_linear_attention_gate},
+    {"MRotaryEmbedding", onnx_ms_m_rotary},
     {"MatMulInteger16", mat_mul_integer_16},
     {"MatMulIntegerToFloat", onnx_ms_mat_mul_integer_to_float},
     {"MultiHeadAttention", onnx_ms_multi_head},

@@ -239,6 +239,53 @@ void onnx_ms_rotary(struct compose *c) {
     compose_give(c, 0, y);
 }
 
+/* Which of three tables gives entry k of half a head: the first sections[0] entries are of table 0
+ * and so on, or (interleaved) every third one. */
+static int64_t table_of(const int64_t *sections, int64_t k, bool interleaved) {
+    if (interleaved)
+        return k % 3 && k < 3 * sections[k % 3] ? k % 3 : 0;
+    return k < sections[0] ? 0 : k < sections[0] + sections[1] ? 1 : 2;
+}
+
+/* (3, 1, 1, half): one where a table gives the entry. */
+static value_id table_mask(struct compose *c, value_id like) {
+    enum { HALF_MOST = 512 };
+    const int64_t *sections = NULL;
+    const bool interleaved = attr_int(&c->node, "mrope_layout", 0) != 0;
+    int64_t ones[3 * HALF_MOST] = {0}, half = 0;
+    size_t n = 0;
+    const bool given = attr_ints(&c->node, "mrope_section", &sections, &n) && n == 3;
+    for (size_t i = 0; given && i < n && half >= 0; i++)
+        half = sections[i] < 0 || sections[i] > HALF_MOST ? -1 : half + sections[i];
+    if (half < 1 || half > HALF_MOST) {
+        compose_refuse(c, "mrope_section must be three numbers, 1 to 512 together");
+        return VALUE_NONE;
+    }
+    for (int64_t k = 0; k < half; k++)
+        ones[table_of(sections, k, interleaved) * half + k] = 1;
+    value_id flat = compose_list(c, (int)(3 * half), ones);
+    return OP_OF(c, "cast_like", OP_OF(c, "reshape", flat, LIST(c, 3, 1, 1, -1)), like);
+}
+
+/* input, position_ids (3, B, S), cos_cache, sin_cache: each entry of half a head turns by the
+ * position of one of three streams. */
+void onnx_ms_m_rotary(struct compose *c) {
+    value_id turn[2];
+    if (attr_float(&c->node, "scale", 1) != 1 || attr_int(&c->node, "is_packed_batching", 0))
+        compose_refuse(c, "scale and packed batches are not supported");
+    value_id mask = table_mask(c, compose_in(c, 2));
+    for (int i = 0; i < 2; i++) {
+        value_id rows = OP_OF(c, "gather", compose_in(c, 2 + i), compose_in(c, 1));
+        turn[i] = OP_OF(c, "reduce_sum", OP_OF(c, "mul", rows, mask), LIST(c, 0));
+        compose_int(c, "keepdims", 0);
+    }
+    value_id y = OP_OF(c, "rotary_embedding", compose_in(c, 0), turn[0], turn[1]);
+    compose_int(c, "interleaved", attr_int(&c->node, "interleaved", 0));
+    compose_int(c, "rotary_embedding_dim", attr_int(&c->node, "rotary_embedding_dim", 0));
+    compose_int(c, "num_heads", attr_int(&c->node, "num_heads", 0));
+    compose_give(c, 0, y);
+}
+
 /* --- group query attention --- */
 
 struct group {

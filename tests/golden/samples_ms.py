@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from random_graphs import Node
-from samples_ai import SAMPLERS, maybe
+from random_graphs import Node, Skip
+from samples_ai import SAMPLERS, maybe, op
 from samples_nets import bytes_, scale, spatial, window, zero
 
 MS = {}
@@ -151,6 +151,18 @@ def rotary(g, name):
     if g.chance(0.3):
         return node(name, [x, at, g.new("f32", (most, d // 4)), g.new("f32", (most, d // 4))], {**attrs, "rotary_embedding_dim": d // 2, "num_heads": h})
     return node(name, [x, at, g.new("f32", (most, d // 2)), g.new("f32", (most, d // 2))], attrs)
+
+
+@ms("MRotaryEmbedding")
+def m_rotary(g, name):
+    b, h, s, most, interleaved = g.int(1, 2), g.int(1, 3), g.int(1, 4), 12, g.chance(0.5)
+    sections = [g.int(1, 3), g.int(0, 2), g.int(0, 2)]
+    if interleaved:  # H and W leave room for T
+        sections = [max(sections), min(sections[1:]), min(sections[1:])]
+    half = sum(sections)
+    x = g.new("f32", (b, s, h * 2 * half) if g.chance(0.6) else (b, h, s, 2 * half))
+    ins = [x, g.leaf(g.rng.integers(0, most, (3, b, s)).astype(np.int64)), g.new("f32", (most, half)), g.new("f32", (most, half))]
+    return node(name, ins, {"mrope_section": sections, "mrope_layout": int(interleaved), **maybe(g, interleaved=g.int(0, 1))})
 
 
 @ms("GroupQueryAttention")
@@ -497,17 +509,41 @@ def gates(g, name):
 
 
 @ms("LinearAttention", "CausalConvWithState")
-def with_state(g, name):
+def with_state(g, name, make=node):
     b, t = g.int(1, 2), g.int(1, 6)
     if name == "CausalConvWithState":
         c, k = g.int(1, 5), g.int(2, 4)
         ins = [g.new("f32", (b, c, t)), g.new("f32", (c, 1, k)), g.new("f32", (c,)) if g.chance(0.5) else None]
         ins.append(g.new("f32", (b, c, k - 1)) if g.chance(0.5) else None)
-        return node(name, ins, maybe(g, activation=g.one(["none", "silu", "swish"])), outs=2)
+        return make(name, ins, maybe(g, activation=g.one(["none", "silu", "swish"])), outs=2)
     heads, each, dk, dv = g.int(1, 2), g.int(1, 2), g.one([2, 4]), g.one([2, 4, 8])
     rule = g.one(["linear", "gated", "delta", "gated_delta"])
     ins = [g.new("f32", (b, t, heads * each * dk), -0.5, 0.5), g.new("f32", (b, t, heads * dk), -0.5, 0.5), g.new("f32", (b, t, heads * dv))]
     ins.append(g.new("f32", (b, heads, dk, dv)) if g.chance(0.5) else None)
     ins.append(g.new("f32", (b, t, heads * g.one([1, dk])), -1, 0) if "gated" in rule else None)
     ins.append(g.new("f32", (b, t, g.one([heads, 1])), 0, 1) if "delta" in rule else None)
-    return node(name, ins, {"q_num_heads": heads * each, "kv_num_heads": heads, "update_rule": rule, **maybe(g, scale=0.3)}, outs=2)
+    return make(name, ins, {"q_num_heads": heads * each, "kv_num_heads": heads, "update_rule": rule, **maybe(g, scale=0.3)}, outs=2)
+
+
+@op("LinearAttention", "CausalConvWithState", since=27)
+def standard_with_state(g, name):
+    def make(name, ins, attrs, **kw):
+        while ins[-1] is None:
+            ins.pop()
+        return Node(name, ins, attrs, **kw)
+
+    return with_state(g, name, make)
+
+
+@ms("QuantizeLinear", "DequantizeLinear", "QLinearConv")
+def same_name(g, name):
+    """What ai.onnx has under that name, at the opset that its domain froze it."""
+    if g.opset < 13:
+        raise Skip
+    n = SAMPLERS[name](g, name)
+    if "block_size" in n.attrs or any(v is not None and v.type not in ("f32", "u8", "i8", "i16", "u16", "i32") for v in n.ins):
+        raise Skip
+    if name != "QLinearConv" and n.ins[1].shape and "axis" not in n.attrs:
+        raise Skip
+    n.domain = "com.microsoft"
+    return n
