@@ -15,14 +15,15 @@
 #include "serve/typed.h"
 #include "tensor/npy.h"
 
+#include <limits.h>
 #include <string.h>
 
-enum { TOP = 5, PREVIEW = 8, NPY_CAP = 1 << 30 };
+enum { TOP = 5, PREVIEW = 8, NPY_CAP = 1 << 30, MS = 1000000 };
 static const size_t NURSERY = (size_t)1 << 30;
 
 struct options {
     struct option_list inputs, outputs;
-    int64_t threads;
+    int64_t threads, timeout_ms;
     const char *precision;
 };
 
@@ -185,7 +186,8 @@ static enum code answer(const struct answered *a, struct err *e) {
     return OK;
 }
 
-static enum code ask(struct cli *c, const struct options *o, struct loaded *l, struct err *e) {
+static enum code ask(struct cli *c, const struct options *o, struct loaded *l, uint64_t deadline_ns,
+                     struct err *e) {
     const struct session_io *io;
     struct session_run run;
     struct recipe recipe;
@@ -198,6 +200,7 @@ static enum code ask(struct cli *c, const struct options *o, struct loaded *l, s
     TRY(feed_files(l->session, &recipe, (char *const *)o->inputs.items, o->inputs.n, &c->arena,
                    inputs, e));
     struct session_ask question = {.inputs = inputs,
+                                   .deadline_ns = deadline_ns,
                                    .threads = o->threads > 0 ? (int)o->threads : cpu_cores()};
     TRY(session_begin(l->session, &question, &run, e));
     enum code code = answer(&(struct answered){c, o, l, &run, &recipe}, e);
@@ -207,11 +210,14 @@ static enum code ask(struct cli *c, const struct options *o, struct loaded *l, s
 
 static enum code run(struct cli *c, struct err *e) {
     const struct options *o = c->options;
+    const uint64_t began = clock_ns();
     struct store_info info;
     struct loaded l;
     enum precision_choice choice = CHOOSE_DEFAULT;
     if (o->precision && precision_parse(str_of(o->precision), &choice, e) != OK)
         return fail(e, USAGE, "--precision: '%s' is not one of f32, bf16, auto", o->precision);
+    if (o->timeout_ms < 0 || o->timeout_ms > INT_MAX)
+        return fail(e, USAGE, "--timeout-ms: want 1 to %d, 0 for none", INT_MAX);
     if (!SANITIZED) /* it looks for every piece of memory by itself */
         nursery_open(NURSERY);
     TRY(facts_resolve(c->store, c->args[0], &c->arena, &info, e));
@@ -219,14 +225,14 @@ static enum code run(struct cli *c, struct err *e) {
     struct session_options so = {
         .brief = true, .precision = precision_of(c->store, info.model, info.version, choice)};
     TRY(loaded_open(c->store, info.model, info.version, &so, &l, e));
-    enum code code = ask(c, o, &l, e);
+    enum code code = ask(c, o, &l, o->timeout_ms ? began + (uint64_t)o->timeout_ms * MS : 0, e);
     if (code == OK)
         loaded_keep(&l, true);
+    /* Memory, maps and the store go with the process, at once. */
     if (SANITIZED)
         loaded_close(&l);
     else
-        c->store =
-            NULL; /* what it was asked for is there; the rest goes with the process, at once */
+        c->store = NULL;
     return code;
 }
 
@@ -237,6 +243,8 @@ static const struct option options[] = {
      "save an output, repeatable", NULL},
     {"threads", 't', OPTION_INT, offsetof(struct options, threads), "N", "cores to use (all)",
      "SLIPWAY_THREADS"},
+    {"timeout-ms", 0, OPTION_INT, offsetof(struct options, timeout_ms), "N",
+     "give up when the answer takes longer, from the command's start (no limit)", NULL},
     {"precision", 0, OPTION_TEXT, offsetof(struct options, precision), "P",
      "f32 (default), bf16, or auto: bf16 where `bench --compare` found it good enough", NULL},
     {0},

@@ -80,6 +80,25 @@ def test_show_says_what_scripts_rely_on(box, tmp_path):
     assert "mul" in box.run("show", "net", "--plan").stdout
 
 
+def test_predict_gives_up_in_time(box, tmp_path):
+    """A loop of 900,000 rounds: longer than the deadline on any machine, and without one it is answered."""
+    body = helper.make_graph([helper.make_node("Identity", ["going"], ["on"]), helper.make_node("Add", ["v", "v"], ["w"])], "body",
+                             [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+                              helper.make_tensor_value_info("v", TensorProto.FLOAT, [1])],
+                             [helper.make_tensor_value_info("on", TensorProto.BOOL, []), helper.make_tensor_value_info("w", TensorProto.FLOAT, [1])])
+    graph = helper.make_graph([helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)], "slow",
+                              [helper.make_tensor_value_info("n", TensorProto.INT64, []), helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "slow.onnx")
+    box.run("add", str(tmp_path / "slow.onnx"), "slow")
+    for name, x in {"few": np.array(3, np.int64), "many": np.array(900000, np.int64), "x": np.ones(1, np.float32)}.items():
+        np.save(tmp_path / f"{name}.npy", x)
+    ask = ("predict", "slow", f"x={tmp_path}/x.npy")
+    assert box.json(*ask, f"n={tmp_path}/few.npy", "--timeout-ms", "60000")["outputs"][0]["data"] == [8]
+    box.fails(*ask, f"n={tmp_path}/many.npy", "--timeout-ms", "30", code=75, says="deadline")
+    box.fails(*ask, f"n={tmp_path}/few.npy", "--timeout-ms", "-1", code=64, says="--timeout-ms")
+
+
 def test_predict_is_exact(box, tmp_path):
     box.run("add", linear(tmp_path / "a.onnx", 3.0), "net")
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
