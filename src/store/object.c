@@ -3,10 +3,12 @@
 #include "store/object.h"
 
 #include "base/fault.h"
+#include "base/thread.h"
 #include "store/in.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,7 +16,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WRITE_EXTENTS = 64, WRITE_BYTES = 8 << 20 };
+enum {
+    WRITE_EXTENTS = 64,
+    WRITE_BYTES = 8 << 20,
+    FLUSHERS = 4,    /* threads beside the caller's */
+    FLUSH_ALONE = 8, /* files: from here on helpers pay */
+    FOLDERS = 64,    /* open at a time */
+    FOLDER_NAME = 3,
+};
 
 static const uint8_t zeros[LAYOUT_ALIGN];
 
@@ -250,18 +259,51 @@ void object_batch_unsettle(struct object_batch *b, const uint8_t hash[SHA256_BYT
     b->unsettled[hash[0] / 8] |= (uint8_t)(1u << (hash[0] % 8));
 }
 
+/* Flushes one after the other wait for the disk each; side by side, the file system commits once
+ * for many: 200 files of 64 KiB take 600 ms and 6 ms (docs/measurements/store.md). */
+struct flush {
+    const int *fds;
+    size_t n;
+    int ignored; /* an errno that is none */
+    _Atomic size_t next;
+    _Atomic int number; /* the errno of one that failed */
+};
+
+static void *flush_some(void *arg) {
+    struct flush *f = arg;
+    for (size_t i; (i = atomic_fetch_add(&f->next, 1)) < f->n;)
+        if (sync_fd(f->fds[i]) != 0 && errno != f->ignored)
+            atomic_store(&f->number, errno);
+    return NULL;
+}
+
+/* 0, or the errno of one that failed. */
+static int flush_all(const int *fds, size_t n, int ignored) {
+    struct flush f = {.fds = fds, .n = n, .ignored = ignored};
+    pthread_t helpers[FLUSHERS];
+    size_t n_helpers = 0;
+    struct err fewer;
+    while (n >= FLUSH_ALONE && n_helpers < FLUSHERS &&
+           thread_start(&helpers[n_helpers], "store-flush", flush_some, &f, &fewer) == OK)
+        n_helpers++;
+    flush_some(&f);
+    while (n_helpers > 0)
+        pthread_join(helpers[--n_helpers], NULL);
+    return f.number;
+}
+
 static enum code sync_drafts(struct object_batch *b, struct err *e) {
-    for (size_t i = 0; i < b->n; i++) {
-        struct object_draft *d = &b->drafts[i];
-        if (sync_fd(d->fd) != 0)
-            return fail_errno(e, errno, "store '%s': cannot flush a blob to disk",
-                              b->store->folder);
-        int fd = d->fd;
-        d->fd = -1;
-        if (close(fd) != 0 && errno != EINTR)
-            return fail_errno(e, errno, "store '%s': cannot flush a blob to disk",
-                              b->store->folder);
+    int fds[OBJECT_BATCH];
+    for (size_t i = 0; i < b->n; i++)
+        fds[i] = b->drafts[i].fd;
+    int number = flush_all(fds, b->n, 0);
+    for (size_t i = 0; i < b->n && number == 0; i++) {
+        b->drafts[i].fd = -1;
+        if (close(fds[i]) != 0 && errno != EINTR)
+            number = errno;
     }
+    if (number != 0)
+        return fail_errno(e, number, "store '%s': cannot flush a blob to disk", b->store->folder);
     return OK;
 }
 
@@ -294,30 +336,45 @@ enum code object_batch_flush(struct object_batch *b, struct err *e) {
     return OK;
 }
 
-static enum code sync_folder(struct store *s, const char *name, struct err *e) {
-    int fd = open_in(s->objects_fd, name, O_RDONLY | O_DIRECTORY);
-    if (fd < 0)
-        return fail_errno(e, errno, "store '%s': cannot open objects/%s", s->folder, name);
-    int number = sync_fd(fd) == 0 ? 0 : errno;
-    close(fd);
-    if (number != 0 && number != EINVAL) /* EINVAL: a file system without fsync of folders */
-        return fail_errno(e, number, "store '%s': cannot flush the folder objects/%s to disk",
-                          s->folder, name);
-    return OK;
+/* Closes what was opened, whatever happens. */
+static enum code sync_folders(struct store *s, const char (*names)[FOLDER_NAME], size_t n,
+                              struct err *e) {
+    int fds[FOLDERS] = {0};
+    size_t opened = 0;
+    enum code code = OK;
+    for (; opened < n && code == OK; opened += code == OK) {
+        fds[opened] = open_in(s->objects_fd, names[opened], O_RDONLY | O_DIRECTORY);
+        if (fds[opened] < 0)
+            code = fail_errno(e, errno, "store '%s': cannot open objects/%s", s->folder,
+                              names[opened]);
+    }
+    /* EINVAL: a file system without fsync of folders */
+    int number = code == OK ? flush_all(fds, n, EINVAL) : 0;
+    while (opened > 0)
+        close(fds[--opened]);
+    if (number != 0)
+        return fail_errno(e, number, "store '%s': cannot flush the folders of objects/ to disk",
+                          s->folder);
+    return code;
 }
 
 enum code object_batch_settle(struct object_batch *b, struct err *e) {
+    /* "." always: another process may have made objects/ab and not yet flushed that name */
+    char names[FOLDERS][FOLDER_NAME] = {"."};
+    size_t n = 1;
     bool any = false;
     for (unsigned folder = 0; folder < 256; folder++) {
         if (!(b->unsettled[folder / 8] >> (folder % 8) & 1))
             continue;
-        char name[3];
-        snprintf(name, sizeof name, "%02x", folder);
-        TRY(sync_folder(b->store, name, e));
         any = true;
+        snprintf(names[n++], FOLDER_NAME, "%02x", folder);
+        if (n == FOLDERS) {
+            TRY(sync_folders(b->store, names, n, e));
+            n = 0;
+        }
     }
-    if (any) /* always: another process may have made objects/ab and not yet flushed that name */
-        TRY(sync_folder(b->store, ".", e));
+    if (any)
+        TRY(sync_folders(b->store, names, n, e));
     memset(b->unsettled, 0, sizeof b->unsettled);
     return OK;
 }

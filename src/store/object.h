@@ -2,8 +2,8 @@
 /* Blobs as files: objects/ab/cdef..., written once, never changed.
  *
  * A blob becomes visible by a rename and is complete then: its draft was written and fsync'd
- * before. Drafts are made OBJECT_BATCH at a time, all written before the first fsync, so that the
- * file system commits once for many.
+ * before. Drafts are made OBJECT_BATCH at a time, all written before the first fsync, and fsync'd
+ * side by side, so that the file system commits once for many.
  *
  *   put      draft written, write-back begun
  *   flush    each draft fsync'd, then renamed: visible

@@ -21,6 +21,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 enum model { STRICT, NAMES };
@@ -111,6 +112,8 @@ static void sync_folder_at(const char *path) {
 /* --- seeing every fsync --- */
 
 static char watched[64]; /* only what lies below */
+/* An add flushes side by side; looking at a cut store may flush as well. */
+static pthread_mutex_t one_by_one = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static void synced(const char *path) {
     struct inode inode;
@@ -133,7 +136,9 @@ int __wrap_fsync(int fd) {
     ssize_t n = readlink(link, path, sizeof path - 1);
     assert_true(n > 0);
     path[n] = '\0';
+    pthread_mutex_lock(&one_by_one);
     synced(path);
+    pthread_mutex_unlock(&one_by_one);
     return 0; /* the disk is ours: no need to bother the real one */
 }
 
@@ -196,10 +201,11 @@ static void rebuild(enum model model, const char *from, const char *to) {
 
 /* --- what must be there --- */
 
-enum { VERSIONS = 8 };
+enum { VERSIONS = 9, SOME_BYTES = 10000 };
 static struct {
     bool must, may;
     uint64_t seed;
+    size_t bytes; /* 0: SOME_BYTES */
 } expected[VERSIONS];
 static uint64_t alias_must, alias_may; /* where m@prod points; 0: nowhere */
 static struct shelf *shelf;
@@ -209,7 +215,9 @@ static void check_version(struct shelf *cut_shelf, uint64_t version) {
     snprintf(path, sizeof path, "%s/exported", shelf->folder);
     SHELF_OK(cut_shelf, store_export(cut_shelf->s, LIT("m"), version, path, &cut_shelf->e));
     struct span got = shelf_read(cut_shelf, path),
-                want = shelf_bytes(cut_shelf, 10000, expected[version].seed);
+                want = shelf_bytes(cut_shelf,
+                                   expected[version].bytes ? expected[version].bytes : SOME_BYTES,
+                                   expected[version].seed);
     assert_true(got.n == want.n && memcmp(got.p, want.p, got.n) == 0);
 }
 
@@ -303,15 +311,36 @@ static void reopen(void) {
     SHELF_OK(shelf, store_open(shelf->at, true, &shelf->s, &shelf->e));
 }
 
-/* Every fsync of an add fails in turn, SQLite's ones after the disk has written all: the add fails
- * and takes its blobs back, and its rows must not come back from the log without them. */
-static void failing_adds(uint64_t version, uint64_t seed) {
+/* Tensors enough that an add flushes them, and their folders, side by side. */
+enum { MANY = 9, MANY_BYTES = 40000 };
+static void many(struct store_piece pieces[MANY]) {
+    for (size_t k = 0; k < MANY; k++)
+        pieces[k] = (struct store_piece){100 + 4200 * k, STORE_PIECE_MIN};
+}
+
+static void add_many(uint64_t version, uint64_t seed) {
+    struct store_piece pieces[MANY];
+    many(pieces);
     expected[version].seed = seed;
     expected[version].may = true;
+    expected[version].bytes = MANY_BYTES;
+    struct store_added added =
+        shelf_add(shelf, "m", shelf_bytes(shelf, MANY_BYTES, seed), pieces, MANY);
+    assert_int_equal(added.version, version);
+    expected[version].must = true;
+}
+
+/* Every fsync of an add fails in turn, SQLite's ones after the disk has written all: the add fails
+ * and takes its blobs back, and its rows must not come back from the log without them. */
+static void failing_adds(uint64_t version, uint64_t seed, size_t n_pieces) {
+    expected[version].seed = seed;
+    expected[version].bytes = MANY_BYTES;
+    expected[version].may = true;
     for (long nth = 1;; nth++) {
-        struct span bytes = shelf_bytes(shelf, 10000, seed);
-        struct store_source source = {LIT("model.bin"), bytes, (struct store_piece[]){{100, 5000}},
-                                      1};
+        struct span bytes = shelf_bytes(shelf, MANY_BYTES, seed);
+        struct store_piece pieces[MANY];
+        many(pieces);
+        struct store_source source = {LIT("model.bin"), bytes, pieces, n_pieces};
         struct store_new n = {.model = LIT("m"), .sources = &source, .n_sources = 1};
         struct store_added added;
         uncut = true; /* looking would use up the fault */
@@ -323,7 +352,8 @@ static void failing_adds(uint64_t version, uint64_t seed) {
         cut();
         if (!fired) {
             SHELF_OK(shelf, code);
-            assert_true(added.version == version && nth > 5);
+            assert_int_equal(added.version, version);
+            assert_true(nth > 5);
             expected[version].must = true;
             return;
         }
@@ -366,7 +396,9 @@ static void life(void **state) {
     reopen();
     SHELF_OK(&sh, store_gc(sh.s, 0, false, &swept, &sh.e));
     add(5, 11);
-    failing_adds(6, 16);
+    failing_adds(6, 16, 1);
+    add_many(7, 17);
+    failing_adds(8, 18, MANY);
     recording = false;
     print_message("%ld power cuts, each in two ways\n", cuts);
     assert_true(cuts > 60);
