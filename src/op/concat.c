@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* concat and split along one axis: runs of memcpy. In NHWC the axis is another one, the runs are
- * the same.
+ * the same. q_linear_concat joins bytes that mean different numbers: one table of 256 for each part
+ * turns its bytes into y's, as dequantize_linear and quantize_linear would.
  *
  * Opsets: concat's axis may be absent (1) before 4; split takes its sizes as an attribute before 13
  * and num_outputs since 18 (the last part may be smaller). */
+#include "kernel/kernel.h"
 #include "op/operand.h"
+#include "op/q8.h"
 #include "op/team.h"
 
-enum { PARTS_MAX = 32 };
-static const double NS_PER_BYTE = 0.06, NS_PER_RUN = 4;
+enum { PARTS_MAX = 32, BYTES = 256 };
+static const double NS_PER_BYTE = 0.06, NS_PER_MAPPED_BYTE = 0.3, NS_PER_RUN = 4;
 
 /* The tensor seen as (outer, run) with run = bytes from the axis inwards. */
 static void runs_of(const struct tensor *t, int axis, size_t *outer, size_t *run) {
@@ -28,14 +31,23 @@ struct parts {
     char *part[PARTS_MAX];
     size_t run[PARTS_MAX],
         at[PARTS_MAX]; /* bytes of a part's run; where it lies in the whole run */
+    const uint8_t
+        *table[PARTS_MAX]; /* what each byte of a part becomes, or NULL: itself. To join */
     char *whole;
     size_t whole_run, outer;
     bool join; /* parts to whole */
 };
 
+static void map_bytes(const uint8_t *table, const char *from, char *to, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        to[i] = (char)table[(uint8_t)from[i]];
+}
+
 static void copy_piece(const struct parts *p, int i, size_t row, size_t begin, size_t end) {
     char *part = p->part[i] + row * p->run[i], *whole = p->whole + row * p->whole_run + p->at[i];
-    if (p->join)
+    if (p->table[i])
+        map_bytes(p->table[i], part + begin, whole + begin, end - begin);
+    else if (p->join)
         memcpy(whole + begin, part + begin, end - begin);
     else
         memcpy(part + begin, whole + begin, end - begin);
@@ -53,8 +65,10 @@ static void copy_share(const struct parts *p, int team, int index) {
 }
 
 static void copy_parts(const struct parts *p, int threads) {
-    int team = team_size(threads, (double)(p->whole_run * p->outer) * NS_PER_BYTE +
-                                      (double)(p->outer * (size_t)p->n) * NS_PER_RUN);
+    double ns = (double)(p->outer * (size_t)p->n) * NS_PER_RUN;
+    for (int i = 0; i < p->n; i++)
+        ns += (double)(p->run[i] * p->outer) * (p->table[i] ? NS_PER_MAPPED_BYTE : NS_PER_BYTE);
+    int team = team_size(threads, ns);
 #pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
     for (int i = 0; i < team; i++)
         copy_share(p, team, i);
@@ -101,17 +115,22 @@ static enum code concat_add(struct op_infer *c, int i, int axis, struct shape *o
     return OK;
 }
 
-static enum code infer_concat(struct op_infer *c, struct err *e) {
-    TRY(operand_need(c, c->node->n_in > 0 ? c->node->n_in : 1, e));
+/* Of the first n inputs. */
+static enum code infer_parts(struct op_infer *c, int n, struct err *e) {
     operand_out_later(c, 0, c->in[0].dtype);
     if (!operand_known(c))
         return OK;
     struct shape out = c->in[0].shape;
     int axis;
     TRY(concat_axis(OPERAND_AT(c), out.rank, &axis, e));
-    for (int i = 1; i < c->node->n_in; i++)
+    for (int i = 1; i < n; i++)
         TRY(concat_add(c, i, axis, &out, e));
     return operand_out(c, 0, c->in[0].dtype, &out, e);
+}
+
+static enum code infer_concat(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, c->node->n_in > 0 ? c->node->n_in : 1, e));
+    return infer_parts(c, c->node->n_in, e);
 }
 
 static enum code run_concat(const struct op_call *c, struct err *e) {
@@ -125,6 +144,76 @@ static enum code run_concat(const struct op_call *c, struct err *e) {
         size_t same, run;
         runs_of(c->in[i], axis, &same, &run);
         add_part(&p, c->in[i]->data, run, &at, c->threads, i == c->node->n_in - 1);
+    }
+    return OK;
+}
+
+/* --- q_linear_concat: parts, then a scale and a zero point of each, then those of y --- */
+
+static int parts_of(const struct node *n) { return (n->n_in - 2) / 3; }
+
+static enum code infer_q_linear_concat(struct op_infer *c, struct err *e) {
+    const int n = parts_of(c->node);
+    TRY(operand_need(c, c->node->n_in > 5 ? c->node->n_in : 5, e));
+    if (c->node->n_in != 3 * n + 2 || !q8_is(c->in[0].dtype))
+        return operand_fail(c, e, INVALID, "%d inputs, the first of type %s", c->node->n_in,
+                            dtype_name(c->in[0].dtype));
+    for (int i = n; i < c->node->n_in; i++) {
+        const enum dtype want = (i - n) % 2 ? c->in[0].dtype : DT_F32;
+        if (c->in[i].dtype != want)
+            return operand_fail(c, e, INVALID, "input %d is %s, %s was expected", i,
+                                dtype_name(c->in[i].dtype), dtype_name(want));
+        TRY(q8_check(OPERAND_AT(c), &c->in[i], 1, "a scale or zero point", e));
+    }
+    return infer_parts(c, n, e);
+}
+
+/* A scale and a zero point: inputs `at` and `at + 1`. */
+struct meaning {
+    float scale;
+    int32_t zero;
+};
+static struct meaning meaning_of(const struct op_call *c, int at) {
+    return (struct meaning){q8_scale(c->in[at], 0), q8_zero(c->in[at + 1], 0)};
+}
+
+/* to[byte of x] = that of y with the same meaning, or the nearest to it. */
+static void fill_table(struct meaning x, struct meaning y, bool is_signed, uint8_t to[BYTES]) {
+    const struct kernel_set *k = kernel_set();
+    uint8_t all[BYTES];
+    float real[BYTES];
+    for (int i = 0; i < BYTES; i++)
+        all[i] = (uint8_t)i;
+    if (is_signed) {
+        k->dequantize_i8(BYTES, (const int8_t *)all, x.scale, x.zero, real);
+        k->quantize_i8(BYTES, real, y.scale, y.zero, (int8_t *)to);
+    } else {
+        k->dequantize_u8(BYTES, all, x.scale, x.zero, real);
+        k->quantize_u8(BYTES, real, y.scale, y.zero, to);
+    }
+}
+
+static enum code run_q_linear_concat(const struct op_call *c, struct err *e) {
+    struct tensor *out = c->out[0];
+    const int n = parts_of(c->node);
+    const struct meaning y = meaning_of(c, 3 * n);
+    uint8_t tables[PARTS_MAX][BYTES];
+    int axis;
+    size_t outer, out_run, at = 0;
+    TRY(concat_axis(OPERAND_AT(c), out->shape.rank, &axis, e));
+    if (!(y.scale > 0))
+        return operand_fail(c, e, INVALID, "the scale of the output is %g", (double)y.scale);
+    runs_of(out, axis, &outer, &out_run);
+    struct parts p = {.whole = out->data, .whole_run = out_run, .outer = outer, .join = true};
+    for (int i = 0; i < n && outer; i++) {
+        const struct meaning x = meaning_of(c, n + 2 * i);
+        const bool same = x.scale == y.scale && x.zero == y.zero;
+        size_t rows, run;
+        p.table[p.n] = same ? NULL : tables[p.n];
+        if (!same)
+            fill_table(x, y, out->dtype == DT_I8, tables[p.n]);
+        runs_of(c->in[i], axis, &rows, &run);
+        add_part(&p, c->in[i]->data, run, &at, c->threads, i == n - 1);
     }
     return OK;
 }
@@ -246,6 +335,10 @@ const struct op op_concat = {.name = "concat",
                              .flags = OP_PURE | OP_NHWC | OP_NHWC_ALL,
                              .infer = infer_concat,
                              .run = run_concat};
+const struct op op_q_linear_concat = {.name = "q_linear_concat",
+                                      .flags = OP_PURE | OP_NHWC | OP_NHWC_ALL,
+                                      .infer = infer_q_linear_concat,
+                                      .run = run_q_linear_concat};
 const struct op op_split = {.name = "split",
                             .flags = OP_PURE | OP_NHWC | OP_NHWC_ALL,
                             .infer = infer_split,

@@ -17,6 +17,7 @@ OP(transpose)
 /* concat.c */
 OP(concat)
 OP(split)
+OP(q_linear_concat)
 /* slice.c */
 OP(slice)
 OP(center_crop_pad)
@@ -220,6 +221,7 @@ OP(negative_log_likelihood_loss)
 OP(softmax_cross_entropy_loss)
 /* pool.c */
 OP(max_pool)
+OP(q_linear_average_pool)
 OP(average_pool)
 OP(lp_pool)
 OP(global_max_pool)

@@ -10,9 +10,15 @@
  * count_include_pad, and then only as far as the pads reach: what ceil_mode adds beyond never does.
  * 4. A window without an element gives the lowest finite number of the type, or 0.
  *
- * Scratch: [x, y as f32] [x, y channels last], each only where needed. */
+ * 5. q_linear_average_pool (com.microsoft's QLinearAveragePool): x, its scale and zero point, y's
+ * scale and zero point. Sums are exact.
+ * 6. Maxima of bytes under windows of two dims are made of maxima of whole lines of the picture.
+ *
+ * Scratch: [x, y as f32] [x, y channels last] [a line for each thread], each only where needed. */
+#include "base/mem.h"
 #include "kernel/kernel.h"
 #include "op/operand.h"
+#include "op/q8.h"
 #include "op/reorder.h"
 #include "op/scratch.h"
 #include "op/team.h"
@@ -25,6 +31,7 @@ enum kind { TOP = 1, AVERAGE, POWER };
 enum {
     TAPS = 64,      /* rows folded at once */
     STRETCH = 2048, /* bytes of channels folded at once */
+    SUMS = 256,     /* channels summed at once */
     GRAIN = 64,     /* bytes: channels are cut at multiples of it */
     LOWEST_BF16 = 0xff7f,
 };
@@ -36,7 +43,8 @@ struct pool {
     double p;
     struct window w; /* as window_cube leaves it */
     size_t batch, channels, inputs, pixels;
-    size_t y_wide, x_last, y_last; /* offsets in scratch */
+    size_t y_wide, x_last, y_last, lines; /* offsets in scratch */
+    bool by_lines;
 };
 
 /* --- infer --- */
@@ -93,6 +101,22 @@ static enum code infer_global(struct op_infer *c, struct err *e) {
     return operand_out(c, 0, c->in[0].dtype, &out, e);
 }
 
+static enum code infer_q_average(struct op_infer *c, struct err *e) {
+    TRY(operand_need(c, 4, e));
+    if (!q8_is(c->in[0].dtype))
+        return operand_fail(c, e, INVALID, "a pool of bytes of type %s",
+                            dtype_name(c->in[0].dtype));
+    for (int i = 1; i < 5; i++)
+        if (operand_given(c, i)) {
+            const enum dtype want = i % 2 ? DT_F32 : c->in[0].dtype;
+            if (c->in[i].dtype != want)
+                return operand_fail(c, e, INVALID, "input %d is %s, %s was expected", i,
+                                    dtype_name(c->in[i].dtype), dtype_name(want));
+            TRY(q8_check(OPERAND_AT(c), &c->in[i], 1, "a scale or zero point", e));
+        }
+    return infer_typed(c, true, e);
+}
+
 /* --- prepare --- */
 
 /* The first opsets gave p as a float. */
@@ -110,6 +134,18 @@ static struct window one_window(const struct shape *x) {
     return w;
 }
 
+/* Room for a line of the picture, channels last, of bytes. */
+static size_t line_bytes(const struct pool *s) {
+    return mem_round_up((size_t)s->w.in[2] * s->channels, MEM_LINE);
+}
+
+static bool takes_lines(const struct pool *s, enum dtype t) {
+    const int64_t *kernel = s->w.kernel;
+    return s->kind == TOP && (t == DT_U8 || t == DT_I8) && s->fast && !s->global &&
+           kernel[0] == 1 && kernel[1] > 1 && kernel[1] <= TAPS && kernel[2] <= TAPS &&
+           s->w.stride[2] <= kernel[2]; /* every column is looked at */
+}
+
 static void lay_out(struct op_prepare *c, struct pool *s) {
     const enum dtype t = c->in[0].dtype;
     const size_t in = s->batch * s->channels * s->inputs, out = s->batch * s->channels * s->pixels;
@@ -119,6 +155,7 @@ static void lay_out(struct op_prepare *c, struct pool *s) {
     s->y_wide = scratch_take(&at, s->wide ? out * sizeof(float) : 0);
     s->x_last = scratch_take(&at, s->carried ? in * bytes : 0);
     s->y_last = scratch_take(&at, s->carried ? out * bytes : 0);
+    s->lines = scratch_take(&at, s->by_lines ? (size_t)c->threads * line_bytes(s) : 0);
     c->scratch_bytes = at;
 }
 
@@ -152,6 +189,7 @@ static enum code prepare(struct op_prepare *c, enum kind kind, bool global, stru
     s->fast = kind != POWER && t != DT_F64 && !indices;
     s->wide = s->fast && half && !(t == DT_BF16 && !(global && plain));
     s->carried = s->fast && !global && plain && s->channels > 1;
+    s->by_lines = takes_lines(s, t);
     lay_out(c, s);
     c->state = s;
     c->kernel = kernel_name(s);
@@ -336,6 +374,42 @@ static void pool_steps(const struct pass *p, size_t begin, size_t end) {
     }
 }
 
+/* Line `line` of all pictures' outputs; row: room for a line of a picture. */
+static void pool_line(const struct pass *p, size_t line, char *row) {
+    const struct pool *s = p->s;
+    const struct window *w = &s->w;
+    const size_t down = (size_t)w->out[1], across = (size_t)w->out[2], n = s->channels,
+                 width = (size_t)w->in[2] * n;
+    const char *x = p->x + line / down * s->inputs * n;
+    char *y = p->y + line * across * n;
+    struct under u;
+    struct gathered g;
+    g.n = 0, g.carries = false;
+    under_dim(w, 1, line % down, &u);
+    for (int64_t i = 0; i < u.n[1]; i++)
+        add(p, &g, x + (size_t)(u.first[1] + i * w->dilation[1]) * width, width, row);
+    if (g.n)
+        fold(p, &g, width, row);
+    for (size_t at = 0; at < across; at++, y += n) {
+        under_dim(w, 2, at, &u);
+        g.n = 0;
+        for (int64_t i = 0; u.n[1] && i < u.n[2]; i++)
+            add(p, &g, row + (size_t)(u.first[2] + i * w->dilation[2]) * n, n, y);
+        if (g.n)
+            fold(p, &g, n, y);
+        else
+            nothing(p, n, y);
+    }
+}
+
+static void pool_lines(const struct pass *p, char *scratch, int team) {
+    const size_t n = p->s->batch * (size_t)p->s->w.out[1];
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int i = 0; i < team; i++)
+        for (size_t line = team_cut(n, 1, team, i); line < team_cut(n, 1, team, i + 1); line++)
+            pool_line(p, line, scratch + (size_t)i * line_bytes(p->s));
+}
+
 /* Nanoseconds of a pass that looks at every tap once. */
 static double work(const struct pool *s, double per_element) {
     double taps = (double)window_taps(&s->w);
@@ -352,9 +426,14 @@ static void cut_channels(struct pass *p, int threads) {
     p->steps = (s->channels + p->stretch - 1) / p->stretch;
 }
 
-static void pool_last(const struct pool *s, enum dtype t, const void *x, void *y, int threads) {
+static void pool_last(const struct pool *s, enum dtype t, const void *x, void *y, char *scratch,
+                      int threads) {
     struct pass p = {.s = s, .t = t, .bytes = dtype_size(t), .x = x, .y = y};
     const int team = team_size(threads, work(s, 0.04 * (double)p.bytes));
+    if (s->by_lines) {
+        pool_lines(&p, scratch + s->lines, team);
+        return;
+    }
     cut_channels(&p, team);
     const size_t n = s->batch * s->pixels * p.steps;
     if (team == 1) {
@@ -498,12 +577,12 @@ static void pool_fast(const struct op_call *c, const struct pool *s, enum dtype 
         return;
     }
     if (!s->carried) {
-        pool_last(s, t, x, y, c->threads);
+        pool_last(s, t, x, y, scratch, c->threads);
         return;
     }
     const size_t bytes = dtype_size(t);
     reorder_planes(x, scratch + s->x_last, s->batch, s->channels, s->inputs, bytes, c->threads);
-    pool_last(s, t, scratch + s->x_last, scratch + s->y_last, c->threads);
+    pool_last(s, t, scratch + s->x_last, scratch + s->y_last, scratch, c->threads);
     reorder_planes(scratch + s->y_last, y, s->batch, s->pixels, s->channels, bytes, c->threads);
 }
 
@@ -525,6 +604,93 @@ static enum code run(const struct op_call *c, struct err *e) {
     }
     return OK;
 }
+
+/* --- averages of quantised bytes --- */
+
+struct mean { /* how sums become bytes */
+    struct pass pass;
+    float ratio; /* x's scale by y's */
+    int32_t x_zero, y_zero;
+    bool is_signed;
+};
+
+/* n channels of one output; x and y begin at the first of them. */
+static void mean_one(const struct mean *m, const struct under *u, const uint8_t *x, size_t n,
+                     uint8_t *y) {
+    const struct pool *s = m->pass.s;
+    const size_t taps = inside(u), count = s->include_pad ? padded(u) : taps;
+    int32_t sums[SUMS] = {0}, bias[SUMS];
+    const float scale = count ? m->ratio / (float)count : 0;
+    for (int64_t z = 0; z < u->n[0]; z++)
+        for (int64_t row = 0; row < u->n[1]; row++)
+            for (int64_t col = 0; col < u->n[2]; col++)
+                q8_add(x + tap_at(&s->w, u, z, row, col) * s->channels, m->is_signed, n, sums);
+    for (size_t i = 0; i < n; i++)
+        bias[i] = -(int32_t)taps * m->x_zero;
+    kernel_set()->requant(&(struct requant){.n = n,
+                                            .sums = sums,
+                                            .bias = bias,
+                                            .scale = &scale,
+                                            .one = true,
+                                            .zero = m->y_zero,
+                                            .low = m->is_signed ? -128 : 0,
+                                            .high = m->is_signed ? 127 : 255,
+                                            .y = y});
+}
+
+/* Outputs [begin, end) of all pictures, channels last. */
+static void mean_outputs(const struct mean *m, size_t begin, size_t end) {
+    const struct pool *s = m->pass.s;
+    size_t at[WINDOW_DIMS];
+    struct under u;
+    pixel_at(&s->w, begin % s->pixels, at);
+    under_at(&s->w, at, &u);
+    for (size_t output = begin; output < end; output++, next_pixel(&s->w, at, &u)) {
+        const uint8_t *x =
+            (const uint8_t *)m->pass.x + output / s->pixels * s->inputs * s->channels;
+        uint8_t *y = (uint8_t *)m->pass.y + output * s->channels;
+        for (size_t first = 0, n; first < s->channels; first += n) {
+            n = s->channels - first < SUMS ? s->channels - first : SUMS;
+            mean_one(m, &u, x + first, n, y + first);
+        }
+    }
+}
+
+static enum code run_q_average(const struct op_call *c, struct err *e) {
+    const struct pool *s = c->state;
+    const struct tensor *x = c->in[0], *y = c->out[0];
+    char *scratch = c->scratch;
+    const size_t n = s->batch * s->pixels;
+    struct mean m = {.pass = {.s = s, .x = x->data, .y = y->data},
+                     .ratio = q8_scale(c->in[1], 0) / q8_scale(c->in[3], 0),
+                     .x_zero = q8_zero(operand_in(c, 2), 0),
+                     .y_zero = q8_zero(operand_in(c, 4), 0),
+                     .is_signed = x->dtype == DT_I8};
+    if (!isfinite(m.ratio))
+        return operand_fail(c, e, INVALID, "the scales of input and output do not divide");
+    if (tensor_count(y) == 0)
+        return OK;
+    if (s->carried) {
+        reorder_planes(x->data, scratch + s->x_last, s->batch, s->channels, s->inputs, 1,
+                       c->threads);
+        m.pass.x = scratch + s->x_last, m.pass.y = scratch + s->y_last;
+    }
+    const int team = team_size(c->threads, work(s, 0.1));
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int i = 0; i < team; i++)
+        mean_outputs(&m, team_cut(n, 1, team, i), team_cut(n, 1, team, i + 1));
+    if (s->carried)
+        reorder_planes(m.pass.y, y->data, s->batch, s->pixels, s->channels, 1, c->threads);
+    return OK;
+}
+
+static enum code prepare_q_average(struct op_prepare *c, struct err *e) {
+    return prepare(c, AVERAGE, false, e);
+}
+const struct op op_q_linear_average_pool = {
+    "q_linear_average_pool", OP_PURE | OP_NHWC | OP_NHWC_WINS,
+    infer_q_average,         prepare_q_average,
+    run_q_average,           NULL};
 
 #define POOL_OP(name, kind, global, flags, infer)                                                  \
     static enum code prepare_##name(struct op_prepare *c, struct err *e) {                         \

@@ -73,3 +73,22 @@ void q8_narrow(const struct q8_narrow *c) {
         kernel_set()->requant(&r);
     }
 }
+
+enum { SIDE = 64 };
+
+/* n and is_signed: constant after inlining where it matters. */
+static inline void add_bytes(const uint8_t *restrict x, const bool is_signed, const size_t n,
+                             int32_t *restrict sums) {
+    for (size_t i = 0; i < n; i++)
+        sums[i] += is_signed ? (int8_t)x[i] : x[i];
+}
+
+void q8_add(const void *x, bool is_signed, size_t n, int32_t *sums) {
+    const uint8_t *from = x;
+    for (; n >= SIDE; n -= SIDE, from += SIDE, sums += SIDE)
+        if (is_signed)
+            add_bytes(from, true, SIDE, sums);
+        else
+            add_bytes(from, false, SIDE, sums);
+    add_bytes(from, is_signed, n, sums);
+}

@@ -40,3 +40,6 @@ struct q8_narrow {
     void *y;
 };
 void q8_narrow(const struct q8_narrow *c);
+
+/* sums[i] += x[i], n bytes side by side */
+void q8_add(const void *x, bool is_signed, size_t n, int32_t *sums);

@@ -189,13 +189,6 @@ static enum code infer_average(struct op_infer *c, struct err *e) {
 
 enum { SIDE = 64 }; /* channels that are summed together */
 
-/* part += SIDE bytes, or n; is_signed and n constant after inlining where it matters. */
-static inline void add_bytes(const uint8_t *x, const bool is_signed, const size_t n,
-                             int32_t part[SIDE]) {
-    for (size_t i = 0; i < n; i++)
-        part[i] += is_signed ? (int8_t)x[i] : x[i];
-}
-
 /* Sums of `n` channels side by side over pixels `step` bytes apart. */
 static void sum_columns(const uint8_t *x, bool is_signed, size_t pixels, size_t step, size_t n,
                         int64_t *sums) {
@@ -204,15 +197,8 @@ static void sum_columns(const uint8_t *x, bool is_signed, size_t pixels, size_t 
     for (size_t first = 0; first < pixels; first += 65536) { /* part cannot overflow within */
         size_t last = pixels - first < 65536 ? pixels : first + 65536;
         memset(part, 0, sizeof part);
-        for (size_t pixel = first; pixel < last; pixel++) {
-            const uint8_t *at = x + pixel * step;
-            if (n < SIDE)
-                add_bytes(at, is_signed, n, part);
-            else if (is_signed)
-                add_bytes(at, true, SIDE, part);
-            else
-                add_bytes(at, false, SIDE, part);
-        }
+        for (size_t pixel = first; pixel < last; pixel++)
+            q8_add(x + pixel * step, is_signed, n, part);
         for (size_t i = 0; i < n; i++)
             sums[i] += part[i];
     }

@@ -3,11 +3,13 @@
  * operator exists that works on the bytes themselves, the three become one, and whole chains stay
  * in 8 bits:
  *
- *   Q(Conv(D(x), D(w), D(b)))          q_linear_conv              Q(MatMul(D(a), D(b)))
- * q_linear_mat_mul Gemm(D(a), D(b), D(c)), Q or not   q_gemm                     Q(Add(D(a), D(b)))
- * q_linear_add, Mul likewise Q(f(D(x)))                         q_linear_f, for sigmoid,
- * leaky_relu, global_average_pool Q(move(D(x))), equal parameters    move(x): pools of maxima,
- * views, transposes, ... Q(D(x)), equal parameters          x
+ * - Q(Conv(D(x), D(w), D(b))): q_linear_conv; Q(MatMul(D(a), D(b))): q_linear_mat_mul;
+ *   Gemm(D(a), D(b), D(c)), Q or not: q_gemm;
+ * - Q(Add(D(a), D(b))): q_linear_add, Mul likewise; Q(Concat(D(x), ...)): q_linear_concat, or
+ * concat where all mean the same;
+ * - Q(f(D(x))): q_linear_f, for sigmoid, leaky_relu, average_pool, global_average_pool;
+ * - Q(move(D(x))), equal parameters: move(x), for pools of maxima, views, transposes, nearest
+ *   pixels, ...; Q(D(x)), equal parameters: x.
  *
  * A Relu or Clip in front of a quantiser that saturates there anyway is dropped. What does not fit
  * is left: constants are dequantised by the fold pass in its next round, the rest runs in f32.
@@ -214,6 +216,7 @@ static bool rule_pair(struct site *s) {
 static bool rule_single(struct site *s) {
     static const char *const names[][2] = {{"sigmoid", "q_linear_sigmoid"},
                                            {"leaky_relu", "q_linear_leaky_relu"},
+                                           {"average_pool", "q_linear_average_pool"},
                                            {"global_average_pool", "q_linear_global_average_pool"}};
     struct rewire *w = s->w;
     struct bytes x;
@@ -229,6 +232,15 @@ static bool rule_single(struct site *s) {
     return false;
 }
 
+/* A resize without a sum, and without a number for what lies outside. */
+static bool takes_nearest(const struct node *n) {
+    const struct attr *mode = attr_find(n, "mode"),
+                      *where = attr_find(n, "coordinate_transformation_mode");
+    return (str_is(n->op_name, "resize") || str_is(n->op_name, "upsample")) &&
+           (!mode || str_is(mode->s, "nearest")) &&
+           !(where && str_is(where->s, "tf_crop_and_resize"));
+}
+
 /* Operators that put elements elsewhere, or choose among them in their order. */
 static bool only_moves(const struct node *n) {
     static const char *const names[] = {
@@ -238,7 +250,7 @@ static bool only_moves(const struct node *n) {
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         if (str_is(n->op_name, names[k]))
             return n->n_out == 1 || str_is(n->op_name, "max_pool");
-    return false;
+    return takes_nearest(n);
 }
 
 static bool rule_move(struct site *s) {
@@ -256,19 +268,27 @@ static bool rule_move(struct site *s) {
     return become(s, s->op->op->name, s->op->n_in, in);
 }
 
-/* Concat of bytes that all mean the same. */
+/* Concat of bytes; of those that do not all mean the same by tables. */
 static bool rule_concat(struct site *s) {
+    enum { MOST = 64 };
     struct rewire *w = s->w;
-    value_id in[64];
-    struct bytes x;
-    if (!str_is(s->op->op_name, "concat") || s->op->n_in > 64)
+    const int n = s->op->n_in;
+    value_id in[3 * MOST + 2];
+    bool same = true;
+    if (!str_is(s->op->op_name, "concat") || n > MOST)
         return false;
-    for (int i = 0; i < s->op->n_in; i++) {
-        if (!read_activation(w, rewire_in(w, s->op, i), &x) || !same_quantum(w, &x.as, &s->y))
+    for (int i = 0; i < n; i++) {
+        struct bytes x;
+        if (!read_activation(w, rewire_in(w, s->op, i), &x) || x.as.dtype != s->y.dtype)
             return false;
+        same &= same_quantum(w, &x.as, &s->y);
         in[i] = x.q;
+        in[n + 2 * i] = x.as.scale;
+        in[n + 2 * i + 1] = zero_operand(w, &x.as);
     }
-    return become(s, "concat", s->op->n_in, in);
+    in[3 * n] = s->y.scale;
+    in[3 * n + 1] = zero_operand(w, &s->y);
+    return same ? become(s, "concat", n, in) : become(s, "q_linear_concat", 3 * n + 2, in);
 }
 
 /* Gemm in front of a quantiser, or not: then its result is real. */

@@ -4,6 +4,8 @@
 
 #include "op_case.h"
 
+#include <math.h>
+
 static void joins_along_any_axis(void **state) {
     (void)state;
     for (int64_t axis = -4; axis < 4; axis++) {
@@ -32,6 +34,67 @@ static void joins_along_any_axis(void **state) {
         op_case_out(&c, out);
         op_case_check(&c);
     }
+}
+
+/* What dequantising, joining and quantising would give. */
+static uint8_t requantised(int v, float x_scale, int x_zero, float y_scale, int y_zero, int low) {
+    const float y = rintf((float)(v - x_zero) * x_scale / y_scale) + (float)y_zero;
+    return (uint8_t)(int)fmaxf((float)low, fminf((float)low + 255, y));
+}
+
+/* Parts of other scales and zero points. */
+static void joins_bytes_of_other_scales(void **state) {
+    enum { MOST = 7 };
+    (void)state;
+    for (int form = 0; form < 4; form++) {
+        const bool is_signed = form & 1;
+        const enum dtype t = is_signed ? DT_I8 : DT_U8;
+        const int n = form & 2 ? MOST : 3;
+        struct op_case c = op_case("q_linear_concat", 13);
+        static int8_t zeros[MOST + 1];
+        struct tensor part, out;
+        struct err e;
+        op_case_int(&c, "axis", 1);
+        assert_int_equal(tensor_new(&c.arena, t, &DIMS(2, 4 * n, 5, 6), &out, &e), OK);
+        for (int k = 0; k < n; k++) {
+            const float scale = k == 1 ? 0.25f : 0.1f + 0.05f * (float)k;
+            zeros[k] = (int8_t)(k == 1 ? 7 : k);
+            op_case_in(&c, part = op_case_random(&c, t, DIMS(2, 4, 5, 6), (uint64_t)k));
+            for (size_t i = 0; i < 240; i++)
+                ((uint8_t *)out.data)[i / 120 * 120 * (size_t)n + (size_t)k * 120 + i % 120] =
+                    requantised((int)tensor_i64(&part, i), scale, zeros[k], 0.25f, 7,
+                                is_signed ? -128 : 0);
+        }
+        zeros[n] = 7;
+        for (int k = 0; k <= n; k++) {
+            op_case_in(&c, T_F32(SCALAR, k == n || k == 1 ? 0.25f : 0.1f + 0.05f * (float)k));
+            op_case_in(&c, (struct tensor){.dtype = t, .data = &zeros[k]});
+        }
+        op_case_out(&c, out);
+        op_case_check(&c);
+    }
+}
+
+static void refuses_bytes_without_a_meaning(void **state) {
+    (void)state;
+    struct op_case c = op_case("q_linear_concat", 13);
+    op_case_int(&c, "axis", 0);
+    op_case_in(&c, T_U8(DIMS(2), 1, 2));
+    op_case_in(&c, T_F32(SCALAR, 1));
+    op_case_in(&c, T_U8(SCALAR, 0));
+    op_case_in(&c, T_F32(SCALAR, 0));
+    op_case_in(&c, T_U8(SCALAR, 0));
+    op_case_refuse(&c, INVALID, "scale of the output");
+    c = op_case("q_linear_concat", 13);
+    op_case_int(&c, "axis", 0);
+    for (int i = 0; i < 6; i++)
+        op_case_in(&c, T_U8(DIMS(2), 1, 2));
+    op_case_refuse(&c, INVALID, "6 inputs");
+    c = op_case("q_linear_concat", 13);
+    op_case_int(&c, "axis", 0);
+    for (int i = 0; i < 5; i++)
+        op_case_in(&c, T_U8(DIMS(1), 1));
+    op_case_refuse(&c, INVALID, "f32 was expected");
 }
 
 static void refuses_what_does_not_join(void **state) {
@@ -101,8 +164,12 @@ static void split_sizes_are_hostile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(joins_along_any_axis),    cmocka_unit_test(refuses_what_does_not_join),
-        cmocka_unit_test(split_by_sizes),          cmocka_unit_test(split_evenly),
+        cmocka_unit_test(joins_along_any_axis),
+        cmocka_unit_test(refuses_what_does_not_join),
+        cmocka_unit_test(joins_bytes_of_other_scales),
+        cmocka_unit_test(refuses_bytes_without_a_meaning),
+        cmocka_unit_test(split_by_sizes),
+        cmocka_unit_test(split_evenly),
         cmocka_unit_test(split_sizes_are_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

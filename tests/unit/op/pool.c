@@ -104,6 +104,48 @@ static void test_bytes(void **state) {
     }
 }
 
+/* Averages of bytes: x = (v - 3) / 2, y in eighths from 9 on. */
+static void test_means_of_bytes(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof forms / sizeof forms[0]; i++) {
+        const struct form *f = &forms[i / 2];
+        const bool is_signed = i % 2;
+        if (strcmp(f->op, "average_pool") != 0)
+            continue;
+        struct op_case c = make(f, is_signed ? DT_I8 : DT_U8);
+        static const int8_t zeros[2] = {3, 9};
+        struct tensor y = c.out[0];
+        for (size_t at = 0; at < tensor_count(&y); at++) {
+            const int64_t across = y.shape.dims[3], down = y.shape.dims[2];
+            const int64_t col = (int64_t)at % across, row = (int64_t)at / across % down;
+            int64_t taps = 0;
+            double sum = 0;
+            for (int64_t tap = 0; tap < f->kernel[0] * f->kernel[1]; tap++) {
+                const int64_t r = row * f->stride[0] - f->pads[0] +
+                                  tap / f->kernel[1] * f->dilation[0],
+                              q = col * f->stride[1] - f->pads[1] +
+                                  tap % f->kernel[1] * f->dilation[1];
+                if (r < 0 || q < 0 || r >= f->size[0] || q >= f->size[1])
+                    continue;
+                sum += tap_of(f, &c.in[0], at / (size_t)(across * down), r, q) - 3;
+                taps++;
+            }
+            const double count = (double)(f->include_pad ? f->kernel[0] * f->kernel[1] : taps),
+                         low = is_signed ? -128 : 0,
+                         v = rint((double)((float)sum * (4 / (float)count))) + 9;
+            ((uint8_t *)y.data)[at] = (uint8_t)(int)fmax(low, fmin(low + 255, v));
+        }
+        op_case_in(&c, T_F32(SCALAR, 0.5f));
+        op_case_in(&c,
+                   (struct tensor){.dtype = c.in[0].dtype, .data = (void *)(uintptr_t)&zeros[0]});
+        op_case_in(&c, T_F32(SCALAR, 0.125f));
+        op_case_in(&c,
+                   (struct tensor){.dtype = c.in[0].dtype, .data = (void *)(uintptr_t)&zeros[1]});
+        c.op_name = "q_linear_average_pool", c.relative = c.absolute = 0;
+        op_case_check(&c);
+    }
+}
+
 static void test_negative_bytes(void **state) {
     (void)state;
     struct op_case c = op_case("max_pool", 12);
@@ -322,12 +364,19 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),          cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_negative_bytes), cmocka_unit_test(test_ceil),
-        cmocka_unit_test(test_auto_pad),       cmocka_unit_test(test_indices),
-        cmocka_unit_test(test_not_a_number),   cmocka_unit_test(test_nothing_under_the_window),
-        cmocka_unit_test(test_three_dims),     cmocka_unit_test(test_lp),
-        cmocka_unit_test(test_global),         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_means_of_bytes),
+        cmocka_unit_test(test_negative_bytes),
+        cmocka_unit_test(test_ceil),
+        cmocka_unit_test(test_auto_pad),
+        cmocka_unit_test(test_indices),
+        cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_nothing_under_the_window),
+        cmocka_unit_test(test_three_dims),
+        cmocka_unit_test(test_lp),
+        cmocka_unit_test(test_global),
+        cmocka_unit_test(test_empty),
         cmocka_unit_test(test_refusals),
     };
     struct err e;

@@ -90,6 +90,44 @@ static void chain(void **unused) {
            "quantize_linear reorder q_linear_conv+add max_pool dequantize_linear reorder ", 0.2);
 }
 
+/* Pictures of other scales joined, enlarged and averaged: bytes from end to end. */
+static void joined(void **unused) {
+    (void)unused;
+    struct toy t;
+    value_id x = both(&t, begin(&t), 0.05F, 60);
+    value_id y =
+        toy_node(&t, "conv", IDS(x, weights(&t, SHAPE(4, 4, 1, 1), 0), bias(&t, 4, 0.05F)));
+    y = toy_node(&t, "concat", IDS(both(&t, y, 0.1F, 100), x));
+    toy_int(&t, "axis", 1);
+    y = both(&t, y, 0.11F, 90);
+    y = toy_node(&t, "concat", IDS(y, y));
+    toy_int(&t, "axis", 2);
+    y = toy_node(&t, "average_pool", IDS(both(&t, y, 0.11F, 90)));
+    ATTR_INTS_OF(&t, "kernel_shape", 2, 2);
+    expect(&t, both(&t, y, 0.1F, 80),
+           "quantize_linear reorder q_linear_conv q_linear_concat concat q_linear_average_pool "
+           "dequantize_linear reorder ",
+           0.2);
+}
+
+/* Nearest pixels move; what is interpolated is a number. */
+static void enlarged(void **unused) {
+    (void)unused;
+    for (int linear = 0; linear < 2; linear++) {
+        struct toy t;
+        value_id x = both(&t, begin(&t), 0.05F, 60);
+        value_id y = toy_node(
+            &t, "resize",
+            IDS(x, VALUE_NONE, toy_constant(&t, t.g, DT_F32, SHAPE(4), (float[]){1, 1, 2, 2})));
+        toy_attr(t.g, "mode", ATTR_STR)->s = str_of(linear ? "linear" : "nearest");
+        expect(&t, both(&t, y, 0.05F, 60),
+               linear ? "quantize_linear dequantize_linear resize quantize_linear "
+                        "dequantize_linear "
+                      : "quantize_linear resize dequantize_linear ",
+               0.05);
+    }
+}
+
 /* A real bias is quantised; a Relu that the quantiser does not make needless stays. */
 static void real_bias(void **unused) {
     (void)unused;
@@ -146,6 +184,8 @@ static void read_as_numbers_too(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain),
+        cmocka_unit_test(joined),
+        cmocka_unit_test(enlarged),
         cmocka_unit_test(real_bias),
         cmocka_unit_test(classifier),
         cmocka_unit_test(moved_to_other_parameters),
