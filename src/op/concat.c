@@ -5,12 +5,11 @@
  *
  * Opsets: concat's axis may be absent (1) before 4; split takes its sizes as an attribute before 13
  * and num_outputs since 18 (the last part may be smaller). */
-#include "kernel/kernel.h"
 #include "op/operand.h"
 #include "op/q8.h"
 #include "op/team.h"
 
-enum { PARTS_MAX = 32, BYTES = 256 };
+enum { PARTS_MAX = 32 };
 static const double NS_PER_BYTE = 0.06, NS_PER_MAPPED_BYTE = 0.3, NS_PER_RUN = 4;
 
 /* The tensor seen as (outer, run) with run = bytes from the axis inwards. */
@@ -169,35 +168,15 @@ static enum code infer_q_linear_concat(struct op_infer *c, struct err *e) {
 }
 
 /* A scale and a zero point: inputs `at` and `at + 1`. */
-struct meaning {
-    float scale;
-    int32_t zero;
-};
-static struct meaning meaning_of(const struct op_call *c, int at) {
-    return (struct meaning){q8_scale(c->in[at], 0), q8_zero(c->in[at + 1], 0)};
-}
-
-/* to[byte of x] = that of y with the same meaning, or the nearest to it. */
-static void fill_table(struct meaning x, struct meaning y, bool is_signed, uint8_t to[BYTES]) {
-    const struct kernel_set *k = kernel_set();
-    uint8_t all[BYTES];
-    float real[BYTES];
-    for (int i = 0; i < BYTES; i++)
-        all[i] = (uint8_t)i;
-    if (is_signed) {
-        k->dequantize_i8(BYTES, (const int8_t *)all, x.scale, x.zero, real);
-        k->quantize_i8(BYTES, real, y.scale, y.zero, (int8_t *)to);
-    } else {
-        k->dequantize_u8(BYTES, all, x.scale, x.zero, real);
-        k->quantize_u8(BYTES, real, y.scale, y.zero, to);
-    }
+static struct q8_meaning meaning_of(const struct op_call *c, int at) {
+    return (struct q8_meaning){q8_scale(c->in[at], 0), q8_zero(c->in[at + 1], 0)};
 }
 
 static enum code run_q_linear_concat(const struct op_call *c, struct err *e) {
     struct tensor *out = c->out[0];
     const int n = parts_of(c->node);
-    const struct meaning y = meaning_of(c, 3 * n);
-    uint8_t tables[PARTS_MAX][BYTES];
+    const struct q8_meaning y = meaning_of(c, 3 * n);
+    uint8_t tables[PARTS_MAX][Q8_BYTES];
     int axis;
     size_t outer, out_run, at = 0;
     TRY(concat_axis(OPERAND_AT(c), out->shape.rank, &axis, e));
@@ -206,12 +185,12 @@ static enum code run_q_linear_concat(const struct op_call *c, struct err *e) {
     runs_of(out, axis, &outer, &out_run);
     struct parts p = {.whole = out->data, .whole_run = out_run, .outer = outer, .join = true};
     for (int i = 0; i < n && outer; i++) {
-        const struct meaning x = meaning_of(c, n + 2 * i);
+        const struct q8_meaning x = meaning_of(c, n + 2 * i);
         const bool same = x.scale == y.scale && x.zero == y.zero;
         size_t rows, run;
         p.table[p.n] = same ? NULL : tables[p.n];
         if (!same)
-            fill_table(x, y, out->dtype == DT_I8, tables[p.n]);
+            q8_table(x, y, out->dtype == DT_I8, tables[p.n]);
         runs_of(c->in[i], axis, &rows, &run);
         add_part(&p, c->in[i]->data, run, &at, c->threads, i == n - 1);
     }

@@ -92,3 +92,18 @@ void q8_add(const void *x, bool is_signed, size_t n, int32_t *sums) {
             add_bytes(from, false, SIDE, sums);
     add_bytes(from, is_signed, n, sums);
 }
+
+void q8_table(struct q8_meaning x, struct q8_meaning y, bool is_signed, uint8_t to[Q8_BYTES]) {
+    const struct kernel_set *k = kernel_set();
+    uint8_t all[Q8_BYTES];
+    float real[Q8_BYTES];
+    for (int i = 0; i < Q8_BYTES; i++)
+        all[i] = (uint8_t)i;
+    if (is_signed) {
+        k->dequantize_i8(Q8_BYTES, (const int8_t *)all, x.scale, x.zero, real);
+        k->quantize_i8(Q8_BYTES, real, y.scale, y.zero, (int8_t *)to);
+    } else {
+        k->dequantize_u8(Q8_BYTES, all, x.scale, x.zero, real);
+        k->quantize_u8(Q8_BYTES, real, y.scale, y.zero, to);
+    }
+}

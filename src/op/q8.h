@@ -43,3 +43,13 @@ void q8_narrow(const struct q8_narrow *c);
 
 /* sums[i] += x[i], n bytes side by side */
 void q8_add(const void *x, bool is_signed, size_t n, int32_t *sums);
+
+/* What a byte means: (byte - zero) * scale. */
+struct q8_meaning {
+    float scale;
+    int32_t zero;
+};
+enum { Q8_BYTES = 256 };
+/* to[byte under x] = the byte that means the same under y, as dequantize_linear and quantize_linear
+ * find it. */
+void q8_table(struct q8_meaning x, struct q8_meaning y, bool is_signed, uint8_t to[Q8_BYTES]);
