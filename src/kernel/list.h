@@ -135,6 +135,7 @@ EVERY(gemm_pairs)
 SLOT(gemm_quads, gemm_quads, 0, 0)
 #if defined(__x86_64__)
 KERNEL(gemm_pairs, vnni, CPU_AVX512 | CPU_VNNI, 40)
+KERNEL(gemm_quads, avxvnni, CPU_AVX2 | CPU_AVX_VNNI, 25)
 KERNEL(gemm_quads, vnni, CPU_AVX512 | CPU_VNNI, 40)
 #endif
 

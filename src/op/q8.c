@@ -5,6 +5,12 @@
 #include "kernel/kernel.h"
 #include "op/team.h"
 
+bool q8_quads(void) {
+    const unsigned flags = cpu_flags(), wide = CPU_AVX512 | CPU_VNNI,
+                   narrow = CPU_AVX2 | CPU_AVX_VNNI;
+    return (flags & wide) == wide || (flags & narrow) == narrow;
+}
+
 int32_t q8_zero(const struct tensor *t, size_t i) {
     if (!t || tensor_count(t) == 0)
         return 0;

@@ -7,6 +7,8 @@
 #include "op/operand.h"
 
 static inline bool q8_is(enum dtype t) { return t == DT_U8 || t == DT_I8; }
+/* kernel.h's gemm_quads by byte products of the CPU. */
+bool q8_quads(void);
 /* Entry i of a scale or zero point that has one entry, or one per channel; an absent zero point is
  * 0, an absent scale 1. */
 int32_t q8_zero(const struct tensor *t, size_t i);

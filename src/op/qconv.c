@@ -3,7 +3,7 @@
  *
  * Where every parameter is constant, q_linear_conv of 3 x 3 and stride 1 is Winograd's where that
  * pays; else where the CPU multiplies bytes exactly, it multiplies bytes: our tile of quads where
- * it may (AVX-512 with VNNI, unsigned input, channels in fours, or so few that windows are laid out
+ * it may (VNNI, unsigned input, channels in fours, or so few that windows are laid out
  * in bands), else oneDNN. Everywhere else bytes become int16 with their zero points taken off,
  * which our own gathered product sums exactly; padding is then really zero. Channels last; a PLAIN
  * node is carried there and back.
@@ -214,9 +214,7 @@ static void take_off_zero(const struct qconv *s, const int8_t *w, const int32_t 
 
 /* The tile of quads may take it. */
 static bool allows_quads(const struct op_prepare *c, const struct roles *r) {
-    const unsigned needed = CPU_AVX512 | CPU_VNNI;
-    return (cpu_flags() & needed) == needed && c->in[r->x].dtype == DT_U8 &&
-           (absent(c, r->bias) || constant(c, r->bias));
+    return q8_quads() && c->in[r->x].dtype == DT_U8 && (absent(c, r->bias) || constant(c, r->bias));
 }
 
 /* Measured on Zen 5: 0.65 to 1.0 of oneDNN's time where each output is made of one pixel, 0.9

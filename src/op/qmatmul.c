@@ -4,7 +4,7 @@
  *
  * One product of bytes in int32, then for the linear ones scaled, shifted and saturated. Where
  * every parameter is constant, B is one matrix and the CPU multiplies bytes exactly, our tile of
- * quads (AVX-512 with VNNI, unsigned A, k in fours) or oneDNN; else pairs of int16 (q8.h) and our
+ * quads (VNNI, unsigned A, k in fours) or oneDNN; else pairs of int16 (q8.h) and our
  * own tile. Parameters of A may be per row, those of B per column; of the output single.
  *
  * Scratch: [A as pairs] [B as pairs] [sums] [scales] [kernel's]; as often as there are threads
@@ -188,9 +188,8 @@ static bool task_fits(const struct op_prepare *c, const struct qmatmul *s, const
 
 static bool wants_quads(const struct op_prepare *c, const struct qmatmul *s,
                         const struct roles *r) {
-    const unsigned needed = CPU_AVX512 | CPU_VNNI;
-    return task_fits(c, s, r) && (cpu_flags() & needed) == needed && c->in[r->a].dtype == DT_U8 &&
-           !s->d.a_transposed && s->d.k % 4 == 0 && (absent(c, r->bias) || constant(c, r->bias));
+    return task_fits(c, s, r) && q8_quads() && c->in[r->a].dtype == DT_U8 && !s->d.a_transposed &&
+           s->d.k % 4 == 0 && (absent(c, r->bias) || constant(c, r->bias));
 }
 
 /* B as (n, k). */

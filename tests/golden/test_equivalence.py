@@ -78,7 +78,10 @@ def test_passes(name, usual):
 @pytest.mark.parametrize("cpu", ["scalar", "avx2", "avxvnni", "avx512", "vnni", "bf16"])
 @pytest.mark.parametrize("name", ["mlp", "ocr_cls", "ocr_rec", "magika", "silero", "light_shufflenet", "resnet50_int8", "minilm_17"])
 def test_cpu(name, cpu, usual):
-    same(answer(name, cpu=cpu), usual(name), LIMIT.get(name, 2e-4))
+    if name == "resnet50_int8":  # sums of bytes are exact, and every kernel makes bytes of them in the same way
+        assert (answer(name, cpu=cpu)[0] == usual(name)[0]).all()
+    else:
+        same(answer(name, cpu=cpu), usual(name), LIMIT.get(name, 2e-4))
 
 
 @pytest.mark.parametrize("name", INPUTS)

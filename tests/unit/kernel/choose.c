@@ -597,7 +597,9 @@ static gemm_tile_fn *tile_of(gemm_f32_fn *fn) {
     const char *isa = "";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].fn == (void (*)(void))fn)
-            isa = strcmp(rows[i].isa, "vnni") == 0 ? "avx512" : rows[i].isa;
+            isa = strcmp(rows[i].isa, "vnni") == 0      ? "avx512"
+                  : strcmp(rows[i].isa, "avxvnni") == 0 ? "avx2"
+                                                        : rows[i].isa;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(rows[i].name, "gemm_tile_f32") == 0 && strcmp(rows[i].isa, isa) == 0)
             return (gemm_tile_fn *)rows[i].fn;
