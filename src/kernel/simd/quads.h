@@ -44,10 +44,11 @@ SIMD vi scaled(const struct finish *f, vi sum, vf scale) {
 }
 /* plus: VL bytes, widened */
 SIMD vi scaled_plus(const struct finish *f, vi sum, vf scale, vi plus) {
+    const vf other = vf_of(plus);
     const vi y = vf_bits(vf_add(vf_mul(vf_of(sum), scale), f->magic)),
              within = vi_min(vi_max(y, f->low), f->high);
     return rounded(f, vf_fma(vf_sub(vi_floats(within), f->back), f->y_scale,
-                             vf_fma(vf_of(plus), f->plus_scale, f->offset)));
+                             vf_fma(other, f->plus_scale, f->offset)));
 }
 
 /* m rows of sums (m and adds constant after inlining) become bytes. */

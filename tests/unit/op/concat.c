@@ -84,16 +84,19 @@ static void refuses_bytes_without_a_meaning(void **state) {
     op_case_in(&c, T_U8(SCALAR, 0));
     op_case_in(&c, T_F32(SCALAR, 0));
     op_case_in(&c, T_U8(SCALAR, 0));
+    op_case_out(&c, T_U8(DIMS(2), 0, 0));
     op_case_refuse(&c, ERR_INVALID, "scale of the output");
     c = op_case("q_linear_concat", 13);
     op_case_int(&c, "axis", 0);
     for (int i = 0; i < 6; i++)
         op_case_in(&c, T_U8(DIMS(2), 1, 2));
+    op_case_out(&c, T_U8(DIMS(2), 0, 0));
     op_case_refuse(&c, ERR_INVALID, "6 inputs");
     c = op_case("q_linear_concat", 13);
     op_case_int(&c, "axis", 0);
     for (int i = 0; i < 5; i++)
         op_case_in(&c, T_U8(DIMS(1), 1));
+    op_case_out(&c, T_U8(DIMS(2), 0, 0));
     op_case_refuse(&c, ERR_INVALID, "f32 was expected");
 }
 
