@@ -180,10 +180,12 @@ static enum step auth(struct request *r) {
 
 /* --- LIMIT --- */
 
+static bool is_stream(const struct request *r) { return (r->route->flags & ROUTE_BIDI) != 0; }
+
 static void enter(struct request *r) {
     if (auth_enter(r->key, r->x->started_ns, &r->retry_ns, &r->err) != OK)
         return;
-    r->counted = limit_enter(&r->server->limit, &r->err) == OK;
+    r->counted = limit_enter(&r->server->limit, is_stream(r), &r->err) == OK;
     if (!r->counted)
         auth_leave(r->key);
 }
@@ -564,7 +566,7 @@ static enum step record(struct request *r) {
         log_text(LOG_ERROR, "%s (%s:%d)", r->err.text, r->err.file ? r->err.file : "?",
                  r->err.line);
     if (r->counted) {
-        limit_leave(&r->server->limit);
+        limit_leave(&r->server->limit, is_stream(r));
         auth_leave(r->key);
     }
     auth_unref(r->key);

@@ -4,6 +4,7 @@
 import base64
 import gzip
 import re
+import threading
 import time
 
 import grpc
@@ -187,6 +188,29 @@ def test_limits(store):
         e = refused(lambda: list(stream(iter([b"\0" * (3 << 20)]))))
         assert e.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert service_pb2_grpc.GRPCInferenceServiceStub(c).ModelInfer(infer()).outputs
+    s.stop()
+
+
+def test_silent_streams_keep_nobody_out(store):
+    """Half of --max-requests is theirs; each that is left makes room for another."""
+    s = Server(store, "--max-requests", "8", models=("affine@1",))
+    with grpc.insecure_channel(s.address) as c:
+        stream = c.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+        infer_one = service_pb2_grpc.GRPCInferenceServiceStub(c).ModelInfer
+        assert infer_one(infer()).outputs  # connected: what follows arrives in order
+        hold = threading.Event()
+
+        def silence():
+            hold.wait(20)
+            yield from ()
+
+        held = [stream(silence()) for _ in range(4)]
+        e = refused(lambda: list(stream(iter([]))))
+        assert e.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "half of --max-requests" in e.details()
+        assert infer_one(infer()).outputs
+        hold.set()
+        assert [list(call) for call in held] == [[]] * 4
+        assert until(lambda: stream(iter([])).code() == grpc.StatusCode.OK)
     s.stop()
 
 

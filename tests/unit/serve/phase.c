@@ -200,7 +200,7 @@ static void limits(void **state) {
     answers_at_once = false;
     assert_ok(ask("POST", PREDICT, ROW, sizeof ROW - 1));
     assert_int_equal(atomic_load(&s.server.limit.requests), 1);
-    assert_fails(limit_enter(&s.server.limit, &e), OVERLOAD, "--max-requests");
+    assert_fails(limit_enter(&s.server.limit, false, &e), OVERLOAD, "--max-requests");
     fill_answer(asked);
     asked->done(asked);
     run_posted();
