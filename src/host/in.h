@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/counter.h"
+#include "base/team.h"
 #include "base/thread.h"
 #include "host/curve.h"
 #include "host/host.h"
@@ -80,6 +81,7 @@ struct live {
     struct mark *mark;       /* in the file that outlives the process; written by the loader */
 
     struct curve curve; /* under queue_lock */
+    struct team team;   /* there, too */
 
     _Atomic uint64_t success, failed, rejected, cancelled, success_ns, queue_ns, compute_ns, rows,
         runs, last_us;

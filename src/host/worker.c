@@ -5,7 +5,7 @@
  * divided by its weight, is next: cores are shared between models by weight, and a busy model does
  * not starve another. One that comes back after a pause has saved nothing up.
  * 2. The core ledger decides how many cores a run gets: all of them when nobody else waits, one
- * when others do.
+ * when others do. Where other programs keep its threads from their cores, as many as pay.
  * 3. When every worker is in the middle of something, short runs (measured) do not wait behind long
  * ones: the express worker takes them, on one core that it shares with whoever has it.
  * 4. What waits for company (batch_open_window) waits only while this is the last core that is
@@ -128,21 +128,43 @@ static void finish_dropped(struct live *l, struct ask *a) {
     }
 }
 
-/* *cores: how many are wanted, 0: none from the ledger; then how many it ran on. */
-static uint64_t run_batch(struct host *h, struct live *l, struct batch *b, int *cores,
-                          struct batch_memory *m) {
+struct spent {
+    int cores;            /* wanted, 0: none from the ledger; then how many it ran on */
+    uint64_t ns, late_ns; /* late: not on a core, waiting for other threads or for a core */
+};
+
+static void run_batch(struct host *h, struct live *l, struct batch *b, struct spent *s,
+                      struct batch_memory *m) {
     finish_dropped(l, b->dropped);
     if (!b->first)
-        return 0;
-    int taken = *cores ? cores_take(*cores) : 0;
-    *cores = taken ? taken : 1;
-    uint64_t began = clock_ns();
+        return;
+    int taken = s->cores ? cores_take(s->cores) : 0;
+    s->cores = taken ? taken : 1;
+    uint64_t began = clock_ns(), computed = clock_cpu_ns();
     mark_running(l->mark, 1);
-    batch_run(h, l, b, *cores, m);
+    batch_run(h, l, b, s->cores, m);
     mark_running(l->mark, -1);
-    uint64_t ns = clock_ns() - began;
+    s->ns = clock_ns() - began;
+    computed = clock_cpu_ns() - computed;
+    s->late_ns = s->ns > computed ? s->ns - computed : 0;
     cores_give(taken);
-    return ns;
+}
+
+/* Of at most `most` cores. */
+static int wanted_cores(const struct host *h, struct live *l, const struct batch *b, int most) {
+    if (b->cores)
+        return b->cores;
+    bool others = h->n_waiting > atomic_load_explicit(&h->n_shadows, memory_order_relaxed);
+    if (others || b->shadow || most == 1)
+        return 1;
+    return team_size(&l->team, (size_t)b->rows, most);
+}
+
+static void learn(struct live *l, const struct batch *b, int most, const struct spent *s) {
+    curve_learn(&l->curve, b->rows, s->cores, s->ns);
+    if (most > 1)
+        team_note(&l->team, (size_t)b->rows, s->cores, most, s->ns,
+                  s->late_ns * (uint64_t)s->cores);
 }
 
 /* One turn: under queue_lock on entry and exit. */
@@ -152,11 +174,10 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
     batch_take(h, l, h->ring_first == NULL, &b);
     if (l->waiting)
         worker_wake(h, l);
-    bool others = h->n_waiting > atomic_load_explicit(&h->n_shadows, memory_order_relaxed);
-    bool ledger = !express && !l->loaded.language; /* a forward pass takes its cores itself */
-    int cores = b.cores ? b.cores : others || b.shadow ? 1 : batch_cores(l, h->threads);
-    if (!ledger)
-        cores = 0;
+    int most = l->loaded.language ? 1 : batch_cores(l, h->threads);
+    struct spent s = {0};
+    if (!express && !l->loaded.language) /* a forward pass takes its cores itself */
+        s.cores = wanted_cores(h, l, &b, most);
     counter_set(l->c_queue_depth, (int64_t)l->waiting);
     bool is_long = !express && !is_short(l, b.rows);
     h->n_running++;
@@ -165,11 +186,11 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
     if (is_long && all_long(h) && h->ring_first)
         pthread_cond_signal(&h->queue_express);
     pthread_mutex_unlock(&h->queue_lock);
-    uint64_t ns = run_batch(h, l, &b, &cores, m);
+    run_batch(h, l, &b, &s, m);
     pthread_mutex_lock(&h->queue_lock);
-    if (ns && !express)
-        curve_learn(&l->curve, b.rows, cores, ns);
-    l->vtime += (double)ns / l->weight;
+    if (s.ns && !express)
+        learn(l, &b, most, &s);
+    l->vtime += (double)s.ns / l->weight;
     h->n_running--;
     l->running--;
     h->n_long -= is_long;

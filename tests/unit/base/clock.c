@@ -33,11 +33,24 @@ static void clocks_move_forward(void **state) {
     assert_true(clock_wall_coarse_us() > 1700000000000000u);
 }
 
+/* Sleeping is not computing. */
+static void a_thread_s_own_time_is_what_it_computes(void **state) {
+    (void)state;
+    uint64_t began = clock_ns(), computed = clock_cpu_ns();
+    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    uint64_t slept = clock_cpu_ns() - computed;
+    for (volatile int at = 0; at < 1000000; at++) {
+    }
+    computed = clock_cpu_ns() - computed;
+    assert_true(slept < 30000000 && computed > slept && computed <= clock_ns() - began);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_of_known_moments),
         cmocka_unit_test(a_moment_beyond_the_calendar_stays_in_its_room),
         cmocka_unit_test(clocks_move_forward),
+        cmocka_unit_test(a_thread_s_own_time_is_what_it_computes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
