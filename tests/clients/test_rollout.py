@@ -124,10 +124,10 @@ def test_shadow(shop):
     assert until(lambda: share(server, 5) == {1: 5} and metric("different") > 0)
     before = metric("different") + metric("skipped")
     assert share(server, 50) == {1: 50}  # its answers are never sent
-    assert until(lambda: metric("different") + metric("skipped") == before + 50)
+    assert until(lambda: metric("different") + metric("skipped") >= before + 50)  # those before may still be compared
     assert metric("same") == 0 and metric("failed") == 0
-    versions = requests.get(server.admin + "/admin/models/m").json()["versions"]
-    assert next(v for v in versions if v["version"] == 2)["shadow"]["different"] == metric("different")
+    versions = lambda: requests.get(server.admin + "/admin/models/m").json()["versions"]
+    assert until(lambda: next(v for v in versions() if v["version"] == 2)["shadow"]["different"] == metric("different"))
     store.run("alias", "m@2", "old")
     requests.put(server.admin + "/admin/models/m/route", data='{"shadow": {"version": 1, "relative": 10}}')
     store.run("alias", "m@2", "prod")  # 1 beside 2, and almost anything is the same
