@@ -5,8 +5,8 @@
  * f32.
  *
  * On processors with AVX512_BF16: large dense 3 x 3 windows by Winograd (winograd.h), whose patches
- * and weights are rounded once more; all else by oneDNN. Other processors run our own f32 kernels
- * over the same rounded numbers.
+ * and weights are rounded once more; all else by oneDNN; or whichever of the two a trial found.
+ * Other processors run our own f32 kernels over the same rounded numbers.
  *
  * A result goes straight to the output when the kernel can apply all posts and the layout is
  * channels last. Else it is staged in scratch as f32: [x channels last] [x as f32] [y channels
@@ -33,14 +33,18 @@ static enum code infer_conv(struct op_infer *c, struct err *e) {
 
 /* --- prepare --- */
 
+/* Who does it: the first two are tried by whoever tunes, the last is for processors without bf16,
+ * and for what oneDNN does not take. */
+enum way { WAY_TASK, WAY_WINOGRAD, WAYS, WAY_WIDE = WAYS };
+
 struct conv {
     struct implicit implicit;
-    struct dnnl_task *task; /* NULL: implicit or winograd. Owned, freed by release */
-    bool by_winograd;
+    enum way way;
+    struct dnnl_task *task; /* of WAY_TASK, else NULL. Owned, freed by release */
     struct winograd winograd;
     const void *packed;
     bool plain;  /* x and y go through scratch */
-    bool fused;  /* the task, or winograd, does the posts */
+    bool fused;  /* the way does the posts */
     bool staged; /* the result is made in scratch, as f32 */
     bool wide;   /* the output is f32 */
     size_t x_last, x_wide, y_last, y_plain, inner;
@@ -64,8 +68,6 @@ static void describe(const struct op_prepare *c, const struct conv *s, struct dn
 static void try_task(const struct op_prepare *c, struct conv *s) {
     struct dnnl_conv d;
     struct err ignored;
-    if (!(cpu_flags() & CPU_BF16))
-        return;
     describe(c, s, &d);
     if (!s->plain && post_fused(c, d.fused)) {
         d.n_fused = c->node->n_post;
@@ -77,27 +79,45 @@ static void try_task(const struct op_prepare *c, struct conv *s) {
         s->task = NULL;
 }
 
-static void try_winograd(const struct op_prepare *c, struct conv *s) {
+/* Can it be done that way? Then everything is ready for it. */
+static bool goes(const struct op_prepare *c, struct conv *s, enum way way) {
     const struct node *n = c->node;
-    s->by_winograd = cpu_flags() & CPU_BF16 &&
-                     winograd_plan(&s->winograd, &s->implicit, WINOGRAD_BF16, c->threads) &&
-                     winograd_pays(&s->winograd);
-    s->fused = s->by_winograd && !s->plain &&
-               (n->n_post == 0 || (n->n_post == 1 && n->post[0].kind == POST_RELU));
+    s->way = way;
+    if (way == WAY_WINOGRAD) {
+        s->fused =
+            !s->plain && (n->n_post == 0 || (n->n_post == 1 && n->post[0].kind == POST_RELU));
+        return winograd_plan(&s->winograd, &s->implicit, WINOGRAD_BF16, c->threads);
+    }
+    s->fused = false;
+    try_task(c, s);
+    return s->task != NULL;
+}
+
+static void choose(const struct op_prepare *c, struct conv *s) {
+    if (!(cpu_flags() & CPU_BF16)) {
+        s->way = WAY_WIDE;
+        return;
+    }
+    if (c->way > 0 && c->way <= WAYS && goes(c, s, (enum way)(c->way - 1)))
+        return;
+    if (goes(c, s, WAY_WINOGRAD) && winograd_pays(&s->winograd))
+        return;
+    if (!goes(c, s, WAY_TASK))
+        s->way = WAY_WIDE;
 }
 
 static enum code pack_weights(struct op_prepare *c, struct conv *s, struct err *e) {
     const struct tensor *w = c->in[1].data;
-    size_t bytes = s->by_winograd ? winograd_packed(&s->winograd)
-                   : s->task      ? dnnl_task_packed(s->task)
-                                  : implicit_packed(&s->implicit) * sizeof(float);
-    uint64_t packing = s->by_winograd ? PACK_BF16_WINOGRAD
-                       : s->task      ? dnnl_task_packing(s->task)
-                                      : PACK_BF16_IMPLICIT + s->implicit.groups;
+    size_t bytes = s->way == WAY_WINOGRAD ? winograd_packed(&s->winograd)
+                   : s->task              ? dnnl_task_packed(s->task)
+                                          : implicit_packed(&s->implicit) * sizeof(float);
+    uint64_t packing = s->way == WAY_WINOGRAD ? PACK_BF16_WINOGRAD
+                       : s->task              ? dnnl_task_packing(s->task)
+                                              : PACK_BF16_IMPLICIT + s->implicit.groups;
     void *to;
     bool filled;
     TRY(pack_room(c, w->data, packing, bytes, &to, &filled, e));
-    if (!filled && s->by_winograd) {
+    if (!filled && s->way == WAY_WINOGRAD) {
         winograd_pack(&s->winograd, w->data, to);
     } else if (!filled && s->task) {
         TRY(dnnl_task_pack(s->task, w->data, to, e));
@@ -115,12 +135,12 @@ static void lay_out(struct op_prepare *c, struct conv *s) {
            out = p->batch * window_pixels(&p->w) * p->groups * p->out;
     s->staged = s->plain || !s->fused;
     s->x_last = scratch_take(&at, s->plain ? in * sizeof(uint16_t) : 0);
-    s->x_wide = scratch_take(&at, s->task || s->by_winograd ? 0 : in * sizeof(float));
+    s->x_wide = scratch_take(&at, s->task || s->way == WAY_WINOGRAD ? 0 : in * sizeof(float));
     s->y_last = scratch_take(&at, s->staged ? out * sizeof(float) : 0);
     s->y_plain = scratch_take(&at, s->staged && s->plain ? out * sizeof(float) : 0);
-    s->inner = scratch_take(&at, s->by_winograd ? winograd_scratch(&s->winograd, c->threads)
-                                 : s->task      ? dnnl_task_scratch(s->task)
-                                                : implicit_scratch(p, c->threads));
+    s->inner = scratch_take(&at, s->way == WAY_WINOGRAD ? winograd_scratch(&s->winograd, c->threads)
+                                 : s->task              ? dnnl_task_scratch(s->task)
+                                                        : implicit_scratch(p, c->threads));
     c->scratch_bytes = at;
 }
 
@@ -145,9 +165,11 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
                   (size_t)w->dims[0] / groups);
     s->plain = c->in[0].layout == LAYOUT_PLAIN;
     s->wide = c->out[0].dtype == DT_F32;
-    try_winograd(c, s);
-    if (!s->by_winograd)
-        try_task(c, s);
+    choose(c, s);
+    if (s->way < WAYS) {
+        c->took = (int)s->way + 1;
+        c->n_ways = WAYS;
+    }
     enum code code = pack_weights(c, s, e);
     if (code != OK) {
         release_conv(s);
@@ -156,9 +178,9 @@ static enum code prepare_conv(struct op_prepare *c, struct err *e) {
     lay_out(c, s);
     c->state = s;
     c->flops = 2 * implicit_multiplications(&s->implicit);
-    c->kernel = s->by_winograd ? "winograd 2x2"
-                : s->task      ? dnnl_task_kernel(s->task)
-                               : "bf16 in f32";
+    c->kernel = s->way == WAY_WINOGRAD ? "winograd 2x2"
+                : s->task              ? dnnl_task_kernel(s->task)
+                                       : "bf16 in f32";
     return OK;
 }
 
@@ -230,7 +252,7 @@ static enum code run_conv(const struct op_call *c, struct err *e) {
         x = last;
     }
     void *y = s->staged ? (char *)c->scratch + s->y_last : c->out[0]->data;
-    if (s->by_winograd)
+    if (s->way == WAY_WINOGRAD)
         run_winograd(c, s, x, y);
     else if (s->task)
         TRY(run_task(c, s, x, y, e));
