@@ -329,7 +329,7 @@ static enum code run_conv(const struct op_call *c, struct err *e) {
     if (s->wide)
         return cast_elements(c->out[0]->dtype, c->out[0]->data, DT_F32, r.y, count, true, NULL, e);
     if (!s->fused && (s->task || !here) && c->node->n_post)
-        post_apply(c, c->out[0], 0, count);
+        post_apply_all(c, c->out[0], 0);
     return OK;
 }
 

@@ -225,18 +225,13 @@ static void run_wide(const struct op_call *c, const struct conv *s, const void *
 /* What was made in scratch becomes the output. */
 static void deliver(const struct op_call *c, const struct conv *s, float *y) {
     const struct implicit *p = &s->implicit;
-    const size_t count = tensor_count(c->out[0]);
-    struct tensor made = *c->out[0];
     if (s->plain) {
         float *plain = (float *)((char *)c->scratch + s->y_plain);
         reorder_planes(y, plain, p->batch, window_pixels(&p->w), p->groups * p->out, sizeof *y,
                        c->threads);
         y = plain;
     }
-    made.dtype = DT_F32;
-    made.data = y;
-    post_apply(c, &made, 0, count);
-    wide_store_all(c->out[0]->dtype, c->out[0]->data, count, y, c->threads);
+    post_deliver(c, y);
 }
 
 static enum code run_conv(const struct op_call *c, struct err *e) {

@@ -169,8 +169,7 @@ static void run_wide(const struct op_call *c, const struct state *s, float *y) {
 
 static enum code run_product(const struct op_call *c, struct err *e) {
     const struct state *s = c->state;
-    const size_t count = tensor_count(c->out[0]);
-    if (count == 0)
+    if (tensor_count(c->out[0]) == 0)
         return OK;
     void *y = s->fused ? c->out[0]->data : (char *)c->scratch + s->y_wide;
     if (s->task)
@@ -179,11 +178,7 @@ static enum code run_product(const struct op_call *c, struct err *e) {
         run_wide(c, s, y);
     if (s->fused)
         return OK;
-    struct tensor made = *c->out[0];
-    made.dtype = DT_F32;
-    made.data = y;
-    post_apply(c, &made, 0, count);
-    wide_store_all(c->out[0]->dtype, c->out[0]->data, count, y, c->threads);
+    post_deliver(c, y);
     return OK;
 }
 

@@ -23,6 +23,10 @@ void post_apply_from(const struct op_call *c, const struct tensor *y, int done, 
 /* The same to all of y but for the first `done` posts, by a team where that pays. */
 void post_apply_all(const struct op_call *c, const struct tensor *y, int done);
 
+/* made: all of output 0 as f32, in its order. All posts, then rounded into the output, by a team
+ * where that pays. */
+void post_deliver(const struct op_call *c, float *made);
+
 /* Nanoseconds per element, for team_size. */
 double post_cost(const struct node *n);
 
