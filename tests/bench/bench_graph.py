@@ -2,7 +2,9 @@
 turns within the same seconds (A B C A B C), so that a busy machine slows all three. Whoever is not at work is stopped: no
 spinning thread of one is paid by another. Minimum and median of all runs of a model.
 
-Usage: python tests/bench/bench_graph.py [--threads 2,1] [--batch 1,8] [--only NAME,...] [--precision f32|bf16] [--json FILE]
+Usage: python tests/bench/bench_graph.py [--threads 2,1] [--batch 1,8] [--only NAME,...] [--precision f32|bf16] [--cpu avx2]
+                                     [--json FILE]
+--cpu avx2: no wider instructions for us nor for oneDNN within OpenVINO; ONNX Runtime cannot be told.
 Prints a table as it goes. The JSON keeps what earlier runs wrote of other rows, so a table may be filled part by part;
 --markdown prints all of it as markdown and measures nothing."""
 import argparse
@@ -45,6 +47,7 @@ FIXED = {"sr": 16000, "attention_mask": 1, "token_type_ids": 0}  # inputs whose 
 NUMPY = {"f32": np.float32, "f64": np.float64, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
 PEERS = ("onnxruntime", "openvino")
 LIMIT_EACH, LIMIT_MEAN = 1.15, 1.0  # beside onnxruntime, both
+ONEDNN_LEVEL = {"avx2": "AVX2"}  # of --cpu, as OpenVINO's oneDNN calls it
 SECONDS = 4.0  # of work per contender and model, beyond which fewer than all runs are made
 RUNS_LEAST = 6
 
@@ -94,8 +97,9 @@ def peer(kinds):
 
 
 class Peer:
-    def __init__(self, script=os.path.abspath(__file__), **case):
-        self.process = subprocess.Popen([sys.executable, script, "--peer"], stdin=subprocess.PIPE,
+    def __init__(self, script=os.path.abspath(__file__), cpu=None, **case):
+        environment = dict(os.environ, **({"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVEL[cpu]} if cpu else {}))
+        self.process = subprocess.Popen([sys.executable, script, "--peer"], stdin=subprocess.PIPE, env=environment,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.process.stdin.write(json.dumps(case) + "\n")
         self.process.stdin.flush()
@@ -148,17 +152,17 @@ def feed_of(inputs, shapes, batch):
 
 def measure(model, shapes, threads, batch, a):
     """{contender: {"min", "median", "runs"} or {"refused": why}}, in milliseconds."""
-    ours = Ours(model, threads=threads, precision=a.precision)
+    ours = Ours(model, threads=threads, precision=a.precision, cpu=a.cpu)
     feed = feed_of(ours.inputs, shapes, batch)
     ours.feed(feed)
     np.savez(os.path.join(ours.folder, "feed.npz"), **feed)
     contenders, refused = {"slipway": ours}, {}
     for name in PEERS:
-        p = Peer(peer=name, model=model, threads=threads, precision=a.precision, feed=os.path.join(ours.folder, "feed.npz"))
+        p = Peer(cpu=a.cpu, peer=name, model=model, threads=threads, precision=a.precision, feed=os.path.join(ours.folder, "feed.npz"))
         if p.answer == "ready":
             contenders[name] = p
         else:
-            refused[name] = {"refused": p.answer}
+            refused[name] = {"refused": p.answer or "it died"}
             p.close()
     return {**in_turns(contenders, a.runs, a.turn), **refused}
 
@@ -199,9 +203,9 @@ def number(x):
 
 
 def markdown(table):
-    for threads, batch, precision in sorted({(r["threads"], r["batch"], r["precision"]) for r in table}, reverse=True):
-        rows = [r for r in table if (r["threads"], r["batch"], r["precision"]) == (threads, batch, precision)]
-        print(f"\n{threads} thread{'s' * (threads > 1)}, batch {batch}, {precision}:\n")
+    for key in sorted({setting(r) for r in table}, reverse=True):
+        rows, (threads, batch, precision, cpu) = [r for r in table if setting(r) == key], key
+        print(f"\n{threads} thread{'s' * (threads > 1)}, batch {batch}, {precision}{', ' * bool(cpu)}{cpu}:\n")
         print("| model | Slipway | ONNX Runtime | OpenVINO | to ONNX Runtime | to the better |\n|---|---:|---:|---:|---:|---:|")
         for r in rows:
             cells = [cell(r["times"][n]) for n in ("slipway", *PEERS)]
@@ -210,9 +214,12 @@ def markdown(table):
               f"{mean(best_ratio(r['times']) for r in rows):.2f} |")
 
 
+def setting(row):
+    return row["threads"], row["batch"], row["precision"], row.get("cpu") or ""
+
+
 def keep(table, row):
-    same = lambda r: all(r[k] == row[k] for k in ("name", "threads", "batch", "precision"))
-    return [r for r in table if not same(r)] + [row]
+    return [r for r in table if (r["name"], setting(r)) != (row["name"], setting(row))] + [row]
 
 
 def main():
@@ -220,6 +227,7 @@ def main():
     p.add_argument("--threads", default="2")
     p.add_argument("--batch", default="1")
     p.add_argument("--precision", default="f32", choices=["f32", "bf16"])
+    p.add_argument("--cpu", choices=list(ONEDNN_LEVEL))
     p.add_argument("--runs", type=int, default=30)
     p.add_argument("--turn", type=int, default=3, help="runs of one contender before the next one's turn")
     p.add_argument("--only", default="", help="names, or parts of names, separated by commas")
@@ -240,7 +248,7 @@ def main():
                 if (a.only and not any(part in name for part in a.only.split(","))) or (batch > 1 and not shapes):
                     continue  # the light models have their batch in the file
                 times = measure(models[model], shapes, threads, batch, a)
-                row = {"name": name, "threads": threads, "batch": batch, "precision": a.precision, "times": times}
+                row = {"name": name, "threads": threads, "batch": batch, "precision": a.precision, "cpu": a.cpu, "times": times}
                 table = keep(table, row)
                 done.append(row)
                 print(f"{name:22} {threads:3} {batch:2} " + " ".join(f"{cell(times[n]):>19}" for n in ("slipway", *PEERS)) +
