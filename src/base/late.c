@@ -4,30 +4,30 @@
 
 #include <dlfcn.h>
 
-enum late_state { UNKNOWN, THERE, MISSING };
-
-static int look(const struct late *l) {
+static bool look(const struct late *l) {
     void *so = dlopen(l->file, RTLD_LAZY | RTLD_LOCAL);
-    for (size_t k = 0; so && k < l->n_names; k++)
-        if (!(*l->names[k].at = dlsym(so, l->names[k].name)))
-            return MISSING;
-    return so ? THERE : MISSING;
+    bool whole = so != NULL;
+    for (size_t k = 0; whole && k < l->n_names; k++)
+        whole = (*l->names[k].at = dlsym(so, l->names[k].name)) != NULL;
+    if (so && !whole)
+        dlclose(so);
+    return whole;
 }
 
+/* A failure is not remembered: it may have been for want of descriptors or memory. */
 bool late_open(struct late *l) {
-    int state = atomic_load_explicit(&l->state, memory_order_acquire);
-    if (state == UNKNOWN) {
+    bool there = atomic_load_explicit(&l->there, memory_order_acquire);
+    if (!there) {
         pthread_mutex_lock(&l->lock);
-        state = atomic_load_explicit(&l->state, memory_order_relaxed);
-        if (state == UNKNOWN)
-            atomic_store_explicit(&l->state, state = look(l), memory_order_release);
+        there = atomic_load_explicit(&l->there, memory_order_relaxed) || look(l);
+        atomic_store_explicit(&l->there, there, memory_order_release);
         pthread_mutex_unlock(&l->lock);
     }
-    return state == THERE;
+    return there;
 }
 
 enum code late_want(struct late *l, const char *what, struct err *e) {
     if (late_open(l))
         return OK;
-    return fail(e, UNSUPPORTED, "%s needs %s, which is not installed here", what, l->file);
+    return fail(e, UNSUPPORTED, "%s needs %s, which cannot be opened here", what, l->file);
 }

@@ -25,7 +25,7 @@ struct late {
     const struct late_name *names;
     size_t n_names;
     pthread_mutex_t lock;
-    _Atomic int state; /* of enum late_state */
+    _Atomic bool there;
 };
 
 #define LATE_FIELD(function) __typeof__(function) *function;
@@ -38,7 +38,8 @@ struct late {
         .lock = PTHREAD_MUTEX_INITIALIZER                                                          \
     }
 
-/* true: all of its functions are there. Asked again it only looks; from any thread. */
+/* true: all of its functions are there. Asked again it only looks; false: the next ask tries again.
+ * From any thread. */
 bool late_open(struct late *l);
 /* UNSUPPORTED, which names the file and what it is wanted for ("TLS"). */
 MUST_USE enum code late_want(struct late *l, const char *what, struct err *e);
