@@ -85,20 +85,18 @@ static void waiting_ends_with_a_signal(void **state) {
 struct family {
     int nice[3];
     int depth;
-    struct err e;
-    enum code code;
 };
 
 static void *descend(void *arg) {
     struct family *f = arg;
+    struct err e;
     pthread_t t;
     if (f->depth == 0)
         thread_step_back();
     f->nice[f->depth++] = getpriority(PRIO_PROCESS, 0); /* Linux: of this thread */
     if (f->depth == 3)
         return NULL;
-    f->code = thread_start(&t, "child", descend, f, &f->e);
-    if (f->code == OK)
+    if (thread_start(&t, "child", descend, f, &e) == OK)
         pthread_join(t, NULL);
     return NULL;
 }
@@ -112,7 +110,7 @@ static void who_steps_back_does_not_take_his_threads_with_him(void **state) {
         pthread_t t;
         assert_ok(thread_start(&t, "back", descend, &f, &e));
         pthread_join(t, NULL);
-        assert_int_equal(f.code, OK);
+        assert_int_equal(f.depth, 3);
         assert_int_equal(f.nice[0], here + BACK_NICE > 19 ? 19 : here + BACK_NICE);
         assert_int_equal(f.nice[1], here);
         assert_int_equal(f.nice[2], here);
