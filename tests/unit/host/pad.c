@@ -127,11 +127,23 @@ static void named_axes(void **state) {
 }
 
 /* Three requests of one run: filled up, computed, cut back. */
+/* y = x + 1: each ask gets its own shape back. */
+static void all_have_their_answers(struct batch *b, struct session_run *run) {
+    int64_t row = 0;
+    for (struct ask *a = b->first; a; a = a->next) {
+        assert_ok(batch_give(&live, run, a, row, b, &e));
+        const struct tensor *y = &a->outputs[0].tensor;
+        assert_true(shape_eq(&y->shape, &a->bound->shape));
+        for (size_t i = 0; i < tensor_count(y); i++)
+            assert_true(((float *)y->data)[i] == ((float *)a->bound->data)[i] + 1);
+        row += a->rows;
+    }
+}
+
 static void a_run_is_padded_and_cut(void **state) {
     struct batch b = {.n_asks = 3, .rows = 4};
     struct batch_memory memory = {0};
     struct session_run run;
-    int64_t row = 0;
     (void)state;
     assert_ok(open_live("Add", "add", 2));
     assert_ok(pad_open(&live, true, 1, &e));
@@ -145,14 +157,7 @@ static void a_run_is_padded_and_cut(void **state) {
     assert_ok(batch_compute(&live, &b, 1, &memory, &run, &e));
     assert_true(b.padded && b.widths.n[0] == 16);
     assert_int_equal(run.outputs[0].shape.dims[1], 16);
-    for (struct ask *a = b.first; a; a = a->next) {
-        assert_ok(batch_give(&live, &run, a, row, &b, &e));
-        const struct tensor *y = &a->outputs[0].tensor;
-        assert_true(shape_eq(&y->shape, &a->bound->shape));
-        for (size_t i = 0; i < tensor_count(y); i++)
-            assert_true(((float *)y->data)[i] == ((float *)a->bound->data)[i] + 1);
-        row += a->rows;
-    }
+    all_have_their_answers(&b, &run);
     session_end(live.loaded.session, &run);
     mem_free(memory.bytes);
     close_live();
@@ -180,7 +185,6 @@ static void two_axes(void **state) {
     struct batch b = {.n_asks = 2, .rows = 3};
     struct batch_memory memory = {0};
     struct session_run run;
-    int64_t row = 0;
     (void)state;
     rank = 3;
     assert_ok(open_live("Add", "add", 2));
@@ -193,14 +197,7 @@ static void two_axes(void **state) {
     assert_false(joins(&live, b.first, ask_of_two(1, 3, 40, 0))); /* one of them is too wide */
     assert_ok(batch_compute(&live, &b, 1, &memory, &run, &e));
     assert_true(b.padded && b.widths.n[0] == 16 && b.widths.n[1] == 20); /* alike: as it is */
-    for (struct ask *a = b.first; a; a = a->next) {
-        assert_ok(batch_give(&live, &run, a, row, &b, &e));
-        const struct tensor *y = &a->outputs[0].tensor;
-        assert_true(shape_eq(&y->shape, &a->bound->shape));
-        for (size_t i = 0; i < tensor_count(y); i++)
-            assert_true(((float *)y->data)[i] == ((float *)a->bound->data)[i] + 1);
-        row += a->rows;
-    }
+    all_have_their_answers(&b, &run);
     session_end(live.loaded.session, &run);
     mem_free(memory.bytes);
     close_live();
