@@ -129,8 +129,10 @@ static void finish_dropped(struct live *l, struct ask *a) {
 }
 
 struct spent {
+    int most;             /* cores that it may have; of more than 1 it is learned how many pay */
     int cores;            /* wanted, 0: none from the ledger; then how many it ran on */
-    uint64_t ns, late_ns; /* late: not on a core, waiting for other threads or for a core */
+    uint64_t ns, late_ns; /* late: not on a core, waiting for other threads or for a core; looked at
+                             where there is something to learn, for it takes two system calls */
 };
 
 static void run_batch(struct host *h, struct live *l, struct batch *b, struct spent *s,
@@ -140,12 +142,13 @@ static void run_batch(struct host *h, struct live *l, struct batch *b, struct sp
         return;
     int taken = s->cores ? cores_take(s->cores) : 0;
     s->cores = taken ? taken : 1;
-    uint64_t began = clock_ns(), computed = clock_cpu_ns();
+    const bool watched = s->most > 1;
+    uint64_t began = clock_ns(), computed = watched ? clock_cpu_ns() : 0;
     mark_running(l->mark, 1);
     batch_run(h, l, b, s->cores, m);
     mark_running(l->mark, -1);
     s->ns = clock_ns() - began;
-    computed = clock_cpu_ns() - computed;
+    computed = watched ? clock_cpu_ns() - computed : s->ns;
     s->late_ns = s->ns > computed ? s->ns - computed : 0;
     cores_give(taken);
 }
@@ -160,10 +163,10 @@ static int wanted_cores(const struct host *h, struct live *l, const struct batch
     return team_size(&l->team, (size_t)b->rows, most);
 }
 
-static void learn(struct live *l, const struct batch *b, int most, const struct spent *s) {
+static void learn(struct live *l, const struct batch *b, const struct spent *s) {
     curve_learn(&l->curve, b->rows, s->cores, s->ns);
-    if (most > 1)
-        team_note(&l->team, (size_t)b->rows, s->cores, most, s->ns,
+    if (s->most > 1)
+        team_note(&l->team, (size_t)b->rows, s->cores, s->most, s->ns,
                   s->late_ns * (uint64_t)s->cores);
 }
 
@@ -174,10 +177,11 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
     batch_take(h, l, h->ring_first == NULL, &b);
     if (l->waiting)
         worker_wake(h, l);
-    int most = l->loaded.language ? 1 : batch_cores(l, h->threads);
-    struct spent s = {0};
-    if (!express && !l->loaded.language) /* a forward pass takes its cores itself */
-        s.cores = wanted_cores(h, l, &b, most);
+    struct spent s = {.most = 1};
+    if (!express && !l->loaded.language) { /* a forward pass takes its cores itself */
+        s.most = batch_cores(l, h->threads);
+        s.cores = wanted_cores(h, l, &b, s.most);
+    }
     counter_set(l->c_queue_depth, (int64_t)l->waiting);
     bool is_long = !express && !is_short(l, b.rows);
     h->n_running++;
@@ -189,7 +193,7 @@ static void turn(struct host *h, struct live *l, bool express, struct batch_memo
     run_batch(h, l, &b, &s, m);
     pthread_mutex_lock(&h->queue_lock);
     if (s.ns && !express)
-        learn(l, &b, most, &s);
+        learn(l, &b, &s);
     l->vtime += (double)s.ns / l->weight;
     h->n_running--;
     l->running--;
