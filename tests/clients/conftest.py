@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real server for real clients: binary $SLIPWAY (build/slipway), a store of small models, one port a module."""
 
+import contextlib
+import http.server
 import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import language
@@ -125,6 +128,15 @@ def slow(path):
 
 
 # --- the binary ---
+
+
+@contextlib.contextmanager
+def web(handler):
+    """Another server, Python's own, that answers by this http.server handler; its URL."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
 
 
 class Store:

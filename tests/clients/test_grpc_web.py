@@ -5,13 +5,12 @@ import asyncio
 import base64
 import http.server
 import json
-import threading
 
 import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
-from conftest import Server, Store
+from conftest import Server, Store, web
 from test_docs_page import CHROMIUM, browse
 from test_grpc import frame, infer
 from test_tls import key_and_certificate
@@ -68,10 +67,8 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def elsewhere():
-    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{web.server_port}"
-    web.shutdown()
+    with web(Elsewhere) as url:
+        yield url
 
 
 async def called(page, url, method, text, *messages):

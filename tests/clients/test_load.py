@@ -2,13 +2,11 @@
 """The generator of load that the measurements stand on (tests/bench/http_load.c), against a server that is not ours: answers of every
 length are counted, and what is none is counted as lost."""
 
-import contextlib
 import http.server
 import sys
-import threading
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, web
 
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 from load import http_load  # noqa: E402
@@ -33,29 +31,21 @@ class Answers(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@contextlib.contextmanager
-def peer():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
 # The head takes some 130 bytes of the 4 KB that are looked at.
 @pytest.mark.parametrize("n", [0, 3900, 3960, 3970, 4096, 5000, 3_000_000])
 def test_answers_of_every_length(n):
-    with peer() as url:
+    with web(Answers) as url:
         got = http_load(f"{url}/200/{n}", "{}", 0.1, 4)
     assert set(got) == {"200", "left_late"} and got["200"]["count"] >= 1, got
 
 
 def test_other_answers():
-    with peer() as url:
+    with web(Answers) as url:
         assert set(http_load(f"{url}/503/100000", "{}", 0.1, 4)) == {"503", "left_late"}
         assert set(http_load(f"{url}/200/-1", "{}", 0.1, 4, rate=100)) == {"0", "left_late"}  # no length: not to be told from a torn one
 
 
 def test_random_moments():
-    with peer() as url:
+    with web(Answers) as url:
         got = http_load(f"{url}/200/20000", "{}", 0.3, 16, rate=200)
     assert set(got) == {"200", "left_late"} and got["200"]["count"] == got["left_late"]["count"] > 0, got

@@ -8,14 +8,13 @@ import pathlib
 import re
 import shutil
 import subprocess
-import threading
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import Server, Store, affine, picture, until
+from conftest import Server, Store, affine, picture, until, web
 
 
 def curl(server, path, *args, code=200):
@@ -207,10 +206,8 @@ def shelf(torch, models):
     plain = pathlib.Path(models["affine"]).read_bytes()
     mar = (torch.mars / "colours.mar").read_bytes()
     Shelf.files = {"/plain.onnx": plain, "/colours.mar": mar, "/big.onnx": b"\0" * 3_000_000, "/bad.onnx": b"no model"}
-    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{web.server_port}"
-    web.shutdown()
+    with web(Shelf) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@
 
 #include "../base/check.h"
 
+#include <dirent.h>
+
 static char folder[64];
 static struct store *store;
 static struct err e;
@@ -23,4 +25,15 @@ static inline int shelf_close(void **state) {
     store_close(store);
     snprintf(command, sizeof command, "rm -rf %s", folder);
     return system(command);
+}
+
+/* How many entries of its folder begin so. */
+static inline int shelf_holds(const char *start) {
+    int n = 0;
+    DIR *d = opendir(folder);
+    for (struct dirent *f; d && (f = readdir(d)) != NULL;)
+        n += str_starts(str_of(f->d_name), start);
+    if (d)
+        closedir(d);
+    return n;
 }

@@ -7,7 +7,6 @@
 #include "../host/shelf.h"
 #include "base/file.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 
 static char sources[64];
@@ -62,15 +61,7 @@ static void add(const char *model, const char *path) {
     assert_ok(job_import(store, &j, &done, &e));
 }
 
-static int left_over(void) {
-    int n = 0;
-    DIR *d = opendir(folder);
-    for (struct dirent *f; d && (f = readdir(d)) != NULL;)
-        n += str_starts(str_of(f->d_name), ".arrival-");
-    if (d)
-        closedir(d);
-    return n;
-}
+static int left_over(void) { return shelf_holds(".arrival-"); }
 
 static struct store_info look(const char *model, uint64_t version) {
     struct store_info is;

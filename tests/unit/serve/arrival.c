@@ -4,46 +4,28 @@
 #include "serve/arrival.c"
 
 #include "../format/make_onnx.h"
+#include "../host/shelf.h"
 
-#include <dirent.h>
 #include <zlib.h>
 
 enum { MOST_FILES = 4 };
 
-static char folder[64];
-static struct store *store;
 static struct arena arena;
-static struct err e;
 
 static void drop_buf(void *b) { buf_deinit(b); }
 
 static int open_store(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/slipway-arrival-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     arena_init(&arena, 64 << 20);
-    return !mkdtemp(folder) || store_open(folder, true, &store, &e) != OK;
+    return shelf_open(state);
 }
 
 static int close_store(void **state) {
-    (void)state;
-    char command[128];
     arena_deinit(&arena);
-    store_close(store);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return shelf_close(state);
 }
 
 /* Nothing that arrived is left lying about. */
-static int left_over(void) {
-    int n = 0;
-    DIR *d = opendir(folder);
-    for (struct dirent *f; d && (f = readdir(d)) != NULL;)
-        n += str_starts(str_of(f->d_name), ".arrival-");
-    if (d)
-        closedir(d);
-    return n;
-}
+static int left_over(void) { return shelf_holds(".arrival-"); }
 
 /* --- archives, as zip -0 writes them --- */
 
